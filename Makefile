@@ -1,0 +1,34 @@
+# `make all` builds every figure and table, `make test` runs the tests; both make .venv first if need be.
+
+PYTHON ?= python3.11
+CORES ?= $(shell nproc)
+BIN := .venv/bin
+READY := .venv/lock-installed
+
+.PHONY: all test lock clean help
+
+help: ## show this help
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+all: $(READY) ## every figure and table at the scale of params.yaml
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES)
+
+test: $(READY) ## the tests, with the workflow run end to end at the smoke scale
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+
+lock: $(READY) ## resolve pyproject.toml again into requirements.lock
+	$(BIN)/pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+		--strip-extras --extra dev --output-file requirements.lock pyproject.toml
+	sed -i '/^[^a-zA-Z0-9]/d;/^$$/d' requirements.lock  # comments
+	sed -i 's/^torch==\([0-9.]*\).*/torch==\1/' requirements.lock  # the build (CPU, CUDA) is the machine's choice
+
+clean: ## remove everything that was built, but not .venv
+	rm -rf results figures logs scratch .snakemake
+
+$(READY): requirements.lock pyproject.toml
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --editable .
+	touch $@

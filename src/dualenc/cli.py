@@ -1,0 +1,180 @@
+"""The command line: `dualenc --help`. The workflow calls one command for each job.
+
+Commands of the workflow take the slice of params.yaml that they may see as JSON (``--params``), so that what a job
+uses is what Snakemake watches.
+"""
+
+import errno
+import json
+import os
+import sys
+import textwrap
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dualenc.errors import UserError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+Params = Annotated[dict, typer.Option("--params", parser=json.loads, metavar="JSON", help="slice of params.yaml")]
+Output = Annotated[Path, typer.Option(help="what is written")]
+Folder = Annotated[Path, typer.Option(help="folder of an earlier step")]
+Number = Annotated[int, typer.Option()]
+
+
+@app.callback()
+def options(threads: Annotated[int, typer.Option(help="threads of this process")] = 1) -> None:
+    """Rebuild "In defense of dual-encoders for neural ranking" (Menon et al., ICML 2022)."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    # Warnings of the tokenizers library about processes forked by data loaders; nothing here forks after use.
+    os.environ["TOKENIZERS_PARALLELISM"] = "true"
+    if not sys.stderr.isatty():
+        os.environ["TQDM_DISABLE"] = "1"  # libraries' bars; a log has plain lines
+
+
+@app.command()
+def dataset(params: Params, output: Output) -> None:
+    """Build a dataset folder."""
+    from dualenc.config import PydocsDataset
+    from dualenc.steps.dataset import dataset as build
+
+    build(PydocsDataset(**params), output, int(os.environ["OMP_NUM_THREADS"]))
+
+
+@app.command()
+def candidates(params: Params, dataset: Folder, output: Output) -> None:
+    """Retrieve BM25 candidates for every split."""
+    from dualenc.config import Bm25
+    from dualenc.steps.candidates import candidates as retrieve
+
+    retrieve(dataset, Bm25(**params["bm25"]), params["depth"], output)
+
+
+@app.command()
+def tokenizer(params: Params, dataset: Folder, output: Output) -> None:
+    """Train a WordPiece tokenizer on the train split."""
+    from dualenc.steps.tokenizer import tokenizer as train
+
+    train(dataset, params["vocabulary"], params["max_length"], output)
+
+
+@app.command()
+def tokens(dataset: Folder, tokenizer: Folder, output: Output) -> None:
+    """Tokenise all texts of a dataset."""
+    from dualenc.steps.tokens import tokenise
+
+    tokenise(dataset, tokenizer / "tokenizer.json", output)
+
+
+@app.command()
+def lists(params: Params, dataset: Folder, candidates: Folder, output: Output) -> None:
+    """Make training lists: positives and BM25 negatives of each query."""
+    from dualenc.steps.lists import lists as build
+
+    build(dataset, candidates, params["list_length"], params["train_lists"], output)
+
+
+@app.command()
+def evaluation_sets(params: Params, dataset: Folder, candidates: Folder, output: Output) -> None:
+    """Write candidates and qrels of the sets that models are evaluated on."""
+    from dualenc.steps.evaluation_sets import evaluation_sets as build
+
+    build(dataset, candidates, params["train_evaluation"], params["depth"], output)
+
+
+@app.command()
+def pretrain(
+    params: Params, dataset: Folder, tokens: Folder, tokenizer: Folder, scratch: Folder, output: Output
+) -> None:
+    """Pre-train a miniature BERT on the train split."""
+    from dualenc.config import Encoder, Pretraining
+    from dualenc.steps.pretrain import pretrain as run
+
+    encoder, parameters = Encoder(**params["encoder"]), Pretraining(**params["pretraining"])
+    lengths = params["max_length"], params["tokens_per_batch"]
+    run(dataset, tokens, tokenizer, encoder, parameters, *lengths, scratch, output)
+
+
+@app.command()
+def train(
+    params: Params, dataset: Folder, tokens: Folder, encoder: Folder, lists: Folder, evaluation: Folder,
+    seed: Number, scratch: Folder, output: Output,
+) -> None:  # fmt: skip
+    """Train one model and re-rank the evaluation sets with it."""
+    from dualenc.config import Experiment
+    from dualenc.steps.train import train as run
+
+    settings = dict(params)
+    experiment = Experiment(**settings.pop("experiment"))
+    run(dataset, tokens, encoder, lists, evaluation, experiment, settings, seed, scratch, output)
+
+
+@app.command()
+def teacher_scores(
+    params: Params, dataset: Folder, tokens: Folder, model: Folder, lists: Folder, output: Output
+) -> None:
+    """Score the training lists with a cross-attention teacher."""
+    from dualenc.steps.teacher_scores import teacher_scores as score
+
+    score(dataset, tokens, model, lists, params["tokens_per_batch"], output)
+
+
+@app.command()
+def evaluate(params: Params, evaluation: Folder, runs: Folder, output: Output, constant: bool = False) -> None:
+    """Evaluate the runs of one system on every evaluation set; with --constant, their passages in random order."""
+    from dualenc.config import Evaluation
+    from dualenc.steps.evaluate import evaluate_runs
+
+    evaluate_runs(evaluation, runs, constant, Evaluation(**params), output)
+
+
+@app.command()
+def table(artefact: str, params: Params, root: Folder, output: Output) -> None:
+    """Make one table from the results below a scale's folder."""
+    from dualenc.steps.artefacts import table as make
+
+    make(artefact, params, root, output)
+
+
+@app.command()
+def figure(artefact: str, params: Params, root: Folder, data: Output, pdf: Output, png: Output) -> None:
+    """Draw one figure, and write its data, from the results below a scale's folder."""
+    from dualenc.steps.artefacts import figure as draw
+
+    draw(artefact, params, root, data, pdf, png)
+
+
+@app.command()
+def summary(root: Folder, figures: Folder) -> None:
+    """Say where the results are and how long what took."""
+    from dualenc.steps.summary import summary as summarise
+
+    print(summarise(root, figures))
+
+
+def main() -> None:
+    """Run the command line; wrong input ends with one sentence and status 2, a full disk with status 1."""
+    try:
+        app()
+    except UserError as error:
+        print(f"dualenc: {error}", file=sys.stderr)
+        sys.exit(2)
+    except Exception as error:
+        if not _disk_is_full(error):
+            raise
+        why = textwrap.shorten(str(error), 200, placeholder="...")
+        print(f"dualenc: no space left on the device ({why}): free some and run again.", file=sys.stderr)
+        sys.exit(1)
+
+
+def _disk_is_full(error: BaseException | None) -> bool:
+    """Whether ``error`` or what caused it is a full disk; torch, safetensors and numpy tell it in their own words."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if any(words in str(error) for words in ("No space left", "file write failed", "requested and")):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,73 @@
+"""Files that appear whole or not at all, their checksums, and the formats shared by all steps."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary sibling of ``path``, a file or a folder, that replaces ``path`` when the block succeeds.
+
+    If the block raises, nothing is left behind and an older ``path`` stays as it was. The temporary name
+    keeps the suffixes of ``path``, so writers that choose a format or a compression by suffix still do.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    _remove(temporary)  # left by a killed process that had the same number
+    try:
+        yield temporary
+        if temporary.is_dir() and path.is_dir():
+            shutil.rmtree(path)  # a folder cannot be replaced in one step unless it is empty
+        os.replace(temporary, path)
+    finally:
+        _remove(temporary)
+
+
+@contextmanager
+def atomic_entries(folder: str | Path) -> Iterator[Path]:
+    """Yield a temporary folder whose entries replace those of the same name in ``folder`` when the block succeeds.
+
+    What else is in ``folder`` stays. If the block raises, ``folder`` stays as it was.
+    """
+    folder = Path(folder)
+    temporary = folder.with_name(f".{os.getpid()}.{folder.name}")
+    _remove(temporary)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        folder.mkdir(exist_ok=True)
+        for entry in sorted(temporary.iterdir()):
+            with atomic(folder / entry.name) as staged:
+                os.replace(entry, staged)
+    finally:
+        _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def md5(path: str | Path) -> str:
+    """MD5 of a file's bytes, as 32 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def write_json(path: str | Path, value: object) -> None:
+    """Write ``value`` as indented JSON with a final newline, atomically. NaN is refused (``ValueError``)."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: str | Path) -> object:
+    """The value of a JSON file."""
+    return json.loads(Path(path).read_text())

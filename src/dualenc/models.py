@@ -1,0 +1,116 @@
+"""The scorers of the paper as sentence-transformers objects, which users load again with one line.
+
+Dual-encoder (eq. 2): one BERT for query and passage, pooled, dropout, layer normalisation (Appendix B), dot product:
+``SentenceTransformer(path)``. Cross-attention: BERT on [CLS] query [SEP] passage [SEP], score = w . dropout(pool):
+``CrossEncoder(path)``, whose scores are raw logits.
+"""
+
+import logging
+from pathlib import Path
+
+import torch
+from sentence_transformers import CrossEncoder, SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, Pooling, Transformer
+from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
+from transformers.utils import logging as transformers_logging
+
+from dualenc.errors import UserError
+
+# Reports of missing heads when a scorer starts from an encoder are expected, and drown what matters in a log.
+transformers_logging.set_verbosity_error()
+transformers_logging.disable_progress_bar()
+logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+
+FILES = {
+    "encoder": ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"],
+    "cross-attention": ["config_sentence_transformers.json", "modules.json", "sentence_bert_config.json"],
+    "dual-encoder": [
+        *["config_sentence_transformers.json", "modules.json", "sentence_bert_config.json"],
+        *["1_Pooling/config.json", "2_Dropout/config.json"],
+        *["3_LayerNorm/config.json", "3_LayerNorm/model.safetensors"],
+    ],
+}
+
+
+def device() -> str:
+    """The accelerator if there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def masked_language_model(
+    *, layers: int, width: int, heads: int, vocabulary: int, max_length: int, pad: int
+) -> BertForMaskedLM:
+    """A BERT of the given shape with random weights and a masked-word head; feed-forward width 4 x ``width``.
+
+    Dropout inside the encoder is off: miniatures at laptop scale see each text a few times at most, and dropout
+    masks take half of a training step on a CPU.
+    """
+    return BertForMaskedLM(
+        BertConfig(
+            vocab_size=vocabulary,
+            hidden_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            intermediate_size=4 * width,
+            max_position_embeddings=max_length,
+            pad_token_id=pad,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+        )
+    )
+
+
+def dual_encoder(
+    encoder: str | Path, *, pooling: str, dropout: float, gain: float, max_length: int
+) -> SentenceTransformer:
+    """A dual-encoder that starts from the encoder in a folder; ``max_length`` tokens of a text count.
+
+    ``gain`` is the initial gain of the output normalisation: scores lie within +-``gain``^2 x width. Raises
+    ``UserError`` if the folder lacks a file.
+    """
+    check(encoder, "encoder")
+    transformer = Transformer(str(encoder), max_seq_length=max_length)
+    width = transformer.get_embedding_dimension()
+    modules = [transformer, Pooling(width, pooling), Dropout(dropout), LayerNorm(width)]
+    torch.nn.init.constant_(modules[-1].norm.weight, gain)
+    return SentenceTransformer(modules=modules, similarity_fn_name="dot", device=device())
+
+
+def cross_encoder(encoder: str | Path, *, dropout: float, max_length: int) -> CrossEncoder:
+    """A cross-attention scorer that starts from the encoder in a folder; its head starts from random weights.
+
+    Raises ``UserError`` if the folder lacks a file.
+    """
+    check(encoder, "encoder")
+    return CrossEncoder(
+        str(encoder),
+        num_labels=1,
+        max_length=max_length,
+        activation_fn=torch.nn.Identity(),
+        config_kwargs={"classifier_dropout": dropout},
+        local_files_only=True,
+        device=device(),
+    )
+
+
+def load(folder: str | Path, kind: str) -> SentenceTransformer | CrossEncoder:
+    """A saved dual-encoder or cross-attention model. Raises ``UserError`` if its folder lacks a file."""
+    check(folder, "encoder")
+    check(folder, kind)
+    build = SentenceTransformer if kind == "dual-encoder" else CrossEncoder
+    return build(str(folder), local_files_only=True, device=device())
+
+
+def check(folder: str | Path, kind: str) -> None:
+    """Raise ``UserError`` naming the first file of ``FILES[kind]`` that ``folder`` lacks."""
+    for name in FILES[kind]:
+        if not (Path(folder) / name).is_file():
+            raise UserError(f"{Path(folder) / name} is missing: {folder} is no complete {kind} folder; make it again.")
+
+
+def save_encoder(model: BertForMaskedLM, tokenizer: str | Path, folder: str | Path, max_length: int) -> None:
+    """Save a pre-trained model (with its masked-word head) and its tokenizer to ``folder``."""
+    model.save_pretrained(folder)
+    loaded = AutoTokenizer.from_pretrained(tokenizer)
+    loaded.model_max_length = max_length
+    loaded.save_pretrained(folder)

@@ -1,0 +1,56 @@
+"""Which code and which inputs a result comes from."""
+
+import ast
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+# Cannot change a result: how errors read, how progress is shown, how files are put in place; and what params.yaml
+# says reaches a step as its slice.
+PLUMBING = {"config", "errors", "files", "progress", "provenance"}
+
+
+def code(module: str) -> list[Path]:
+    """The files of this package that ``module`` (``training``, ``figures.fig1``) is made of: itself and its imports.
+
+    Modules that cannot change a result (``PLUMBING``) are left out.
+    """
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = _file(name)
+        if name in found or name in PLUMBING or path is None:
+            continue
+        found[name] = path
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "dualenc":
+                parent = (node.module or "").removeprefix("dualenc").lstrip(".")
+                waiting += [parent] if parent else []
+                waiting += [f"{parent}.{alias.name}".lstrip(".") for alias in node.names]
+    return sorted(found.values())
+
+
+def _file(name: str) -> Path | None:
+    base = PACKAGE.joinpath(*name.split("."))
+    candidates = [base.with_suffix(".py"), base / "__init__.py"]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def environment(packages: Sequence[str]) -> dict[str, str]:
+    """Versions of Python and ``packages``, the machine, and the commit of the working tree if it is one."""
+    git = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=PACKAGE, capture_output=True, text=True, check=False
+    )
+    versions = {package: metadata.version(package) for package in packages}
+    return {
+        "commit": git.stdout.strip() or "unknown",
+        "command": " ".join(sys.argv[:2]),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        **versions,
+    }

@@ -1,0 +1,162 @@
+"""Training that survives being killed: state in a folder of its own, locked, resumed from its last whole checkpoint.
+
+The folder's name holds a hash of everything that decides the result (parameters, inputs, code, seed), so the state of
+other parameters is never used. It lies outside every output of the workflow, which deletes outputs of a failed job.
+"""
+
+import fcntl
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import PrinterCallback, Trainer, TrainerCallback
+
+from dualenc.errors import UserError
+from dualenc.files import md5, read_json, write_json
+from dualenc.progress import ProgressLines
+
+WHOLE = "whole"  # marks a checkpoint that was written to its end
+
+
+def arguments(
+    state: Path,
+    *,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    weight_decay: float,
+    warmup: float,
+    evaluate_every: int,
+    seed: int,
+) -> dict[str, object]:
+    """Arguments common to all trainers: AdamW, linear warm-up and decay, probes and checkpoints in step.
+
+    ``warmup`` is a fraction of the steps. A checkpoint is written at every probe.
+    """
+    cuda = torch.cuda.is_available()
+    every = min(evaluate_every, steps)
+    return {
+        "output_dir": str(state),
+        "max_steps": steps,
+        "per_device_train_batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "weight_decay": weight_decay,
+        "warmup_steps": round(warmup * steps),
+        "lr_scheduler_type": "linear",
+        # A divisor of `every`: no checkpoint may stand within the steps whose mean loss is logged.
+        "logging_steps": math.gcd(every, max(1, every // 5)),
+        "eval_strategy": "steps",
+        "eval_steps": every,
+        "save_steps": every,
+        "save_total_limit": 2,
+        "seed": seed,
+        "data_seed": seed,
+        "bf16": cuda and torch.cuda.is_bf16_supported(),
+        "use_cpu": not cuda,
+        "dataloader_pin_memory": cuda,
+        "report_to": "none",
+        "disable_tqdm": not os.isatty(2),
+        "remove_unused_columns": False,
+    }
+
+
+def state_folder(
+    root: str | Path, parameters: Mapping[str, object], inputs: Sequence[str | Path], code: Sequence[Path]
+) -> Path:
+    """``root/<hash>`` for these parameters and the bytes of these input and code files."""
+    digest = hashlib.blake2b(json.dumps(parameters, sort_keys=True).encode(), digest_size=16)
+    for path in [*inputs, *code]:
+        digest.update(md5(path).encode())
+    return Path(root) / digest.hexdigest()
+
+
+@contextmanager
+def locked(state: Path) -> Iterator[None]:
+    """Hold the lock of a state folder, made if need be. Raises ``UserError`` if another process holds it."""
+    state.mkdir(parents=True, exist_ok=True)
+    with open(state / "lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another process trains in {state}: wait for it or stop it.") from None
+        yield
+
+
+def fit(trainer: Trainer, patience: int | None = None) -> list[dict[str, float]]:
+    """Train to the end, from the last whole checkpoint if there is one; returns the log: one dict per entry.
+
+    ``patience`` probes without a better one end the training early. The result has the same bits whether or not
+    training was interrupted: batches depend on their position alone, and checkpoints hold every random state.
+    """
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(ProgressLines())
+    trainer.add_callback(MarkWhole())
+    if patience is not None:
+        trainer.add_callback(StopEarly(patience))
+    state = Path(trainer.args.output_dir)
+    checkpoints = sorted(state.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    whole = [path for path in checkpoints if _is_whole(path)]
+    for path in set(checkpoints) - set(whole):
+        shutil.rmtree(path)
+    trainer.args.eval_on_start &= not whole  # the probe of a checkpoint was taken before it was written
+    trainer.train(resume_from_checkpoint=str(whole[-1]) if whole else None)
+    return trainer.state.log_history
+
+
+class MarkWhole(TrainerCallback):
+    """Marks a checkpoint after its last file was written; ``fit`` deletes those that are not whole."""
+
+    def on_save(self, args, state, control, **kwargs):
+        """Write the mark: the names of all files, as the trainer may be killed while it deletes a checkpoint, too."""
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        write_json(folder / WHOLE, [str(path.relative_to(folder)) for path in folder.rglob("*")])
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    mark = checkpoint / WHOLE
+    return mark.exists() and all((checkpoint / name).exists() for name in read_json(mark))
+
+
+class StopEarly(TrainerCallback):
+    """Ends a training after ``patience`` probes in a row without a better one.
+
+    Probes are read from the log, which checkpoints keep, so that a resumed training ends where an uninterrupted one
+    does. The one before the first step does not count: no checkpoint has its model.
+    """
+
+    def __init__(self, patience: int):
+        self.patience = patience
+
+    def on_evaluate(self, args, state, control, **kwargs):
+        """Count the probes since the best one."""
+        metric = args.metric_for_best_model
+        values = [entry[metric] for entry in state.log_history if metric in entry and entry["step"] > 0]
+        if values and len(values) - 1 - values.index(max(values)) >= self.patience:
+            control.should_training_stop = True
+
+    on_train_begin = on_evaluate
+
+
+def curve(
+    log: Sequence[Mapping[str, float]], probes: Mapping[str, tuple[str, str]]
+) -> list[tuple[int, str, str, float]]:
+    """Rows (step, split, metric, value) of ``curve.csv`` from a trainer's log.
+
+    ``probes`` maps a key of the log to its split and metric; the training loss is always there.
+    """
+    known = {"loss": ("train", "loss"), **probes}
+    return [(entry["step"], *known[key], entry[key]) for entry in log for key in known if key in entry]
+
+
+def positions(count: int, epochs_of: int, seed: int) -> np.ndarray:
+    """Row numbers (count,) in an order that visits all ``epochs_of`` rows once, shuffled, before any comes again."""
+    generator = np.random.default_rng(seed)
+    epochs = -(-count // epochs_of)
+    return np.concatenate([generator.permutation(epochs_of) for _ in range(epochs)])[:count]

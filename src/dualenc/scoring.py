@@ -1,0 +1,95 @@
+"""Scores of (query, passage) pairs by a trained model, from token arrays: float32 raw logits or dot products."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sentence_transformers import CrossEncoder, SentenceTransformer
+
+from dualenc import batches, tokens
+from dualenc.runs import Run, ranked
+from dualenc.tokens import Tokens
+
+Model = SentenceTransformer | CrossEncoder
+
+
+class Texts(NamedTuple):
+    """The texts that pairs are made of: queries of one split, passages, and how to batch them."""
+
+    queries: Tokens
+    passages: Tokens
+    special: dict[str, int]
+    vocabulary: int
+    tokens_per_batch: int
+
+
+def texts(folder: str | Path, split: str, tokens_per_batch: int) -> Texts:
+    """The texts of one split from a folder of tokens."""
+    queries, passages = (tokens.read(folder, name) for name in (f"queries.{split}", "passages"))
+    about = tokens.manifest(folder)
+    return Texts(queries, passages, about["special"], about["vocabulary"], tokens_per_batch)
+
+
+def score(model: Model, source: Texts, query_rows: np.ndarray, passage_rows: np.ndarray) -> np.ndarray:
+    """Scores (N,) float32 of the pairs (``query_rows[i]``, ``passage_rows[i]``), in evaluation mode."""
+    scorer = _cross_attention if isinstance(model, CrossEncoder) else _dual
+    training = model.training
+    model.eval()
+    with torch.inference_mode():
+        scores = scorer(model, source, np.asarray(query_rows), np.asarray(passage_rows))
+    model.train(training)
+    return scores
+
+
+def embed(model: SentenceTransformer, column: Tokens, rows: np.ndarray, source: Texts) -> np.ndarray:
+    """Embeddings (N, D) float32 of the texts in ``rows`` of a column."""
+    lengths = np.minimum(column.lengths()[rows] + 2, model.max_seq_length)
+    result = np.empty((len(rows), model.get_embedding_dimension()), dtype=np.float32)
+    for batch in batches.by_length(lengths, source.tokens_per_batch):
+        features = batches.texts(column, rows[batch], source.special, model.max_seq_length)
+        result[batch] = model(_to(model, features))["sentence_embedding"].float().cpu().numpy()
+    return result
+
+
+def _dual(model: SentenceTransformer, source: Texts, query_rows: np.ndarray, passage_rows: np.ndarray) -> np.ndarray:
+    queries, query_index = np.unique(query_rows, return_inverse=True)
+    passages, passage_index = np.unique(passage_rows, return_inverse=True)
+    query_vectors = embed(model, source.queries, queries, source)
+    passage_vectors = embed(model, source.passages, passages, source)
+    return np.einsum("nd,nd->n", query_vectors[query_index], passage_vectors[passage_index])
+
+
+def _cross_attention(
+    model: CrossEncoder, source: Texts, query_rows: np.ndarray, passage_rows: np.ndarray
+) -> np.ndarray:
+    lengths = source.queries.lengths()[query_rows] + source.passages.lengths()[passage_rows] + 3
+    lengths = np.minimum(lengths, model.max_length)
+    result = np.empty(len(query_rows), dtype=np.float32)
+    for batch in batches.by_length(lengths, source.tokens_per_batch):
+        features = batches.pairs(
+            source.queries, source.passages, query_rows[batch], passage_rows[batch], source.special, model.max_length
+        )
+        result[batch] = model(_to(model, features))["scores"].view(-1).float().cpu().numpy()
+    return result
+
+
+def _to(model: Model, features: batches.Features) -> batches.Features:
+    return {name: tensor.to(model.device) for name, tensor in features.items()}
+
+
+def rerank(
+    model: Model, source: Texts, candidates: Run, query_rows: Mapping[str, int], passage_rows: Mapping[str, int]
+) -> Run:
+    """The run that ``model`` makes of the candidates; the mappings give the rows of qids and pids."""
+    sizes = [len(ranking.pids) for ranking in candidates.values()]
+    scores = score(
+        model,
+        source,
+        np.repeat([query_rows[qid] for qid in candidates], sizes),
+        np.array([passage_rows[pid] for ranking in candidates.values() for pid in ranking.pids]),
+    )
+    ends = np.cumsum(sizes)
+    parts = zip(candidates.items(), ends - sizes, ends, strict=True)
+    return {qid: ranked(qid, ranking.pids, scores[start:end]) for (qid, ranking), start, end in parts}

@@ -1,0 +1,31 @@
+"""The step that judges runs: no model, no torch."""
+
+from pathlib import Path
+
+import numpy as np
+
+from dualenc.config import Evaluation
+from dualenc.datasets import SPLITS, read_qrels
+from dualenc.evaluation import evaluate, write_metrics
+from dualenc.runs import Ranking, read_run
+
+
+def evaluate_runs(evaluation: Path, runs: Path, constant: bool, parameters: Evaluation, output: Path) -> None:
+    """Evaluate ``<set>.run.gz`` of a folder on every evaluation set: ``metrics.json``, ``per_query.parquet``.
+
+    ``constant`` gives every passage the score 0 first: by the rule for ties, a random order.
+    """
+    per_query = {}
+    for split in SPLITS:
+        run = read_run(runs / f"{split}.run.gz")
+        if constant:
+            run = {qid: Ranking(ranking.pids, np.zeros(len(ranking.pids))) for qid, ranking in run.items()}
+        qrels = read_qrels(evaluation / f"{split}.qrels.tsv")
+        per_query[split] = evaluate(run, qrels, parameters.measures)
+    write_metrics(
+        output,
+        per_query,
+        confidence=parameters.confidence,
+        resamples=parameters.resamples,
+        seed=parameters.seed,
+    )

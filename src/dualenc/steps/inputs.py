@@ -1,0 +1,41 @@
+"""What the steps that run a model read and write alike."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from dualenc import datasets, provenance
+from dualenc.files import md5, write_json
+
+STACK = ["torch", "transformers", "sentence-transformers", "tokenizers"]
+
+
+def rows(folder: Path, name: str) -> dict[str, int]:
+    """Row number of each id of "passages" or of the queries of a split."""
+    frame = datasets.passages(folder) if name == "passages" else datasets.queries(folder, name)
+    return {identifier: row for row, identifier in enumerate(frame.iloc[:, 0])}
+
+
+def pairs(folder: Path, split: str) -> np.ndarray:
+    """(query row, passage row) of each relevant pair of a split, (N, 2)."""
+    query_rows, passage_rows = rows(folder, split), rows(folder, "passages")
+    judged = datasets.qrels(folder, split)
+    relevant = [(qid, pid) for qid, passages in judged.items() for pid, rel in passages.items() if rel > 0]
+    return np.array([(query_rows[qid], passage_rows[pid]) for qid, pid in relevant])
+
+
+def write_curve(folder: Path, curve: list[tuple[int, str, str, float]]) -> pd.DataFrame:
+    """Write ``curve.csv``: step, split, metric, value."""
+    frame = pd.DataFrame(curve, columns=["step", "split", "metric", "value"])
+    frame.to_csv(folder / "curve.csv", index=False)
+    return frame
+
+
+def write_about(folder: Path, about: Mapping, inputs: list[Path]) -> None:
+    """Write ``config.yaml`` (the resolved parameters) and ``provenance.json`` (inputs, versions, commit)."""
+    (folder / "config.yaml").write_text(yaml.safe_dump(dict(about), sort_keys=False))
+    made_of = {f"{path.parent.name}/{path.name}": md5(path) for path in inputs}
+    write_json(folder / "provenance.json", {"inputs": made_of, **provenance.environment(STACK)})

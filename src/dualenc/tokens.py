@@ -1,0 +1,105 @@
+"""Text as token ids, once for each dataset and tokenizer: flat arrays that every later step memory-maps.
+
+``Tokens`` is one column of texts: row i holds ``ids[offsets[i]:offsets[i + 1]]``, without special tokens. Rows are
+whole texts; models cut them as their sentence-transformers object cuts text, so that a saved model gives the same
+scores for the text itself. (Which side of a pair loses a token may depend on how much longer it is than the limit.)
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from dualenc.errors import UserError
+from dualenc.files import atomic, md5, read_json, write_json
+
+SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+
+
+class Tokens(NamedTuple):
+    """Token ids of N texts: ``ids`` (total,) and ``offsets`` (N + 1,)."""
+
+    ids: np.ndarray
+    offsets: np.ndarray
+
+    def row(self, index: int) -> np.ndarray:
+        """The ids of text ``index``."""
+        return self.ids[self.offsets[index] : self.offsets[index + 1]]
+
+    def lengths(self) -> np.ndarray:
+        """Number of ids of each text (N,)."""
+        return np.diff(self.offsets)
+
+
+def train_tokenizer(texts: Sequence[str], vocabulary: int, max_length: int, folder: str | Path) -> None:
+    """Train a lower-casing WordPiece tokenizer like BERT's; saved in ``folder`` as ``AutoTokenizer`` loads it."""
+    from tokenizers import BertWordPieceTokenizer
+
+    tokenizer = BertWordPieceTokenizer(lowercase=True)
+    # Left alone, the library numbers the pieces of one character in an order that differs from call to call, and
+    # breaks ties by these numbers; given as special tokens, they have an order.
+    characters = sorted(set(tokenizer.normalize("".join(sorted(set().union(*texts))))) - {" "})
+    first = [*SPECIAL.values(), *(f"##{character}" for character in characters)]
+    tokenizer.train_from_iterator(texts, vocab_size=vocabulary, special_tokens=first, show_progress=False)
+    if tokenizer.get_vocab_size() < vocabulary:
+        raise UserError(
+            f"the train split gives only {tokenizer.get_vocab_size()} word pieces: "
+            f"lower the scale's vocabulary = {vocabulary}."
+        )
+    folder = Path(folder)
+    with atomic(folder / "tokenizer.json") as path:
+        BertWordPieceTokenizer(tokenizer.get_vocab(), lowercase=True).save(str(path))
+    config = {f"{name}_token": token for name, token in SPECIAL.items()}
+    config |= {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": max_length}
+    write_json(folder / "tokenizer_config.json", config)
+
+
+def write(folder: str | Path, tokenizer_file: str | Path, columns: dict[str, Sequence[str]]) -> None:
+    """Write each column of texts as ``<name>.ids.npy`` and ``<name>.offsets.npy``; ``manifest.json`` last.
+
+    The manifest holds the tokenizer's MD5, its special ids and vocabulary size, and the counts of each column.
+    """
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    folder = Path(folder)
+    counts = {}
+    for name, texts in columns.items():
+        tokens = _encode(tokenizer, texts)
+        for part, array in tokens._asdict().items():
+            with atomic(folder / f"{name}.{part}.npy") as path:
+                np.save(path, array)
+        counts[name] = {"texts": len(texts), "tokens": int(tokens.offsets[-1])}
+    about = {
+        "tokenizer_md5": md5(tokenizer_file),
+        "vocabulary": tokenizer.get_vocab_size(),
+        "special": {name: tokenizer.token_to_id(token) for name, token in SPECIAL.items()},
+        "columns": counts,
+    }
+    write_json(folder / "manifest.json", about)
+
+
+def _encode(tokenizer, texts: Sequence[str]) -> Tokens:
+    dtype = np.uint16 if tokenizer.get_vocab_size() <= 1 << 16 else np.uint32
+    encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+    offsets = np.cumsum([0] + [len(encoding.ids) for encoding in encodings], dtype=np.int64)
+    ids = np.fromiter((i for encoding in encodings for i in encoding.ids), dtype=dtype, count=offsets[-1])
+    return Tokens(ids, offsets)
+
+
+def read(folder: str | Path, name: str) -> Tokens:
+    """Memory-map one column. Raises ``UserError`` if it is not there."""
+    try:
+        files = [Path(folder) / f"{name}.{part}.npy" for part in Tokens._fields]
+        # Plain arrays over the mapped files: slicing a `np.memmap`, once for each text, takes several times as long.
+        return Tokens(*(np.asarray(np.load(file, mmap_mode="r")) for file in files))
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename} is missing: write the tokens of {name!r} first.") from None
+
+
+def manifest(folder: str | Path) -> dict:
+    """What ``write`` recorded: ``special`` ids of pad, unk, cls, sep and mask, ``vocabulary``, counts and MD5."""
+    return read_json(Path(folder) / "manifest.json")

@@ -1,0 +1,216 @@
+"""Dataset folders: what is written is read back, and every mistake is named with its file."""
+
+import copy
+import json
+import re
+
+import pandas as pd
+import pytest
+
+from dualenc import datasets
+from dualenc.errors import UserError
+from dualenc.files import md5
+
+FILES = ["passages.parquet", *(f"queries.{s}.parquet" for s in datasets.SPLITS)]
+FILES += [f"qrels.{s}.tsv" for s in datasets.SPLITS]
+
+
+@pytest.fixture
+def parts():
+    """A small valid dataset: every split has one query with one relevant and one irrelevant passage."""
+    return {
+        "passages": [("d1", "Zürich is a city."), ("d2", "Paris is\na city."), ("d3", "A heron is a bird.")],
+        "queries": {split: [(f"q-{split}", f"a city, asked in {split}")] for split in datasets.SPLITS},
+        "qrels": {split: [(f"q-{split}", "d2", 2), (f"q-{split}", "d3", 0)] for split in datasets.SPLITS},
+    }
+
+
+def test_what_is_written_is_read_back(tmp_path, parts):
+    datasets.write(tmp_path, **parts, about={})
+    assert list(datasets.passages(tmp_path).itertuples(index=False, name=None)) == parts["passages"]
+    for split in datasets.SPLITS:
+        frame = datasets.queries(tmp_path, split)
+        assert list(frame.itertuples(index=False, name=None)) == parts["queries"][split]
+        assert datasets.qrels(tmp_path, split) == {f"q-{split}": {"d2": 2, "d3": 0}}
+    datasets.check_folder(tmp_path)
+
+
+def test_qrels_are_trec_lines(tmp_path, parts):
+    datasets.write(tmp_path, **parts, about={})
+    assert (tmp_path / "qrels.test.tsv").read_text() == "q-test 0 d2 2\nq-test 0 d3 0\n"
+
+
+def test_the_manifest_describes_every_file(tmp_path, parts):
+    datasets.write(tmp_path, **parts, about={"source": "made up"})
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["source"] == "made up"
+    assert sorted(manifest["files"]) == sorted(FILES)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*FILES, "manifest.json"])
+    assert all(entry["md5"] == md5(tmp_path / name) for name, entry in manifest["files"].items())
+    assert manifest["files"]["passages.parquet"]["rows"] == 3
+    assert manifest["files"]["qrels.train.tsv"]["rows"] == 2
+
+
+def test_a_refused_dataset_leaves_the_older_one_untouched(tmp_path, parts):
+    datasets.write(tmp_path, **parts, about={})
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(UserError):
+        datasets.write(tmp_path, [("d9", "")], parts["queries"], parts["qrels"], about={})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_an_interrupted_write_leaves_no_manifest(tmp_path, parts, monkeypatch):
+    datasets.write(tmp_path, **parts, about={})
+
+    def full_disk(*_, **__):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        datasets.write(tmp_path, **parts, about={})
+    assert not (tmp_path / "manifest.json").exists()
+
+
+def repeated_pid(parts):
+    parts["passages"].append(("d1", "Another text."))
+
+
+def repeated_qid(parts):
+    parts["queries"]["test"].append(("q-test", "another question"))
+
+
+def query_in_two_splits(parts):
+    parts["queries"]["test"].append(("q-train", "a city, asked in train"))
+
+
+def pid_with_a_space(parts):
+    parts["passages"].append(("d 4", "A text."))
+
+
+def empty_qid(parts):
+    parts["queries"]["validation"].append(("", "a question"))
+
+
+def blank_passage(parts):
+    parts["passages"].append(("d4", " \n"))
+
+
+def blank_query(parts):
+    parts["queries"]["train"].append(("q4", ""))
+
+
+def no_queries(parts):
+    parts["queries"]["validation"] = []
+
+
+def no_split(parts):
+    del parts["queries"]["test"]
+
+
+def unknown_pid(parts):
+    parts["qrels"]["test"].append(("q-test", "d77", 1))
+
+
+def unknown_qid(parts):
+    parts["qrels"]["validation"].append(("q-test", "d1", 1))
+
+
+def judged_twice(parts):
+    parts["qrels"]["train"].append(("q-train", "d2", 1))
+
+
+def no_judgements(parts):
+    del parts["qrels"]["train"]
+
+
+def no_positive(parts):
+    parts["qrels"]["test"][0] = ("q-test", "d2", 0)
+
+
+MISTAKES = [
+    (repeated_pid, "passages.parquet: pid 'd1'"),
+    (repeated_qid, "queries.test.parquet: qid 'q-test'"),
+    (query_in_two_splits, "queries.test.parquet: qid 'q-train'"),
+    (pid_with_a_space, "passages.parquet: pid 'd 4'"),
+    (empty_qid, "queries.validation.parquet: qid ''"),
+    (blank_passage, "passages.parquet: the text of pid 'd4'"),
+    (blank_query, "queries.train.parquet: the text of qid 'q4'"),
+    (no_queries, "queries.validation.parquet has no queries"),
+    (no_split, "queries.test.parquet has no queries"),
+    (unknown_pid, "qrels.test.tsv: pid 'd77' is not in passages.parquet"),
+    (unknown_qid, "qrels.validation.tsv: qid 'q-test' is not in queries.validation.parquet"),
+    (judged_twice, "qrels.train.tsv: the pair qid 'q-train', pid 'd2'"),
+    (no_judgements, "qrels.train.tsv: qid 'q-train' has no passage"),
+    (no_positive, "qrels.test.tsv: qid 'q-test' has no passage"),
+]
+
+
+@pytest.mark.parametrize(("mistake", "message"), MISTAKES, ids=[mistake.__name__ for mistake, _ in MISTAKES])
+def test_a_mistake_is_named_with_its_file_and_a_remedy(tmp_path, parts, mistake, message):
+    wrong = copy.deepcopy(parts)
+    mistake(wrong)
+    with pytest.raises(UserError, match=f"^{re.escape(f'{tmp_path}/{message}')}.*; .*[.]$") as error:
+        datasets.write(tmp_path, **wrong, about={})
+    assert "\n" not in str(error.value)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_query_may_have_several_positives_and_a_passage_several_queries(tmp_path, parts):
+    parts["queries"]["test"].append(("q5", "towns"))
+    parts["qrels"]["test"] += [("q-test", "d1", 1), ("q5", "d1", 1), ("q5", "d2", 1)]
+    datasets.write(tmp_path, **parts, about={})
+    assert datasets.qrels(tmp_path, "test")["q5"] == {"d1": 1, "d2": 1}
+
+
+def without_the_file(folder):
+    (folder / "qrels.validation.tsv").unlink()
+
+
+def not_parquet(folder):
+    (folder / "passages.parquet").write_text("pid,text\nd1,A text.\n")
+
+
+def other_column(folder):
+    pd.DataFrame({"qid": ["q-test"], "query": ["a city"]}).to_parquet(folder / "queries.test.parquet")
+
+
+def integer_ids(folder):
+    pd.DataFrame({"pid": [1, 2], "text": ["A text.", "A text."]}).to_parquet(folder / "passages.parquet")
+
+
+def missing_text(folder):
+    pd.DataFrame({"pid": ["d1", "d2"], "text": ["A text.", None]}).to_parquet(folder / "passages.parquet")
+
+
+def three_fields(folder):
+    (folder / "qrels.test.tsv").write_text("q-test 0 d2 1\nq-test d3 0\n")
+
+
+def fractional_relevance(folder):
+    (folder / "qrels.train.tsv").write_text("q-train 0 d2 0.5\n")
+
+
+def judged_elsewhere(folder):
+    (folder / "qrels.train.tsv").write_text("q-test 0 d2 1\n")
+
+
+BROKEN = [
+    (without_the_file, "qrels.validation.tsv does not exist"),
+    (not_parquet, "passages.parquet is not a readable parquet file"),
+    (other_column, "queries.test.parquet has no column 'text' but ['qid', 'query']"),
+    (integer_ids, "passages.parquet: column 'pid' holds int64"),
+    (missing_text, "passages.parquet: column 'text' has no value in row 1"),
+    (three_fields, "qrels.test.tsv, line 2: 'q-test d3 0'"),
+    (fractional_relevance, "qrels.train.tsv, line 1: 'q-train 0 d2 0.5'"),
+    (judged_elsewhere, "qrels.train.tsv: qid 'q-test' is not in queries.train.parquet"),
+]
+
+
+@pytest.mark.parametrize(("damage", "message"), BROKEN, ids=[damage.__name__ for damage, _ in BROKEN])
+def test_a_broken_folder_is_reported(tmp_path, parts, damage, message):
+    datasets.write(tmp_path, **parts, about={})
+    damage(tmp_path)
+    with pytest.raises(UserError, match=re.escape(message)) as error:
+        datasets.check_folder(tmp_path)
+    assert "; " in str(error.value)
+    assert "\n" not in str(error.value)

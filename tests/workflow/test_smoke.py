@@ -1,0 +1,157 @@
+"""The whole workflow at the smoke scale: all files are there, and the numbers are those of the run files."""
+
+import gzip
+import hashlib
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+SPLITS = ("train", "validation", "test")
+MODEL = ("config.json", "model.safetensors", "modules.json", "tokenizer.json", "tokenizer_config.json")
+PROGRESS = re.compile(r"step \d+/\d+, loss \d+\.\d+, \d+\.\d+ steps/s, \d+ s left")
+
+
+@pytest.fixture
+def run_names(study):
+    """Names of all trained models that some artefact shows."""
+    return sorted({run for artefact in study.params.artefacts for run in study.runs(artefact)})
+
+
+@pytest.fixture
+def results(finished):
+    """The results folder of the scale."""
+    return finished / "results/smoke"
+
+
+def md5(path):
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+def reciprocal_rank(run, qrels):
+    """Mean over the queries of the qrels of 1 / rank of the first relevant passage, 0 beyond rank 10."""
+    relevant = {tuple(line.split()[::2]) for line in qrels.read_text().splitlines() if line.split()[3] != "0"}
+    best = dict.fromkeys((line.split()[0] for line in qrels.read_text().splitlines()), np.inf)
+    for line in gzip.decompress(run.read_bytes()).decode().splitlines():
+        qid, _, pid, rank, _, _ = line.split()
+        if (qid, pid) in relevant and int(rank) <= 10:
+            best[qid] = min(best[qid], int(rank))
+    return np.mean([1 / rank for rank in best.values()])
+
+
+def test_it_succeeds_and_ends_with_a_summary(smoke, study):
+    assert smoke.returncode == 0, smoke.stdout
+    summary = smoke.stdout.partition("(100%) done")[2]
+    for name, artefact in study.params.artefacts.items():
+        file = f"results/smoke/tables/{name}.md" if artefact.kind == "table" else f"figures/smoke/{name}.pdf"
+        assert re.search(rf"^{artefact.kind}s +{file}$", summary, flags=re.MULTILINE), summary
+    assert re.search(r"^train +\d+ +\d+\.\d", summary, flags=re.MULTILINE), summary
+
+
+def test_then_there_is_nothing_to_be_done(finished, snakemake):
+    again = snakemake("-n", "--config", "scale=smoke")
+    assert "Nothing to be done" in again.stdout, again.stdout
+
+
+def test_every_artefact_has_all_its_files(finished, results, study):
+    for name, artefact in study.params.artefacts.items():
+        tables = [results / f"tables/{name}.{suffix}" for suffix in ("csv", "md", "tex")]
+        figures = [finished / f"figures/smoke/{name}.{suffix}" for suffix in ("pdf", "png")]
+        figures.append(results / f"figure-data/{name}.csv")
+        for file in tables if artefact.kind == "table" else figures:
+            assert file.stat().st_size > 0, file
+
+
+def test_every_run_is_complete(results, study, run_names):
+    for name in run_names:
+        folder = results / "runs" / name / "seed-1"
+        files = [f"model/{file}" for file in MODEL] + [f"{split}.run.gz" for split in SPLITS]
+        files += ["curve.csv", "metrics.json", "per_query.parquet"]
+        for file in files:
+            assert (folder / file).stat().st_size > 0, folder / file
+        resolved = yaml.safe_load((folder / "config.yaml").read_text())
+        assert resolved["experiment"] == study.run(name).model_dump()
+        assert resolved["seed"] == 1
+
+
+def test_provenance_names_every_input_with_its_checksum(results, study, run_names):
+    for name in run_names:
+        provenance = json.loads((results / "runs" / name / "seed-1/provenance.json").read_text())
+        experiment = study.run(name)
+        data = results / "data" / study.at.dataset
+        inputs = [
+            results / "supervision" / (experiment.teacher or "one-hot") / "lists.parquet",
+            results / "encoders" / experiment.encoder / "model.safetensors",
+            data / "tokens/manifest.json",
+            data / "manifest.json",
+        ]
+        assert provenance["inputs"] == {f"{path.parent.name}/{path.name}": md5(path) for path in inputs}
+        assert {"commit", "python", "torch", "transformers"} <= provenance.keys()
+
+
+def test_metrics_are_those_of_the_run_files(results, run_names):
+    runs = {f"{name}/seed-1": results / "runs" / name / "seed-1" for name in run_names}
+    runs["bm25"] = results / "evaluation"
+    for name, folder in runs.items():
+        metrics = json.loads((results / "runs" / name / "metrics.json").read_text())
+        for split in SPLITS:
+            expected = reciprocal_rank(folder / f"{split}.run.gz", results / f"evaluation/{split}.qrels.tsv")
+            found = metrics[split]["MRR@10"]
+            assert found["mean"] == pytest.approx(expected, abs=1e-9), (name, split)
+            assert found["low"] <= found["mean"] <= found["high"]
+
+
+def test_runs_rerank_the_same_candidates(results, run_names):
+    def pairs(path):
+        lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+        return sorted((qid, pid) for qid, _, pid, *_ in map(str.split, lines))
+
+    for split in SPLITS:
+        candidates = pairs(results / f"evaluation/{split}.run.gz")
+        for name in run_names:
+            assert pairs(results / "runs" / name / f"seed-1/{split}.run.gz") == candidates, (name, split)
+
+
+def test_curves_hold_finite_losses_and_probes(results, run_names):
+    for name in run_names:
+        curve = pd.read_csv(results / "runs" / name / "seed-1/curve.csv")
+        assert np.isfinite(curve.value).all(), name
+        rows = set(zip(curve.split, curve.metric, strict=True))
+        probes = {(split, measure) for split in ("train", "validation") for measure in ("MRR@10", "nDCG@10")}
+        assert rows == {("train", "loss"), *probes}, name
+    for path in results.glob("encoders/*/curve.csv"):
+        losses = pd.read_csv(path).query("metric == 'loss'").value
+        assert len(losses) and np.isfinite(losses).all(), path
+
+
+def test_teacher_scores_have_a_manifest(results):
+    lists = results / "supervision/ca/lists.parquet"
+    manifest = json.loads((results / "supervision/ca/lists.parquet.json").read_text())
+    scores = np.stack(pd.read_parquet(lists).teacher_scores)
+    assert manifest["md5"] == md5(lists)
+    assert manifest["rows"] == len(scores)
+    assert manifest["teacher_md5"] == md5(results / "runs/ca/seed-1/model/model.safetensors")
+    assert scores.dtype == np.float32 and np.isfinite(scores).all()
+    assert manifest["scores"]["mean"] == pytest.approx(scores.mean(), abs=1e-5)
+
+
+def test_logs_of_training_have_plain_lines_of_progress(finished):
+    logs = [*finished.glob("logs/smoke/train/*/*.log"), *finished.glob("logs/smoke/pretrain/*.log")]
+    assert logs
+    for log in logs:
+        text = log.read_bytes().decode()
+        assert PROGRESS.search(text), f"{log}: {text}"
+        assert "\r" not in text, f"{log} has a progress bar: {text}"
+
+
+def test_every_job_leaves_a_log_and_its_time(finished, results, smoke):
+    jobs = len(re.findall(r"^Job \d+: ", smoke.stdout, flags=re.MULTILINE))
+    logs = [path.relative_to(finished / "logs/smoke") for path in finished.glob("logs/smoke/**/*.log")]
+    times = [path.relative_to(results / "times") for path in results.glob("times/**/*.tsv")]
+    assert sorted(path.with_suffix("") for path in logs) == sorted(path.with_suffix("") for path in times)
+    assert len(times) == jobs
+    for path in times:
+        assert pd.read_csv(results / "times" / path, sep="\t").s.gt(0).all(), path

@@ -1,0 +1,133 @@
+# Pre-trained miniatures, trained models with their runs, and the teacher's scores.
+
+
+rule pretrain:
+    input:
+        rules.dataset.output,
+        rules.tokenizer.output,
+        rules.tokens.output,
+        code=code("steps.pretrain"),
+    output:
+        [f"{ROOT}/encoders/{{encoder}}/{name}" for name in study_of.ENCODER_FILES],
+    log:
+        f"{LOGS}/pretrain/{{encoder}}.log",
+    benchmark:
+        f"{TIMES}/pretrain/{{encoder}}.tsv"
+    threads: STUDY.params.threads
+    resources:
+        gpu=STUDY.at.gpus,
+    params:
+        slice=lambda wildcards: study_of.as_json(study_of.pretrain_slice(STUDY, wildcards.encoder)),
+        dataset=DATA,
+        tokens=DATA / "tokens",
+        tokenizer=DATA / "tokenizer",
+        output=lambda wildcards: ROOT / "encoders" / wildcards.encoder,
+    message:
+        "Pre-training {wildcards.encoder}"
+    shell:
+        "dualenc --threads {threads} pretrain --params {params.slice:q} --dataset {params.dataset}"
+        " --tokens {params.tokens} --tokenizer {params.tokenizer} --scratch scratch --output {params.output}"
+        " > {log} 2>&1"
+
+
+rule train:
+    input:
+        rules.dataset.output,
+        rules.tokens.output,
+        rules.evaluation_sets.output,
+        encoder=lambda wildcards: [
+            f"{ROOT}/encoders/{STUDY.run(wildcards.run).encoder}/{name}" for name in study_of.ENCODER_FILES
+        ],
+        lists=lambda wildcards: f"{ROOT}/{study_of.lists_of(STUDY, wildcards.run)}",
+        code=code("steps.train"),
+    output:
+        multiext(
+            f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/",
+            "config.json",
+            "model.safetensors",
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "modules.json",
+            "config_sentence_transformers.json",
+            "sentence_bert_config.json",
+        ),
+        expand(f"{ROOT}/runs/{{{{run}}}}/seed-{{{{seed}}}}/{{split}}.run.gz", split=SPLITS),
+        multiext(f"{ROOT}/runs/{{run}}/seed-{{seed}}/", "curve.csv", "config.yaml", "provenance.json"),
+    log:
+        f"{LOGS}/train/{{run}}/seed-{{seed}}.log",
+    benchmark:
+        f"{TIMES}/train/{{run}}/seed-{{seed}}.tsv"
+    threads: STUDY.params.threads
+    resources:
+        gpu=STUDY.at.gpus,
+    params:
+        slice=lambda wildcards: study_of.as_json(study_of.train_slice(STUDY, wildcards.run)),
+        dataset=DATA,
+        tokens=DATA / "tokens",
+        encoder=lambda wildcards: ROOT / "encoders" / STUDY.run(wildcards.run).encoder,
+        evaluation=ROOT / "evaluation",
+        output=lambda wildcards: ROOT / "runs" / wildcards.run / f"seed-{wildcards.seed}",
+    message:
+        "Training {wildcards.run}, seed {wildcards.seed}"
+    shell:
+        "dualenc --threads {threads} train --params {params.slice:q} --seed {wildcards.seed}"
+        " --dataset {params.dataset} --tokens {params.tokens} --encoder {params.encoder} --lists {input.lists}"
+        " --evaluation {params.evaluation} --scratch scratch --output {params.output} > {log} 2>&1"
+
+
+rule teacher_scores:
+    input:
+        rules.dataset.output,
+        rules.tokens.output,
+        lists=rules.lists.output.lists,
+        model=f"{ROOT}/runs/{{teacher}}/seed-{STUDY.at.seeds[0]}/model/model.safetensors",
+        code=code("steps.teacher_scores"),
+    output:
+        lists=f"{ROOT}/supervision/{{teacher}}/lists.parquet",
+        manifest=f"{ROOT}/supervision/{{teacher}}/lists.parquet.json",
+    log:
+        f"{LOGS}/teacher_scores/{{teacher}}.log",
+    benchmark:
+        f"{TIMES}/teacher_scores/{{teacher}}.tsv"
+    wildcard_constraints:
+        teacher="(?!one-hot)[^/]+",
+    threads: STUDY.params.threads
+    resources:
+        gpu=STUDY.at.gpus,
+    params:
+        slice=study_of.as_json(study_of.teacher_scores_slice(STUDY)),
+        dataset=DATA,
+        tokens=DATA / "tokens",
+        model=lambda wildcards, input: Path(input.model).parent,
+    message:
+        "Scoring the training lists with {wildcards.teacher}"
+    shell:
+        "dualenc --threads {threads} teacher-scores --params {params.slice:q} --dataset {params.dataset}"
+        " --tokens {params.tokens} --model {params.model} --lists {input.lists} --output {output.lists}"
+        " > {log} 2>&1"
+
+
+rule evaluate:
+    input:
+        rules.evaluation_sets.output,
+        lambda wildcards: expand(f"{ROOT}/{study_of.runs_folder(wildcards.run)}/{{split}}.run.gz", split=SPLITS),
+        code=code("steps.evaluate"),
+    output:
+        multiext(f"{ROOT}/runs/{{run}}/", "metrics.json", "per_query.parquet"),
+    log:
+        f"{LOGS}/evaluate/{{run}}.log",
+    benchmark:
+        f"{TIMES}/evaluate/{{run}}.tsv"
+    wildcard_constraints:
+        run="random|bm25|[^/]+/seed-[0-9]+",
+    params:
+        slice=study_of.as_json(study_of.evaluation_slice(STUDY)),
+        evaluation=ROOT / "evaluation",
+        runs=lambda wildcards: ROOT / study_of.runs_folder(wildcards.run),
+        constant=lambda wildcards: "--constant" if wildcards.run == "random" else "",
+        output=lambda wildcards: ROOT / "runs" / wildcards.run,
+    message:
+        "Evaluating {wildcards.run}"
+    shell:
+        "dualenc evaluate --params {params.slice:q} --evaluation {params.evaluation} --runs {params.runs}"
+        " {params.constant} --output {params.output} > {log} 2>&1"
