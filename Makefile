@@ -11,7 +11,7 @@ help: ## show this help
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 all: $(READY) ## every figure and table at the scale of params.yaml
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) --quiet reason host
 
 test: $(READY) ## the tests, with the workflow run end to end at the smoke scale
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
@@ -26,7 +26,7 @@ lock: $(READY) ## resolve pyproject.toml again into requirements.lock
 clean: ## remove everything that was built, but not .venv
 	rm -rf results figures logs scratch .snakemake
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --requirement requirements.lock
