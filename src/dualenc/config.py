@@ -174,6 +174,11 @@ class Study:
         for family, names in self.at.encoders.items():
             for name in names:
                 _choose(f"scales.{self.scale}.encoders.{family}", name, params.encoders)
+        if self.at.lengths.text > self.at.lengths.pair:
+            raise UserError(
+                f"scales.{self.scale}.lengths.text = {self.at.lengths.text} is larger than lengths.pair = "
+                f"{self.at.lengths.pair}, the positions that an encoder has: lower the one or raise the other."
+            )
         for name in self.at.experiments:
             _choose(f"scales.{self.scale}.experiments", name, params.experiments)
         self.experiments = {name: self._resolve(name) for name in params.experiments if name != "base"}
@@ -229,8 +234,10 @@ class Study:
             if experiment.teacher is None:
                 raise UserError(f"{where} has no teacher, but its loss or its selection needs scores: name one.")
             teacher = _choose(f"{where}.teacher", experiment.teacher, self.experiments)
-            if teacher.teacher is not None:
-                raise UserError(f"{where}.teacher = {experiment.teacher!r} is itself distilled: name a one-hot one.")
+            if teacher.model != "cross-attention" or teacher.teacher is not None:
+                raise UserError(
+                    f"{where}.teacher = {experiment.teacher!r} is no cross-attention model trained on labels: name one."
+                )
         elif experiment.teacher is not None:
             raise UserError(
                 f"{where}.teacher = {experiment.teacher!r}, but a one-hot loss on sampled lists uses no teacher: "

@@ -14,12 +14,12 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary sibling of ``path``, a file or a folder, that replaces ``path`` when the block succeeds.
 
     If the block raises, nothing is left behind and an older ``path`` stays as it was. The temporary name
-    keeps the suffixes of ``path``, so writers that choose a format or a compression by suffix still do.
+    keeps the suffixes of ``path``, so writers that choose a format or a compression by suffix still do. One
+    process at a time may write ``path``: what others that were killed have left of it is removed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    _remove(temporary)  # left by a killed process that had the same number
+    temporary = _temporary(path)
     try:
         yield temporary
         if temporary.is_dir() and path.is_dir():
@@ -36,8 +36,7 @@ def atomic_entries(folder: str | Path) -> Iterator[Path]:
     What else is in ``folder`` stays. If the block raises, ``folder`` stays as it was.
     """
     folder = Path(folder)
-    temporary = folder.with_name(f".{os.getpid()}.{folder.name}")
-    _remove(temporary)
+    temporary = _temporary(folder)
     temporary.mkdir(parents=True)
     try:
         yield temporary
@@ -47,6 +46,12 @@ def atomic_entries(folder: str | Path) -> Iterator[Path]:
                 os.replace(entry, staged)
     finally:
         _remove(temporary)
+
+
+def _temporary(path: Path) -> Path:
+    for left in path.parent.glob(f".*~{path.name}"):
+        _remove(left)
+    return path.with_name(f".{os.getpid()}~{path.name}")
 
 
 def _remove(path: Path) -> None:

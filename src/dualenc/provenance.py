@@ -3,7 +3,6 @@
 import ast
 import platform
 import subprocess
-import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +16,8 @@ PLUMBING = {"config", "errors", "files", "progress", "provenance"}
 def code(module: str) -> list[Path]:
     """The files of this package that ``module`` (``training``, ``figures.fig1``) is made of: itself and its imports.
 
-    Modules that cannot change a result (``PLUMBING``) are left out.
+    A module's own data, such as ``paper.yaml`` beside ``paper.py``, is part of it. Modules that cannot change a
+    result (``PLUMBING``) are left out.
     """
     found: dict[str, Path] = {}
     waiting = [module]
@@ -32,7 +32,8 @@ def code(module: str) -> list[Path]:
                 parent = (node.module or "").removeprefix("dualenc").lstrip(".")
                 waiting += [parent] if parent else []
                 waiting += [f"{parent}.{alias.name}".lstrip(".") for alias in node.names]
-    return sorted(found.values())
+    data = [path.with_suffix(".yaml") for path in found.values()]
+    return sorted([*found.values(), *(path for path in data if path.is_file())])
 
 
 def _file(name: str) -> Path | None:
@@ -49,7 +50,6 @@ def environment(packages: Sequence[str]) -> dict[str, str]:
     versions = {package: metadata.version(package) for package in packages}
     return {
         "commit": git.stdout.strip() or "unknown",
-        "command": " ".join(sys.argv[:2]),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         **versions,

@@ -1,0 +1,262 @@
+"""params.yaml: what is resolved, and that each wrong input is one sentence saying what to change."""
+
+import copy
+import itertools
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dualenc import config
+from dualenc.errors import UserError
+
+PARAMS = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text()) | {"scale": "smoke"}
+
+
+def changed(changes):
+    """The values of params.yaml, each ``dotted.key`` replaced, or removed where the value is ``...``."""
+    values = copy.deepcopy(PARAMS)
+    for key, value in changes.items():
+        *path, last = key.split(".")
+        inner = values
+        for part in path:
+            inner = inner[part]
+        if value is ...:
+            del inner[last]
+        else:
+            inner[last] = copy.deepcopy(value)
+    return values
+
+
+def message(values):
+    """The error about these values, which must be one sentence."""
+    with pytest.raises(UserError) as error:
+        config.study(values)
+    text = str(error.value)
+    assert "\n" not in text and text.endswith((".", "?"))
+    return text
+
+
+@pytest.mark.parametrize("scale", [name for name, at in PARAMS["scales"].items() if at is not None])
+def test_every_scale_of_params_yaml_is_whole(scale):
+    study = config.study(PARAMS | {"scale": scale})
+    assert study.at.dataset in PARAMS["datasets"]
+    for artefact in study.params.artefacts:
+        assert all(study.run(name).encoder in study.params.encoders for name in study.runs(artefact))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "close"),
+    [
+        ("scale", "smok", "smoke"),
+        ("experiments.de-m3se.loss", "m3es", "m3se"),
+        ("experiments.ca.encoder", "small-1-33", "small-1-32"),
+        ("experiments.ca.inherits", "bsae", "base"),
+        ("experiments.distilled.teacher", "cq", "ca"),
+        ("experiments.de.model", "dual-encodr", "dual-encoder"),
+        ("experiments.lists.selection", "topp", "top"),
+        ("experiments.base.pooling", "men", "mean"),
+        ("artefacts.tab1.experiments", ["ca", "de-msee"], "de-mse"),
+        ("artefacts.fig1.encoders", "depe", "deep"),
+        ("scales.smoke.dataset", "pydocs-stdlb", "pydocs-stdlib"),
+        ("scales.smoke.encoders.deep", ["small-1-15"], "small-1-16"),
+        ("scales.smoke.bm25.stemmer", "englis", "english"),
+    ],
+)
+def test_an_unknown_name_is_told_with_the_nearest(key, value, close):
+    scales_own = {"scales.smoke.experiments.base.pooling": ...} if key.endswith("pooling") else {}
+    error = message(changed({key: value} | scales_own))
+    wrong = value[-1] if isinstance(value, list) else value
+    assert repr(wrong) in error and "allowed are " in error and error.endswith(f"did you mean {close}?")
+    *_, owner, last = ["", *key.split(".")]
+    # What an experiment inherits is told as its own.
+    assert f"{last} = " in error and (owner in error or key.startswith("experiments."))
+
+
+@pytest.mark.parametrize(
+    ("key", "close"),
+    [
+        ("scal", "scale"),
+        ("experiments.de.tempreature", None),
+        ("experiments.de.learning_rat", "learning_rate"),
+        ("scales.smoke.list_lenght", "list_length"),
+        ("scales.smoke.pretraining.step", "steps"),
+        ("scales.smoke.bm25.k", "k1"),
+        ("datasets.pydocs.max_word", "max_words"),
+        ("encoders.small-1-16.layer", "layers"),
+        ("evaluation.resample", "resamples"),
+        ("artefacts.tab1.experiment", "experiments"),
+    ],
+)
+def test_an_unknown_key_is_told_with_the_nearest(key, close):
+    error = message(changed({key: 1}))
+    assert f"{key} is no known key; allowed are " in error
+    assert close is None or error.endswith(f"did you mean {close}?")
+
+
+def test_a_typo_is_told_as_the_typo_and_not_as_what_it_leaves_missing():
+    for key in ("scales.smoke.depth", "artefacts.tab1.kind", "evaluation.seed"):
+        error = message(changed({key: ..., f"{key}s": 1}))
+        assert f"{key}s is no known key" in error and error.endswith(f"did you mean {key.split('.')[-1]}?")
+    assert message(changed({"scales.smoke.depth": ...})) == "params.yaml: scales.smoke.depth is missing."
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("experiments.de.steps", "many"),
+        ("experiments.de.steps", 0),
+        ("experiments.de.steps", 1.5),
+        ("experiments.de.learning_rate", -1e-3),
+        ("experiments.de.dropout", 1.2),
+        ("experiments.de.list_size", 1),
+        ("experiments.de.loss_parameters", "none"),
+        ("scales.smoke.seeds", []),
+        ("scales.smoke.depth", None),
+        ("scales.smoke.lengths", 64),
+        ("datasets.pydocs.packages", "stdlib"),
+        ("artefacts.tab1.kind", "tabel"),
+    ],
+)
+def test_a_wrong_type_or_range_is_told_with_key_and_value(key, value):
+    error = message(changed({key: value}))
+    assert f"params.yaml: {key} = {value!r} is not allowed" in error
+
+
+@pytest.mark.parametrize(
+    ("loss", "parameters", "wrong"),
+    [
+        ("softmax-ce", {"temperature": 0}, "temperature"),
+        ("softmax-ce", {"temperature": -1.0}, "temperature"),
+        ("softmax-ce", {"temperature": float("inf")}, "temperature"),
+        ("softmax-ce", {"temperature": float("nan")}, "temperature"),
+        ("softmax-ce-onehot", {"temperature": 1.0, "label_smoothing": 1.0}, "label_smoothing"),
+        ("softmax-ce-onehot", {"temperature": 1.0, "label_smoothing": -0.1}, "label_smoothing"),
+        ("focal", {"temperature": 1.0, "gamma": -0.5}, "gamma"),
+        ("rankdistil-b", {"gamma0": float("inf")}, "gamma0"),
+    ],
+)
+def test_loss_parameters_out_of_range(loss, parameters, wrong):
+    one_hot = loss in ("softmax-ce-onehot", "focal")
+    own = {"inherits": "de" if one_hot else "distilled", "loss": loss, "loss_parameters": parameters}
+    error = message(changed({"experiments.own": own}))
+    assert f"experiments.own.loss_parameters.{wrong} = {float(parameters[wrong])} must be " in error
+
+
+@pytest.mark.parametrize(
+    ("loss", "parameters"),
+    [
+        ("softmax-ce-onehot", {"temperature": 0.01, "label_smoothing": 0.99}),
+        ("focal", {"temperature": 10.0, "gamma": 0.0}),
+        ("rankdistil-b", {"gamma0": -3.0}),
+    ],
+)
+def test_loss_parameters_at_the_ends_of_their_range(loss, parameters):
+    own = {
+        "inherits": "distilled" if loss == "rankdistil-b" else "de",
+        "loss": loss,
+        "loss_parameters": parameters,
+    }
+    study = config.study(changed({"experiments.own": own}))
+    assert study.run("own").loss_parameters == parameters
+
+
+@pytest.mark.parametrize("parameters", [{}, {"temperature": 1.0, "tau": 1.0}, {"tau": 1.0}])
+def test_the_parameters_of_a_loss_are_exactly_its_own(parameters):
+    error = message(changed({"experiments.de-softmax-ce.loss_parameters": parameters}))
+    assert "experiments.de-softmax-ce.loss_parameters" in error
+    assert str(sorted(parameters)) in error and "['temperature']" in error
+
+
+def test_more_passages_than_a_list_has():
+    length = PARAMS["scales"]["smoke"]["list_length"]
+    error = message(changed({"experiments.de-mse.list_size": length + 1}))
+    assert f"experiments.de-mse.list_size = {length + 1} is larger than the {length} passages" in error
+    assert "scales.smoke.list_length" in error
+    assert config.study(changed({"experiments.de-mse.list_size": length})).run("de-mse").list_size == length
+
+
+def test_a_scale_without_values_cannot_be_chosen():
+    error = message(changed({"scales.later": None, "scale": "later"}))
+    assert error.startswith("params.yaml: scale = 'later' is unknown; allowed are smoke, ")
+    assert "later" not in error.partition("allowed")[2]
+
+
+def test_teachers():
+    missing = message(changed({"experiments.distilled.teacher": None}))
+    assert missing.startswith("experiments.distilled has no teacher")
+    top = message(changed({"experiments.de.selection": "top"}))
+    assert top.startswith("experiments.de has no teacher")
+    needless = message(changed({"experiments.de.teacher": "ca"}))
+    assert needless.startswith("experiments.de.teacher = 'ca'") and "null" in needless
+    for student in ("de", "de-mse"):
+        error = message(changed({"experiments.de-m3se.teacher": student}))
+        assert error.startswith(f"experiments.de-m3se.teacher = '{student}' is no cross-attention model")
+
+
+def test_texts_longer_than_the_encoder_has_positions():
+    error = message(changed({"scales.smoke.lengths": {"text": 65, "pair": 64}}))
+    assert error.startswith("scales.smoke.lengths.text = 65 is larger than lengths.pair = 64")
+
+
+def test_circular_inheritance_names_the_circle():
+    error = message(changed({"experiments.de.inherits": "de-mse"}))
+    assert "de -> de-mse -> distilled -> de" in error
+    assert "itself (ca -> ca)" in message(changed({"experiments.ca.inherits": "ca"}))
+
+
+def test_a_scale_may_only_change_known_experiments():
+    error = message(changed({"scales.smoke.experiments.lsts": {"steps": 1}}))
+    assert "'lsts' is unknown" in error and error.endswith("did you mean lists?")
+
+
+def test_the_last_level_that_sets_a_value_wins():
+    """Root to leaf, at each level the experiment's own entry before the scale's."""
+    levels = ["scales.smoke.experiments.base", "experiments.de", "scales.smoke.experiments.de"]
+    levels += ["experiments.own", "scales.smoke.experiments.own"]
+    empty = {"scales.smoke.experiments.de": {}, "experiments.own": {"inherits": "de"}}
+    empty |= {"scales.smoke.experiments.own": {}, "experiments.base.patience": 99}
+    for size in range(len(levels) + 1):
+        for setting in itertools.combinations(range(len(levels)), size):
+            values = changed(empty | {f"{levels[level]}.patience": level + 1 for level in setting})
+            assert config.study(values).run("own").patience == (setting[-1] + 1 if setting else 99)
+
+
+def test_a_family_of_encoders_means_its_largest():
+    study = config.study(PARAMS)
+    assert study.run("de").encoder == PARAMS["scales"]["smoke"]["encoders"]["student"][-1]
+    deep = config.study(changed({"experiments.de.encoder": "deep"}))
+    assert deep.run("de").encoder == PARAMS["scales"]["smoke"]["encoders"]["deep"][-1]
+
+
+def test_a_run_has_one_name():
+    study = config.study(PARAMS)
+    own = study.run("de").encoder
+    assert study.run_name("de", None) == study.run_name("de", own) == "de"
+    assert study.run_name("de", "small-1-16") == "de.small-1-16"
+    assert study.run("de.small-1-16").encoder == "small-1-16"
+    for artefact in study.params.artefacts:
+        names = study.runs(artefact)
+        assert len(set(names)) == len(names)
+        assert [study.run_name(name.partition(".")[0], study.run(name).encoder) for name in names] == names
+    assert "de" in study.runs("fig1") and "de.small-1-16" in study.runs("fig1")
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "close"), [("dee", "'dee'", "de"), ("de.small-1-17", "'small-1-17'", "small-1-16")]
+)
+def test_an_unknown_run(name, wrong, close):
+    with pytest.raises(UserError, match=f"{wrong} is unknown; .* did you mean {close}"):
+        config.study(PARAMS).run(name)
+
+
+def test_files(tmp_path):
+    path = tmp_path / "params.yaml"
+    with pytest.raises(UserError, match=r"params.yaml does not exist"):
+        config.load(path)
+    path.write_text("scale: [smoke\n")
+    with pytest.raises(UserError, match=r"params.yaml is not YAML: .*line 2"):
+        config.load(path)
+    path.write_text(yaml.safe_dump(PARAMS))
+    assert config.load(path).scale == "smoke"
+    assert config.load(path, {"scale": "mini"}).scale == "mini"

@@ -1,0 +1,105 @@
+"""A study of a few hundred docstrings and a BERT of two layers, made by the workflow's steps in seconds."""
+
+import json
+from pathlib import Path
+
+from dualenc.config import Bm25, Encoder, Experiment, Pretraining, PydocsDataset
+
+LENGTHS = {"text": 20, "pair": 32}  # shorter than most texts, and 32 - 3 is odd: truncation matters
+SETTINGS = {"lengths": LENGTHS, "tokens_per_batch": 4096, "probe_queries": 20}
+DEPTH = 10
+ENCODER = Encoder(layers=2, width=16, heads=1)
+DATASET = PydocsDataset(
+    kind="pydocs",
+    packages=[
+        "asyncio",
+        "collections",
+        "concurrent",
+        "email",
+        "http",
+        "importlib",
+        "json",
+        "logging",
+        "unittest",
+    ],
+    max_words=60,
+    min_query_words=3,
+    min_passage_words=8,
+    max_passages=1000,
+    fractions={"train": 0.6, "validation": 0.2, "test": 0.2},
+    max_queries={"train": 1000, "validation": 40, "test": 60},
+)
+BM25 = Bm25(k1=0.9, b=0.4, stop_words="english", stemmer="english")
+
+
+def build(root: Path) -> Path:
+    """Fill a folder: dataset, candidates, tokenizer, tokens, lists.parquet, evaluation and encoder."""
+    from dualenc.steps.candidates import candidates
+    from dualenc.steps.dataset import dataset
+    from dualenc.steps.evaluation_sets import evaluation_sets
+    from dualenc.steps.lists import lists
+    from dualenc.steps.pretrain import pretrain
+    from dualenc.steps.tokenizer import tokenizer
+    from dualenc.steps.tokens import tokenise
+
+    folder = root / "dataset"
+    dataset(DATASET, folder, workers=1)
+    candidates(folder, BM25, DEPTH, root / "candidates")
+    tokenizer(folder, 600, LENGTHS["pair"], root / "tokenizer")
+    tokenise(folder, root / "tokenizer" / "tokenizer.json", root / "tokens")
+    lists(folder, root / "candidates", 5, 80, root / "lists.parquet")
+    evaluation_sets(folder, root / "candidates", 30, DEPTH, root / "evaluation")
+    texts = folder, root / "tokens", root / "tokenizer"
+    lengths = LENGTHS["pair"], SETTINGS["tokens_per_batch"]
+    pretrain(*texts, ENCODER, pretraining(), *lengths, root / "scratch", root / "encoder")
+    return root
+
+
+def pretraining(**changes) -> Pretraining:
+    """A pre-training of a few steps."""
+    parameters = {
+        **{"steps": 20, "batch_size": 16, "evaluate_every": 10, "evaluation_pairs": 30, "masked": 0.15},
+        **{"learning_rate": 1e-2, "warmup": 0.1, "weight_decay": 0.01, "seed": 1},
+    }
+    return Pretraining(**parameters | changes)
+
+
+def experiment(**changes) -> Experiment:
+    """A training of a few steps."""
+    parameters = {
+        **{"model": "dual-encoder", "encoder": "small-2-16", "teacher": None, "loss": "softmax-ce-onehot"},
+        **{"loss_parameters": {"temperature": 1.0, "label_smoothing": 0.0}, "pooling": "mean", "gain": 1.0},
+        **{"list_size": 4, "selection": "sampled", "batch_size": 4, "steps": 20, "evaluate_every": 10},
+        **{"learning_rate": 3e-2, "weight_decay": 0.01, "warmup": 0.1, "dropout": 0.1, "patience": 9},
+    }
+    return Experiment(**parameters | changes)
+
+
+def train(tiny: Path, root: Path, experiment: Experiment, *, seed: int = 1, lists: Path | None = None) -> Path:
+    """Train with the state in ``root/scratch``; the folder of the trained model and its runs."""
+    from dualenc.steps.train import train
+
+    data = tiny / "dataset", tiny / "tokens", tiny / "encoder", lists or tiny / "lists.parquet"
+    output = root / "run" / f"seed-{seed}"
+    train(*data, tiny / "evaluation", experiment, SETTINGS, seed, root / "scratch", output)
+    return output
+
+
+def train_command(tiny: Path, experiment: Experiment, scratch: Path, output: Path) -> list[object]:
+    """Arguments of ``dualenc`` for what ``train`` does with seed 1."""
+    params = json.dumps({"experiment": experiment.model_dump(), **SETTINGS})
+    return [
+        *["train", "--params", params, "--seed", 1, "--scratch", scratch, "--output", output],
+        *["--dataset", tiny / "dataset", "--tokens", tiny / "tokens", "--encoder", tiny / "encoder"],
+        *["--lists", tiny / "lists.parquet", "--evaluation", tiny / "evaluation"],
+    ]
+
+
+def pretrain_command(tiny: Path, parameters: Pretraining, scratch: Path, output: Path) -> list[object]:
+    """Arguments of ``dualenc`` for a pre-training."""
+    lengths = {"max_length": LENGTHS["pair"], "tokens_per_batch": SETTINGS["tokens_per_batch"]}
+    params = {"encoder": ENCODER.model_dump(), "pretraining": parameters.model_dump(), **lengths}
+    return [
+        *["pretrain", "--params", json.dumps(params), "--scratch", scratch, "--output", output],
+        *["--dataset", tiny / "dataset", "--tokens", tiny / "tokens", "--tokenizer", tiny / "tokenizer"],
+    ]
