@@ -10,7 +10,7 @@ EVALUATION = {
     "measures": ["MRR@10", "nDCG@10"],
     "confidence": 0.95,
     "resamples": 200,
-    "permutations": 999,
+    "permutations": 4999,
     "seed": 7,
 }
 QUERIES = {"train": 30, "validation": 20, "test": 60}
@@ -62,9 +62,10 @@ def per_query(name, mean, seed, queries=None):
 
 
 def write(root, means, seeds=(1, 2), queries=None):
-    """Write ``runs/<name>`` below ``root`` for each name -> mean of ``means``."""
-    for name, mean in means.items():
-        for seed in [0] if name == "bm25" else seeds:
-            folder = root / "runs" / name / ("" if name == "bm25" else f"seed-{seed}")
+    """Write ``runs/<name>`` below ``root`` for each name -> mean of ``means``, and for a random order."""
+    for name, mean in {"random": 0.1, **means}.items():
+        untrained = name in ("random", "bm25")
+        for seed in [0] if untrained else seeds:
+            folder = root / "runs" / name / ("" if untrained else f"seed-{seed}")
             about = {key: EVALUATION[key] for key in ("confidence", "resamples", "seed")}
             write_metrics(folder, per_query(name, mean, seed, queries), **about)

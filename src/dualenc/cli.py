@@ -37,7 +37,7 @@ def options(threads: Annotated[int, typer.Option(help="threads of this process")
 @app.command()
 def dataset(params: Params, output: Output) -> None:
     """Build a dataset folder."""
-    from dualenc.config import PydocsDataset
+    from dualenc.parameters import PydocsDataset
     from dualenc.steps.dataset import dataset as build
 
     build(PydocsDataset(**params), output, int(os.environ["OMP_NUM_THREADS"]))
@@ -46,7 +46,7 @@ def dataset(params: Params, output: Output) -> None:
 @app.command()
 def candidates(params: Params, dataset: Folder, output: Output) -> None:
     """Retrieve BM25 candidates for every split."""
-    from dualenc.config import Bm25
+    from dualenc.parameters import Bm25
     from dualenc.steps.candidates import candidates as retrieve
 
     retrieve(dataset, Bm25(**params["bm25"]), params["depth"], output)
@@ -89,7 +89,7 @@ def pretrain(
     params: Params, dataset: Folder, tokens: Folder, tokenizer: Folder, scratch: Folder, output: Output
 ) -> None:
     """Pre-train a miniature BERT on the train split."""
-    from dualenc.config import Encoder, Pretraining
+    from dualenc.parameters import Encoder, Pretraining
     from dualenc.steps.pretrain import pretrain as run
 
     encoder, parameters = Encoder(**params["encoder"]), Pretraining(**params["pretraining"])
@@ -103,7 +103,7 @@ def train(
     seed: Number, scratch: Folder, output: Output,
 ) -> None:  # fmt: skip
     """Train one model and re-rank the evaluation sets with it."""
-    from dualenc.config import Experiment
+    from dualenc.parameters import Experiment
     from dualenc.steps.train import train as run
 
     settings = dict(params)
@@ -124,7 +124,7 @@ def teacher_scores(
 @app.command()
 def evaluate(params: Params, evaluation: Folder, runs: Folder, output: Output, constant: bool = False) -> None:
     """Evaluate the runs of one system on every evaluation set; with --constant, their passages in random order."""
-    from dualenc.config import Evaluation
+    from dualenc.parameters import Evaluation
     from dualenc.steps.evaluate import evaluate_runs
 
     evaluate_runs(evaluation, runs, constant, Evaluation(**params), output)

@@ -1,4 +1,4 @@
-"""params.yaml, typed: one model resolves and checks it, and cuts the slice that each step may see.
+"""params.yaml, read and checked: experiments resolved, names looked up, errors that say what to change.
 
 A study is params.yaml at one scale. An experiment is resolved from the root of its inheritance to itself; at
 each level the entry of ``experiments`` is followed by the one of ``scales.<scale>.experiments``, so that a scale
@@ -11,155 +11,14 @@ that the experiment has anyway is left out of the name, so that runs shared by s
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from dualenc.errors import UserError
 from dualenc.losses import LOSSES, PARAMETERS
-
-Positive = Annotated[int, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-ONE_HOT = tuple(name for name, loss in LOSSES.items() if not loss.needs_teacher)
-
-
-class Strict(BaseModel):
-    """A mapping with exactly the fields that it declares."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Splits(Strict):
-    """One number for each split."""
-
-    train: float
-    validation: float
-    test: float
-
-
-class PydocsDataset(Strict):
-    """Docstrings of installed packages: first sentence -> the rest (``dualenc.datasets.pydocs``)."""
-
-    kind: Literal["pydocs"]
-    packages: list[str]
-    max_words: Positive
-    min_query_words: Positive
-    min_passage_words: Positive
-    max_passages: Positive
-    fractions: Splits
-    max_queries: Splits
-
-
-class Bm25(Strict):
-    """Parameters of the first stage (``dualenc.candidates``)."""
-
-    k1: Annotated[float, Field(ge=0)]
-    b: Fraction
-    stop_words: Literal["english", "none"]
-    stemmer: Literal["english", "none"]
-
-
-class Encoder(Strict):
-    """A BERT of this shape, pre-trained by the ``pretrain`` rule."""
-
-    layers: Positive
-    width: Positive
-    heads: Positive
-
-
-class Lengths(Strict):
-    """Maximal lengths in tokens, special tokens included: one text of a dual-encoder, one pair of a CA model."""
-
-    text: Positive
-    pair: Positive
-
-
-class Pretraining(Strict):
-    """Masked language modelling on (query, passage) pairs of the train split."""
-
-    steps: Positive
-    batch_size: Positive
-    learning_rate: Annotated[float, Field(gt=0)]
-    warmup: Fraction
-    weight_decay: Annotated[float, Field(ge=0)]
-    masked: Fraction
-    evaluate_every: Positive
-    evaluation_pairs: Positive
-    seed: int
-
-
-class Evaluation(Strict):
-    """How runs are judged and compared (``dualenc.evaluation``, ``dualenc.statistics``)."""
-
-    measures: list[str]
-    confidence: Fraction
-    resamples: Positive
-    permutations: Positive
-    seed: int
-
-
-class Experiment(Strict):
-    """One model and how it is trained, resolved."""
-
-    model: Literal["cross-attention", "dual-encoder"]
-    encoder: str
-    loss: str
-    loss_parameters: dict[str, float]
-    teacher: str | None
-    list_size: Annotated[int, Field(ge=2)]
-    selection: Literal["sampled", "top"]
-    batch_size: Positive
-    steps: Positive
-    learning_rate: Annotated[float, Field(gt=0)]
-    weight_decay: Annotated[float, Field(ge=0)]
-    warmup: Fraction
-    dropout: Fraction
-    pooling: Literal["cls", "mean"]
-    gain: Annotated[float, Field(gt=0)]
-    evaluate_every: Positive
-    patience: Positive
-
-
-class Scale(Strict):
-    """Everything that is large or small: data, lists, lengths, models, steps."""
-
-    dataset: str
-    bm25: Bm25
-    depth: Positive
-    list_length: Annotated[int, Field(ge=2)]
-    train_lists: Positive
-    train_evaluation: Positive
-    probe_queries: Positive
-    lengths: Lengths
-    vocabulary: Positive
-    encoders: dict[str, list[str]]
-    seeds: Annotated[list[int], Field(min_length=1)]
-    pretraining: Pretraining
-    tokens_per_batch: Positive
-    gpus: Annotated[int, Field(ge=0)]
-    experiments: dict[str, dict[str, Any]]
-
-
-class Artefact(Strict):
-    """A figure or a table: the experiments that it shows, at one encoder each or over a family of encoders."""
-
-    kind: Literal["figure", "table"]
-    experiments: list[str]
-    encoders: str | None = None
-
-
-class Params(Strict):
-    """params.yaml, before experiments are resolved."""
-
-    scale: str
-    threads: Positive
-    datasets: dict[str, PydocsDataset]
-    encoders: dict[str, Encoder]
-    evaluation: Evaluation
-    experiments: dict[str, dict[str, Any]]
-    artefacts: dict[str, Artefact]
-    scales: dict[str, Scale | None]
+from dualenc.parameters import Experiment, Params
 
 
 class Study:
@@ -171,6 +30,11 @@ class Study:
         self.at = _choose("scale", params.scale, {name: at for name, at in params.scales.items() if at})
         self.evaluation = params.evaluation
         self.dataset = _choose(f"scales.{self.scale}.dataset", self.at.dataset, params.datasets)
+        for name, encoder in params.encoders.items():
+            if encoder.width % encoder.heads:
+                raise UserError(
+                    f"params.yaml: encoders.{name}.heads = {encoder.heads} does not divide its width {encoder.width}."
+                )
         for family, names in self.at.encoders.items():
             for name in names:
                 _choose(f"scales.{self.scale}.encoders.{family}", name, params.encoders)

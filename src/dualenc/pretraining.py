@@ -15,7 +15,7 @@ from torch.utils.data import SequentialSampler
 from transformers import BertForMaskedLM, Trainer, TrainingArguments, set_seed
 
 from dualenc import batches, initialisation, models, resumable
-from dualenc.config import Encoder, Pretraining
+from dualenc.parameters import Encoder, Pretraining
 from dualenc.scoring import Texts
 
 IGNORED = -100  # label of a position that is not predicted

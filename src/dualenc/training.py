@@ -24,9 +24,9 @@ from torch.utils.data import SequentialSampler
 from transformers import set_seed
 
 from dualenc import batches, models, resumable
-from dualenc.config import Experiment
 from dualenc.evaluation import Qrels, evaluate
 from dualenc.losses import loss_function
+from dualenc.parameters import Experiment
 from dualenc.runs import Run
 from dualenc.scoring import Model, Texts, rerank
 from dualenc.supervision import Lists, pick

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from dualenc import datasets
 from dualenc.candidates import bm25
-from dualenc.config import Bm25
 from dualenc.datasets import SPLITS
 from dualenc.evaluation import candidate_metrics
 from dualenc.files import write_json
+from dualenc.parameters import Bm25
 from dualenc.runs import write_run
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from dualenc.config import PydocsDataset
 from dualenc.datasets import pydocs
+from dualenc.parameters import PydocsDataset
 
 
 def dataset(parameters: PydocsDataset, output: Path, workers: int) -> None:

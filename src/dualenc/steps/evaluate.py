@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dualenc.config import Evaluation
 from dualenc.datasets import SPLITS, read_qrels
 from dualenc.evaluation import evaluate, write_metrics
+from dualenc.parameters import Evaluation
 from dualenc.runs import Ranking, read_run
 
 

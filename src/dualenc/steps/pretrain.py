@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 
 from dualenc import models, pretraining, provenance, resumable, scoring
-from dualenc.config import Encoder, Pretraining
 from dualenc.files import atomic, write_json
+from dualenc.parameters import Encoder, Pretraining
 from dualenc.steps.inputs import pairs, write_about, write_curve
 
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dualenc import models, provenance, resumable, scoring, supervision, training
-from dualenc.config import Experiment
 from dualenc.datasets import SPLITS, read_qrels
 from dualenc.files import atomic, atomic_entries
+from dualenc.parameters import Experiment
 from dualenc.runs import read_run, write_run
 from dualenc.steps.inputs import rows, write_about, write_curve
 

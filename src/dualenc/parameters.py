@@ -1,0 +1,146 @@
+"""The schema of params.yaml: which keys there are, and what each may hold."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Strict(BaseModel):
+    """A mapping with exactly the fields that it declares."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Splits(Strict):
+    """One number for each split."""
+
+    train: float
+    validation: float
+    test: float
+
+
+class PydocsDataset(Strict):
+    """Docstrings of installed packages: first sentence -> the rest (``dualenc.datasets.pydocs``)."""
+
+    kind: Literal["pydocs"]
+    packages: list[str]
+    max_words: Positive
+    min_query_words: Positive
+    min_passage_words: Positive
+    max_passages: Positive
+    fractions: Splits
+    max_queries: Splits
+
+
+class Bm25(Strict):
+    """Parameters of the first stage (``dualenc.candidates``)."""
+
+    k1: Annotated[float, Field(ge=0)]
+    b: Fraction
+    stop_words: Literal["english", "none"]
+    stemmer: Literal["english", "none"]
+
+
+class Encoder(Strict):
+    """A BERT of this shape, pre-trained by the ``pretrain`` rule."""
+
+    layers: Positive
+    width: Positive
+    heads: Positive
+
+
+class Lengths(Strict):
+    """Maximal lengths in tokens, special tokens included: one text of a dual-encoder, one pair of a CA model."""
+
+    text: Positive
+    pair: Positive
+
+
+class Pretraining(Strict):
+    """Masked language modelling on (query, passage) pairs of the train split."""
+
+    steps: Positive
+    batch_size: Positive
+    learning_rate: Annotated[float, Field(gt=0)]
+    warmup: Fraction
+    weight_decay: Annotated[float, Field(ge=0)]
+    masked: Fraction
+    evaluate_every: Positive
+    evaluation_pairs: Positive
+    seed: int
+
+
+class Evaluation(Strict):
+    """How runs are judged and compared (``dualenc.evaluation``, ``dualenc.statistics``)."""
+
+    measures: list[str]
+    confidence: Fraction
+    resamples: Positive
+    permutations: Positive
+    seed: int
+
+
+class Experiment(Strict):
+    """One model and how it is trained, resolved."""
+
+    model: Literal["cross-attention", "dual-encoder"]
+    encoder: str
+    loss: str
+    loss_parameters: dict[str, float]
+    teacher: str | None
+    list_size: Annotated[int, Field(ge=2)]
+    selection: Literal["sampled", "top"]
+    batch_size: Positive
+    steps: Positive
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    warmup: Fraction
+    dropout: Fraction
+    pooling: Literal["cls", "mean"]
+    gain: Annotated[float, Field(gt=0)]
+    evaluate_every: Positive
+    patience: Positive
+
+
+class Scale(Strict):
+    """Everything that is large or small: data, lists, lengths, models, steps."""
+
+    dataset: str
+    bm25: Bm25
+    depth: Positive
+    list_length: Annotated[int, Field(ge=2)]
+    train_lists: Positive
+    train_evaluation: Positive
+    probe_queries: Positive
+    lengths: Lengths
+    vocabulary: Positive
+    encoders: dict[str, list[str]]
+    seeds: Annotated[list[int], Field(min_length=1)]
+    pretraining: Pretraining
+    tokens_per_batch: Positive
+    gpus: Annotated[int, Field(ge=0)]
+    experiments: dict[str, dict[str, Any]]
+
+
+class Artefact(Strict):
+    """A figure or a table: the experiments that it shows, at one encoder each or over a family of encoders."""
+
+    kind: Literal["figure", "table"]
+    experiments: list[str]
+    encoders: str | None = None
+
+
+class Params(Strict):
+    """params.yaml, before experiments are resolved."""
+
+    scale: str
+    threads: Positive
+    datasets: dict[str, PydocsDataset]
+    encoders: dict[str, Encoder]
+    evaluation: Evaluation
+    experiments: dict[str, dict[str, Any]]
+    artefacts: dict[str, Artefact]
+    scales: dict[str, Scale | None]
