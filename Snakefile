@@ -24,6 +24,7 @@ ROOT = Path("results", SCALE)
 LOGS = Path("logs", SCALE)
 TIMES = ROOT / "times"
 DATA = ROOT / "data" / STUDY.at.dataset
+TOKENIZER = study_of.tokenizer_folder(STUDY)
 SPLITS = ["train", "validation", "test"]
 
 
@@ -33,6 +34,7 @@ resource_scopes:
 
 
 wildcard_constraints:
+    dataset=r"[\w-]+",
     encoder=r"[\w-]+",
     run=r"[\w.-]+",
     seed=r"\d+",

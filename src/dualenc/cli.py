@@ -20,6 +20,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 Params = Annotated[dict, typer.Option("--params", parser=json.loads, metavar="JSON", help="slice of params.yaml")]
 Output = Annotated[Path, typer.Option(help="what is written")]
 Folder = Annotated[Path, typer.Option(help="folder of an earlier step")]
+Folders = Annotated[list[Path], typer.Option(help="folder of an earlier step; may be given several times")]
 Number = Annotated[int, typer.Option()]
 
 
@@ -37,10 +38,12 @@ def options(threads: Annotated[int, typer.Option(help="threads of this process")
 @app.command()
 def dataset(params: Params, output: Output) -> None:
     """Build a dataset folder."""
-    from dualenc.parameters import PydocsDataset
+    from pydantic import TypeAdapter
+
+    from dualenc.parameters import Dataset
     from dualenc.steps.dataset import dataset as build
 
-    build(PydocsDataset(**params), output, int(os.environ["OMP_NUM_THREADS"]))
+    build(TypeAdapter(Dataset).validate_python(params), output, int(os.environ["OMP_NUM_THREADS"]))
 
 
 @app.command()
@@ -53,8 +56,8 @@ def candidates(params: Params, dataset: Folder, output: Output) -> None:
 
 
 @app.command()
-def tokenizer(params: Params, dataset: Folder, output: Output) -> None:
-    """Train a WordPiece tokenizer on the train split."""
+def tokenizer(params: Params, dataset: Folders, output: Output) -> None:
+    """Train a WordPiece tokenizer on the train split of one or more datasets."""
     from dualenc.steps.tokenizer import tokenizer as train
 
     train(dataset, params["vocabulary"], params["max_length"], output)
@@ -85,16 +88,26 @@ def evaluation_sets(params: Params, dataset: Folder, candidates: Folder, output:
 
 
 @app.command()
+def corpus(params: Params, dataset: Folder, output: Output) -> None:
+    """Make the lists that miniatures are pre-trained on, from a dataset's train split."""
+    from dualenc.parameters import Bm25
+    from dualenc.steps.corpus import corpus as build
+
+    build(dataset, Bm25(**params["bm25"]), params["depth"], params["list_length"], output)
+
+
+@app.command()
 def pretrain(
-    params: Params, dataset: Folder, tokens: Folder, tokenizer: Folder, scratch: Folder, output: Output
-) -> None:
-    """Pre-train a miniature BERT on the train split."""
+    params: Params, data: Folder, corpora: Folder, dataset: Annotated[str, typer.Option()], evaluation: Folder,
+    tokenizer: Folder, scratch: Folder, output: Output, start: Annotated[Path | None, typer.Option()] = None,
+) -> None:  # fmt: skip
+    """Pre-train a miniature BERT on the train splits of its corpora."""
     from dualenc.parameters import Encoder, Pretraining
     from dualenc.steps.pretrain import pretrain as run
 
-    encoder, parameters = Encoder(**params["encoder"]), Pretraining(**params["pretraining"])
-    lengths = params["max_length"], params["tokens_per_batch"]
-    run(dataset, tokens, tokenizer, encoder, parameters, *lengths, scratch, output)
+    settings = dict(params)
+    encoder, parameters = Encoder(**settings.pop("encoder")), Pretraining(**settings.pop("pretraining"))
+    run(data, corpora, dataset, evaluation, tokenizer, start, encoder, parameters, settings, scratch, output)
 
 
 @app.command()

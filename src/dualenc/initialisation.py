@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix, diags
 from scipy.sparse.linalg import svds
-from transformers import BertForMaskedLM
+from transformers import BertForPreTraining
 
+from dualenc.errors import UserError
 from dualenc.scoring import Texts
 
 SCALE = 0.125  # root mean square of the word vectors; what precedes a layer normalisation has no scale of its own
@@ -40,7 +41,7 @@ def word_vectors(source: Texts, pairs: np.ndarray, width: int, seed: int) -> np.
     return vectors * SCALE / np.sqrt(np.mean(vectors**2))
 
 
-def start(model: BertForMaskedLM, vectors: np.ndarray, seed: int) -> None:
+def start(model: BertForPreTraining, vectors: np.ndarray, seed: int) -> None:
     """Set the weights of ``model`` as the module describes; ``vectors`` (vocabulary, width) are its words'."""
     generator = torch.Generator().manual_seed(seed)
     embeddings, width = model.bert.embeddings, model.config.hidden_size
@@ -65,3 +66,28 @@ def start(model: BertForMaskedLM, vectors: np.ndarray, seed: int) -> None:
             rows = slice(head * size, (head + 1) * size)
             attention.query.weight[rows] = torch.linalg.qr(square)[0].T * (COPIES**2 / size) ** 0.25
         attention.key.weight.copy_(attention.query.weight)
+
+
+def grow(model: BertForPreTraining, lower: BertForPreTraining, seed: int) -> None:
+    """Start ``model`` from a shallower one of the same width, with new layers on top that change nothing yet.
+
+    A new layer's outputs are 0 and its normalisations are the last one's, so each passes on what it gets (compare Gong
+    et al., "Efficient training of BERT by progressively stacking", 2019). Raises ``UserError`` for another width.
+    """
+    if lower.config.hidden_size != model.config.hidden_size or lower.config.vocab_size != model.config.vocab_size:
+        raise UserError(
+            f"an encoder of width {model.config.hidden_size} and {model.config.vocab_size} word pieces cannot grow from "
+            f"one of width {lower.config.hidden_size} and {lower.config.vocab_size}: correct grows_from."
+        )
+    generator = torch.Generator().manual_seed(seed)
+    model.load_state_dict(lower.state_dict(), strict=False)
+    depth = len(lower.bert.encoder.layer)
+    last = lower.bert.encoder.layer[-1].output.LayerNorm.state_dict()
+    for layer in model.bert.encoder.layer[depth:]:
+        for module in layer.modules():
+            if isinstance(module, torch.nn.Linear):
+                with torch.no_grad():
+                    module.weight.normal_(0, LAYER * (64 / model.config.hidden_size) ** 0.5, generator=generator)
+        for block in (layer.attention.output, layer.output):
+            torch.nn.init.zeros_(block.dense.weight)
+            block.LayerNorm.load_state_dict(last)

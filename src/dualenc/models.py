@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, Pooling, Transformer
-from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
+from transformers import AutoTokenizer, BertConfig, BertForPreTraining
 from transformers.utils import logging as transformers_logging
 
 from dualenc.errors import UserError
@@ -37,15 +37,15 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def masked_language_model(
+def pretraining_model(
     *, layers: int, width: int, heads: int, vocabulary: int, max_length: int, pad: int
-) -> BertForMaskedLM:
-    """A BERT of the given shape with random weights and a masked-word head; feed-forward width 4 x ``width``.
+) -> BertForPreTraining:
+    """A BERT of the given shape with random weights, a masked-word and a sentence-pair head; feed-forward width 4 x ``width``.
 
     Dropout inside the encoder is off: miniatures at laptop scale see each text a few times at most, and dropout
     masks take half of a training step on a CPU.
     """
-    return BertForMaskedLM(
+    return BertForPreTraining(
         BertConfig(
             vocab_size=vocabulary,
             hidden_size=width,
@@ -108,9 +108,15 @@ def check(folder: str | Path, kind: str) -> None:
             raise UserError(f"{Path(folder) / name} is missing: {folder} is no complete {kind} folder; make it again.")
 
 
-def save_encoder(model: BertForMaskedLM, tokenizer: str | Path, folder: str | Path, max_length: int) -> None:
-    """Save a pre-trained model (with its masked-word head) and its tokenizer to ``folder``."""
+def save_encoder(model: BertForPreTraining, tokenizer: str | Path, folder: str | Path, max_length: int) -> None:
+    """Save a pre-trained model (with its heads) and its tokenizer to ``folder``."""
     model.save_pretrained(folder)
     loaded = AutoTokenizer.from_pretrained(tokenizer)
     loaded.model_max_length = max_length
     loaded.save_pretrained(folder)
+
+
+def load_pretrained(folder: str | Path) -> BertForPreTraining:
+    """What ``save_encoder`` saved, in float32. Raises ``UserError`` if the folder lacks a file."""
+    check(folder, "encoder")
+    return BertForPreTraining.from_pretrained(str(folder), local_files_only=True, dtype=torch.float32)

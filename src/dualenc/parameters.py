@@ -35,6 +35,20 @@ class PydocsDataset(Strict):
     max_queries: Splits
 
 
+class TsvDataset(Strict):
+    """Tab-separated files: collection, queries and qrels (``dualenc.datasets.tsv``)."""
+
+    kind: Literal["tsv"]
+    path: str
+    splits: dict[Literal["train", "validation", "test"], str]
+    max_words: Positive | None
+    max_passages: Annotated[int, Field(ge=0)] | None
+    max_queries: Splits
+
+
+Dataset = Annotated[PydocsDataset | TsvDataset, Field(discriminator="kind")]
+
+
 class Bm25(Strict):
     """Parameters of the first stage (``dualenc.candidates``)."""
 
@@ -45,11 +59,16 @@ class Bm25(Strict):
 
 
 class Encoder(Strict):
-    """A BERT of this shape, pre-trained by the ``pretrain`` rule."""
+    """A BERT of this shape: the one in ``folder``, or pre-trained by the ``pretrain`` rule.
+
+    ``grows_from`` names the encoder of the same width whose layers the pre-training starts from.
+    """
 
     layers: Positive
     width: Positive
     heads: Positive
+    folder: str | None = None
+    grows_from: str | None = None
 
 
 class Lengths(Strict):
@@ -59,17 +78,34 @@ class Lengths(Strict):
     pair: Positive
 
 
-class Pretraining(Strict):
-    """Masked language modelling on (query, passage) pairs of the train split."""
+class Objectives(Strict):
+    """Weights of the parts of the pre-training loss (``dualenc.pretraining``)."""
 
+    masked: Annotated[float, Field(ge=0)]
+    pair: Annotated[float, Field(ge=0)]
+    contrastive: Annotated[float, Field(ge=0)]
+
+
+class Pretraining(Strict):
+    """How miniatures are pre-trained, and on the train text of which datasets.
+
+    ``corpora`` maps a dataset to how often each of its lists counts in an epoch. ``grown_steps`` are those of an encoder
+    that grows from another one.
+    """
+
+    corpora: dict[str, Positive]
+    objectives: Objectives
     steps: Positive
+    grown_steps: Positive
     batch_size: Positive
+    list_size: Annotated[int, Field(ge=2)]
     learning_rate: Annotated[float, Field(gt=0)]
     warmup: Fraction
     weight_decay: Annotated[float, Field(ge=0)]
+    masked_lists: Fraction
     masked: Fraction
+    gain: Annotated[float, Field(gt=0)]
     evaluate_every: Positive
-    evaluation_pairs: Positive
     seed: int
 
 
@@ -138,7 +174,8 @@ class Params(Strict):
 
     scale: str
     threads: Positive
-    datasets: dict[str, PydocsDataset]
+    pretrain: bool
+    datasets: dict[str, Dataset]
     encoders: dict[str, Encoder]
     evaluation: Evaluation
     experiments: dict[str, dict[str, Any]]

@@ -1,143 +1,255 @@
-"""Pre-training of miniature BERTs: masked language modelling on (query, passage) pairs of the train split.
+"""Pre-training of miniature BERTs on the text of train splits: words, pairs, and vectors.
 
-Pairs have the format of a cross-attention model, so attention across the two sides is trained too. Masking follows
-Devlin et al. (2019): of the chosen tokens 80 % become [MASK], 10 % a random token, 10 % stay.
+Each position of the training is a query, its relevant passage and passages that BM25 retrieves for it too. Three
+objectives share the encoder:
+
+- masked: masked language modelling, of the chosen tokens 80 % become [MASK], 10 % a random token, 10 % stay (Devlin et
+  al., 2019). Whole lists are masked or not, all pairs of a list alike: masks in relevant pairs only would tell them.
+- pair: which of the list's passages belongs to the query, softmax cross-entropy over the scores of BERT's sentence-pair
+  head on [CLS] query [SEP] passage [SEP], the format of a cross-attention model.
+- contrastive: which passage of the minibatch belongs to the query, softmax cross-entropy over dot products of pooled
+  and normalised vectors, the format of a dual-encoder; one BM25 negative of each list takes part.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from datasets import Dataset
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, layer_norm
 from torch.utils.data import SequentialSampler
-from transformers import BertForMaskedLM, Trainer, TrainingArguments, set_seed
+from transformers import BertForPreTraining, Trainer, TrainingArguments, set_seed
 
 from dualenc import batches, initialisation, models, resumable
+from dualenc.evaluation import Qrels, evaluate
 from dualenc.parameters import Encoder, Pretraining
+from dualenc.runs import Run, ranked
 from dualenc.scoring import Texts
+from dualenc.supervision import Lists, pick
 
 IGNORED = -100  # label of a position that is not predicted
+MEASURE = "MRR@10"
 
 
-class MaskedLanguageTrainer(Trainer):
-    """The library's trainer, with positions in order and the vocabulary-wide head on masked positions only."""
+class Held(NamedTuple):
+    """What is probed: a set's candidates and judgements, and the rows of its qids and pids in ``source``."""
 
-    def __init__(self, *args, probe: "MaskingCollator", **kwargs):
+    source: Texts
+    candidates: Run
+    qrels: Qrels
+    query_rows: Mapping[str, int]
+    passage_rows: Mapping[str, int]
+
+
+class PretrainingTrainer(Trainer):
+    """The library's trainer, with positions in order, the three objectives, and probes of each."""
+
+    def __init__(self, *args, parameters: Pretraining, held_out: Held, lengths: Mapping[str, int], **kwargs):
         super().__init__(*args, **kwargs)
-        self.probe = probe
+        self.parameters, self.held_out, self.lengths = parameters, held_out, lengths
 
     def _get_train_sampler(self, train_dataset=None):
         return SequentialSampler(self.train_dataset)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """Mean cross-entropy over the masked positions of a batch."""
-        loss, _ = masked_loss(model, inputs)
+        """Weighted sum of the objectives on one batch of ``Collator``."""
+        weights, loss = self.parameters.objectives, 0.0
+        if weights.masked or weights.pair:
+            scores, hidden = read_pairs(model, inputs["pairs"])
+            if weights.pair:
+                relevant = inputs["relevant"]
+                target = relevant / relevant.sum(-1, keepdim=True)
+                loss = loss + weights.pair * cross_entropy(scores.view(relevant.shape), target)
+            chosen = inputs["words"] != IGNORED
+            if weights.masked and chosen.any():
+                logits = model.cls.predictions(hidden[chosen])
+                loss = loss + weights.masked * cross_entropy(logits, inputs["words"][chosen])
+        if weights.contrastive:
+            queries, passages = (vectors(model, inputs[side], self.parameters.gain) for side in ("queries", "passages"))
+            target = torch.arange(len(queries), device=queries.device) * (len(passages) // len(queries))
+            loss = loss + weights.contrastive * cross_entropy(queries @ passages.T, target)
         return (loss, {}) if return_outputs else loss
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval"):
-        """Loss and accuracy on the held-out pairs, each masked position counting once."""
+        """Probes on the held-out set; see ``probe``."""
         self.model.eval()
-        total = hits = loss = 0.0
-        size = self.args.per_device_eval_batch_size
         with torch.inference_mode():
-            for start in range(0, len(self.eval_dataset), size):
-                at = range(start, min(start + size, len(self.eval_dataset)))
-                inputs = self._prepare_inputs(self.probe([{"position": position} for position in at]))
-                mean, right = masked_loss(self.model, inputs)
-                total, hits = total + len(right), hits + right.sum().item()
-                loss += mean.item() * len(right)
+            values = probe(self.model, self.held_out, self.parameters, self.lengths)
         self.model.train()
-        metrics = {f"{metric_key_prefix}_loss": loss / total, f"{metric_key_prefix}_accuracy": hits / total}
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in values.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
 
-def masked_loss(model: BertForMaskedLM, inputs: batches.Features) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean cross-entropy over the masked positions, and for each whether its word was predicted (M,)."""
-    labels = inputs["labels"]
-    chosen = labels != IGNORED
-    features = {name: tensor for name, tensor in inputs.items() if name != "labels"}
-    logits = model.cls(model.bert(**features).last_hidden_state[chosen])
-    return cross_entropy(logits, labels[chosen]), logits.argmax(-1) == labels[chosen]
+def read_pairs(model: BertForPreTraining, features: batches.Features) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scores (N,) of the sentence-pair head, higher when passage and query belong together, and states (N, L, W)."""
+    output = model.bert(**features)
+    belongs, random = model.cls.seq_relationship(output.pooler_output).unbind(-1)
+    return belongs - random, output.last_hidden_state
 
 
-class MaskingCollator:
-    """Batches of masked pairs; what stands at a position depends on the seed and the position alone."""
+def vectors(model: BertForPreTraining, features: batches.Features, gain: float) -> torch.Tensor:
+    """Mean-pooled, layer-normalised vectors (N, W) as a dual-encoder starts with; ``gain`` as in its output."""
+    hidden = model.bert(**features).last_hidden_state
+    mask = features["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+    pooled = (hidden * mask).sum(1) / mask.sum(1)
+    return gain * layer_norm(pooled, pooled.shape[-1:])
 
-    def __init__(self, source: Texts, pairs: np.ndarray, rows: np.ndarray, masked: float, max_length: int, seed: int):
-        self.source, self.pairs, self.rows, self.masked = source, pairs, rows, masked
-        self.max_length, self.seed = max_length, seed
 
-    def __call__(self, items: Sequence[Mapping[str, int]]) -> batches.Features:
-        """Features and ``labels`` (B, L), ``IGNORED`` where a token is not predicted."""
+def probe(
+    model: BertForPreTraining, held_out: Held, parameters: Pretraining, lengths: Mapping[str, int]
+) -> dict[str, float]:
+    """What the encoder can do before any fine-tuning, on held-out queries and their BM25 candidates.
+
+    ``pair_MRR@10`` and ``vector_MRR@10``: re-ranking by the pair head and by dot products. ``pair_accuracy``: how often
+    the pair head puts a relevant passage above one that is not. ``masked_accuracy``: masked words of relevant pairs.
+    """
+    source, run = held_out.source, held_out.candidates
+    sizes = [len(ranking.pids) for ranking in run.values()]
+    queries = np.repeat([held_out.query_rows[qid] for qid in run], sizes)
+    passages = np.array([held_out.passage_rows[pid] for ranking in run.values() for pid in ranking.pids])
+    relevant = np.array(
+        [held_out.qrels[qid].get(pid, 0) > 0 for qid, ranking in run.items() for pid in ranking.pids]
+    )
+    columns = source.queries, source.passages
+
+    def pair_features(at: np.ndarray) -> batches.Features:
+        features = batches.pairs(*columns, queries[at], passages[at], source.special, lengths["pair"])
+        return {name: tensor.to(model.device) for name, tensor in features.items()}
+
+    def text_vectors(column, rows: np.ndarray) -> np.ndarray:
+        features = batches.texts(column, rows, source.special, lengths["text"])
+        on_device = {name: tensor.to(model.device) for name, tensor in features.items()}
+        return vectors(model, on_device, parameters.gain).float().cpu().numpy()
+
+    by_pair, by_vector = np.empty(len(queries)), np.empty(len(queries))
+    for start in range(0, len(queries), 512):
+        at = np.arange(start, min(start + 512, len(queries)))
+        by_pair[at] = read_pairs(model, pair_features(at))[0].float().cpu().numpy()
+        unique, index = np.unique(queries[at], return_inverse=True)
+        asked, found = text_vectors(source.queries, unique)[index], text_vectors(source.passages, passages[at])
+        by_vector[at] = np.einsum("nd,nd->n", asked, found)
+    values = {}
+    for name, scores in {"pair": by_pair, "vector": by_vector}.items():
+        ends = np.cumsum(sizes)
+        scored = {
+            qid: ranked(qid, ranking.pids, scores[end - size : end])
+            for (qid, ranking), size, end in zip(run.items(), sizes, ends, strict=True)
+        }
+        per_query = evaluate(scored, held_out.qrels, [MEASURE])[MEASURE]
+        values[f"{name}_{MEASURE}"] = float(np.mean(list(per_query.values())))
+    wins = [
+        np.mean(by_pair[mine & relevant][:, None] > by_pair[mine & ~relevant])
+        for mine in (queries == query for query in np.unique(queries))
+        if relevant[mine].any() and not relevant[mine].all()
+    ]
+    values["pair_accuracy"] = float(np.mean(wins))
+    masked = mask(
+        pair_features(np.flatnonzero(relevant)),
+        np.ones(relevant.sum(), dtype=bool),
+        parameters.masked,
+        source,
+        np.random.default_rng(parameters.seed),
+    )
+    words = masked.pop("words")
+    chosen = words != IGNORED
+    predicted = model.cls.predictions(read_pairs(model, masked)[1][chosen]).argmax(-1)
+    values["masked_accuracy"] = (predicted == words[chosen]).float().mean().item()
+    return values
+
+
+class Collator:
+    """Batches of lists; what stands at a position depends on the seed and the position alone."""
+
+    def __init__(self, source: Texts, lists: Lists, rows: np.ndarray, parameters: Pretraining, lengths: Mapping):
+        self.source, self.lists, self.rows = source, lists, rows
+        self.parameters, self.lengths = parameters, lengths
+
+    def __call__(self, items: Sequence[Mapping[str, int]]) -> dict:
+        """Features of ``pairs`` (B x K, L), ``relevant`` (B, K), ``words``, and texts: ``queries``, ``passages``."""
         at = [item["position"] for item in items]
-        queries, passages = self.pairs[self.rows[at]].T
-        source = self.source
-        features = batches.pairs(source.queries, source.passages, queries, passages, source.special, self.max_length)
-        generator = np.random.default_rng([self.seed, at[0]])
-        return mask(features, self.masked, source.special, source.vocabulary, generator)
+        rows = self.rows[at]
+        size, source, lists = self.parameters.list_size, self.source, self.lists
+        generator = np.random.default_rng([self.parameters.seed, at[0]])
+        columns = np.stack([pick(lists, row, size=size, selection="sampled", generator=generator) for row in rows])
+        passages, relevant = lists.passages[rows[:, None], columns], lists.labels[rows[:, None], columns]
+        queries = lists.queries[rows]
+        pairs = batches.pairs(
+            *(source.queries, source.passages, np.repeat(queries, size), passages.ravel()),
+            *(source.special, self.lengths["pair"]),
+        )
+        masked_lists = np.repeat(generator.random(len(rows)) < self.parameters.masked_lists, size)
+        pairs = mask(pairs, masked_lists, self.parameters.masked, source, generator)
+        words = pairs.pop("words")
+        contrasted = passages[:, [0, -1]].ravel()  # a positive comes first, a negative last
+        return {
+            "pairs": pairs,
+            "words": words,
+            "relevant": torch.from_numpy(relevant),
+            "queries": batches.texts(source.queries, queries, source.special, self.lengths["text"]),
+            "passages": batches.texts(source.passages, contrasted, source.special, self.lengths["text"]),
+        }
 
 
 def mask(
-    features: batches.Features,
-    share: float,
-    special: Mapping[str, int],
-    vocabulary: int,
-    generator: np.random.Generator,
+    features: batches.Features, which: np.ndarray, share: float, source: Texts, generator: np.random.Generator
 ) -> batches.Features:
-    """The features with a ``share`` of their word pieces masked, and ``labels``. At least one piece is masked."""
-    ids = features["input_ids"].numpy()
-    words = ~np.isin(ids, list(special.values()))
-    draw = np.where(words, generator.random(ids.shape), 2.0)
-    chosen = draw < share
-    if not chosen.any():
-        chosen.ravel()[draw.argmin()] = True
+    """The features with a ``share`` of the word pieces of the rows ``which`` (N,) masked, and their ``words``."""
+    ids = features["input_ids"].cpu().numpy()
+    pieces = ~np.isin(ids, list(source.special.values()))
+    chosen = pieces & which[:, None] & (generator.random(ids.shape) < share)
     kind = generator.random(ids.shape)
-    changed = np.where(chosen & (kind < 0.8), special["mask"], ids)
-    random_pieces = generator.integers(max(special.values()) + 1, vocabulary, ids.shape)
+    changed = np.where(chosen & (kind < 0.8), source.special["mask"], ids)
+    random_pieces = generator.integers(max(source.special.values()) + 1, source.vocabulary, ids.shape)
     changed = np.where(chosen & (kind >= 0.8) & (kind < 0.9), random_pieces, changed)
-    labels = np.where(chosen, ids, IGNORED)
-    return features | {"input_ids": torch.from_numpy(changed), "labels": torch.from_numpy(labels)}
+    device = features["input_ids"].device
+    words = torch.from_numpy(np.where(chosen, ids, IGNORED)).to(device)
+    return features | {"input_ids": torch.from_numpy(changed).to(device), "words": words}
 
 
 def pretrain(
     source: Texts,
-    held_out: Texts,
-    pairs: np.ndarray,
-    held_out_pairs: np.ndarray,
+    lists: Lists,
+    held_out: Held,
     *,
+    times: np.ndarray,
     encoder: Encoder,
+    start: Path | None,
     parameters: Pretraining,
-    max_length: int,
+    lengths: Mapping[str, int],
     state: Path,
-) -> tuple[BertForMaskedLM, list[tuple[int, str, str, float]]]:
-    """Pre-train a miniature of the shape ``encoder``, from ``dualenc.initialisation``.
+) -> tuple[BertForPreTraining, list[tuple[int, str, str, float]]]:
+    """Pre-train a miniature of the shape ``encoder``.
 
-    ``pairs`` (N, 2) are query and passage rows of ``source`` to learn from, ``held_out_pairs`` of ``held_out`` the
-    probes. Returns the model and the curve, rows of (step, split, metric, value). ``state`` holds what a later call
-    needs to go on; its lock must be held.
+    ``lists`` are rows of ``source``; list i counts ``times[i]`` times in an epoch. Weights come from the shallower
+    miniature in ``start`` as far as it goes, the others from ``dualenc.initialisation``. Returns the model and the
+    curve, rows of (step, split, metric, value). ``state`` holds what a later call needs to go on; its lock must be held.
     """
     set_seed(parameters.seed)
-    model = models.masked_language_model(
+    model = models.pretraining_model(
         layers=encoder.layers,
         width=encoder.width,
         heads=encoder.heads,
         vocabulary=source.vocabulary,
-        max_length=max_length,
+        max_length=lengths["pair"],
         pad=source.special["pad"],
     )
-    vectors = initialisation.word_vectors(source, pairs, encoder.width, parameters.seed)
-    initialisation.start(model, vectors, parameters.seed)
-    rows = resumable.positions(parameters.steps * parameters.batch_size, len(pairs), parameters.seed)
-    every_pair = np.arange(len(held_out_pairs))
-    collate = MaskingCollator(source, pairs, rows, parameters.masked, max_length, parameters.seed)
-    probe = MaskingCollator(held_out, held_out_pairs, every_pair, parameters.masked, max_length, parameters.seed)
+    if start is None:
+        pairs = np.stack([lists.queries, lists.passages[:, 0]], axis=1)
+        initialisation.start(
+            model, initialisation.word_vectors(source, pairs, encoder.width, parameters.seed), parameters.seed
+        )
+    else:
+        initialisation.grow(model, models.load_pretrained(start), parameters.seed)
+    steps = parameters.steps if start is None else parameters.grown_steps
+    every = np.repeat(np.arange(len(lists.queries)), times)
+    rows = every[resumable.positions(steps * parameters.batch_size, len(every), parameters.seed)]
     arguments = resumable.arguments(
         state,
-        steps=parameters.steps,
+        steps=steps,
         batch_size=parameters.batch_size,
         learning_rate=parameters.learning_rate,
         weight_decay=parameters.weight_decay,
@@ -145,14 +257,16 @@ def pretrain(
         evaluate_every=parameters.evaluate_every,
         seed=parameters.seed,
     )
-    trainer = MaskedLanguageTrainer(
+    trainer = PretrainingTrainer(
         model=model,
-        args=TrainingArguments(**arguments, per_device_eval_batch_size=parameters.batch_size),
+        args=TrainingArguments(**arguments, eval_on_start=True),
         train_dataset=Dataset.from_dict({"position": range(len(rows))}),
-        eval_dataset=Dataset.from_dict({"position": every_pair}),
-        data_collator=collate,
-        probe=probe,
+        eval_dataset=Dataset.from_dict({"position": range(len(held_out.candidates))}),
+        data_collator=Collator(source, lists, rows, parameters, lengths),
+        parameters=parameters,
+        held_out=held_out,
+        lengths=lengths,
     )
     log = resumable.fit(trainer)
-    keys = {"eval_loss": ("validation", "loss"), "eval_accuracy": ("validation", "accuracy")}
-    return trainer.model, resumable.curve(log, keys)
+    names = [f"pair_{MEASURE}", f"vector_{MEASURE}", "pair_accuracy", "masked_accuracy"]
+    return trainer.model, resumable.curve(log, {f"eval_{name}": ("validation", name) for name in names})

@@ -7,7 +7,6 @@ query. Stored as parquet (qid, pids, labels[, teacher_scores]) with a manifest b
 logits, float32.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +17,7 @@ import pandas as pd
 from dualenc.errors import UserError
 from dualenc.files import atomic, md5, write_json
 from dualenc.runs import Run
+from dualenc.sampling import in_hash_order
 
 Qrels = Mapping[str, Mapping[str, int]]
 
@@ -29,11 +29,6 @@ class Lists(NamedTuple):
     passages: np.ndarray
     labels: np.ndarray
     teacher: np.ndarray | None
-
-
-def in_hash_order(names: Sequence[str], salt: str = "") -> list[str]:
-    """``names`` in an order that depends on each name and ``salt`` alone: the first n are a fixed random sample."""
-    return sorted(names, key=lambda name: hashlib.blake2b(f"{salt} {name}".encode(), digest_size=8).digest())
 
 
 def build(candidates: Run, qrels: Qrels, *, list_length: int, count: int) -> tuple[pd.DataFrame, dict[str, int]]:

@@ -100,6 +100,13 @@ def read(folder: str | Path, name: str) -> Tokens:
         raise UserError(f"{error.filename} is missing: write the tokens of {name!r} first.") from None
 
 
+def concatenate(columns: Sequence[Tokens]) -> Tokens:
+    """The texts of several columns, one after the other."""
+    lengths = np.concatenate([column.lengths() for column in columns])
+    ids = np.concatenate([column.ids for column in columns])
+    return Tokens(ids, np.concatenate([[0], np.cumsum(lengths)]))
+
+
 def manifest(folder: str | Path) -> dict:
     """What ``write`` recorded: ``special`` ids of pad, unk, cls, sep and mask, ``vocabulary``, counts and MD5."""
     return read_json(Path(folder) / "manifest.json")

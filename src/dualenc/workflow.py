@@ -7,14 +7,7 @@ from typing import Any
 from dualenc.config import Study
 
 UNTRAINED = ("random", "bm25")  # orders of the candidates that no model made
-ENCODER_FILES = [
-    "config.json",
-    "model.safetensors",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "curve.csv",
-    "metrics.json",
-]
+ENCODER_FILES = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
 
 
 def as_json(slice_: dict[str, Any]) -> str:
@@ -34,9 +27,9 @@ def run_folders(study: Study, artefact: str) -> list[PurePosixPath]:
     return [PurePosixPath("runs", name) for name in UNTRAINED] + trained
 
 
-def dataset_slice(study: Study) -> dict[str, Any]:
-    """What decides the dataset."""
-    return study.dataset.model_dump()
+def dataset_slice(study: Study, dataset: str) -> dict[str, Any]:
+    """What decides a dataset."""
+    return study.params.datasets[dataset].model_dump()
 
 
 def candidates_slice(study: Study) -> dict[str, Any]:
@@ -59,14 +52,35 @@ def evaluation_sets_slice(study: Study) -> dict[str, Any]:
     return {"train_evaluation": study.at.train_evaluation, "depth": study.at.depth}
 
 
+def corpus_slice(study: Study) -> dict[str, Any]:
+    """What decides the lists of a corpus, beside its text."""
+    return {**candidates_slice(study), "list_length": study.at.list_length}
+
+
 def pretrain_slice(study: Study, encoder: str) -> dict[str, Any]:
     """What decides one miniature, beside the data."""
     return {
         "encoder": study.params.encoders[encoder].model_dump(),
         "pretraining": study.at.pretraining.model_dump(),
-        "max_length": study.at.lengths.pair,
+        "lengths": study.at.lengths.model_dump(),
         "tokens_per_batch": study.at.tokens_per_batch,
     }
+
+
+def encoder_folder(study: Study, encoder: str) -> PurePosixPath:
+    """Where a miniature is: the folder that params.yaml names, or the one that the ``pretrain`` rule makes."""
+    folder = study.params.encoders[encoder].folder
+    if folder and not study.params.pretrain:
+        return PurePosixPath(folder)
+    return PurePosixPath("results", study.scale, "encoders", encoder)
+
+
+def tokenizer_folder(study: Study) -> PurePosixPath:
+    """Where the tokenizer is: beside the student's weights if these are given, or made by its rule."""
+    student = study.at.encoders["student"][-1]
+    if study.params.encoders[student].folder and not study.params.pretrain:
+        return encoder_folder(study, student)
+    return PurePosixPath("results", study.scale, "tokenizer")
 
 
 def train_slice(study: Study, run: str) -> dict[str, Any]:

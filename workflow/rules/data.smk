@@ -5,27 +5,30 @@ rule dataset:
     input:
         code=code("steps.dataset"),
     output:
-        expand(f"{DATA}/queries.{{split}}.parquet", split=SPLITS),
-        expand(f"{DATA}/qrels.{{split}}.tsv", split=SPLITS),
-        f"{DATA}/passages.parquet",
-        f"{DATA}/manifest.json",
+        expand(f"{ROOT}/data/{{{{dataset}}}}/queries.{{split}}.parquet", split=SPLITS),
+        expand(f"{ROOT}/data/{{{{dataset}}}}/qrels.{{split}}.tsv", split=SPLITS),
+        f"{ROOT}/data/{{dataset}}/passages.parquet",
+        manifest=f"{ROOT}/data/{{dataset}}/manifest.json",
     log:
-        f"{LOGS}/dataset.log",
+        f"{LOGS}/dataset/{{dataset}}.log",
     benchmark:
-        f"{TIMES}/dataset.tsv"
+        f"{TIMES}/dataset/{{dataset}}.tsv"
     threads: workflow.cores or 1
     params:
-        slice=study_of.as_json(study_of.dataset_slice(STUDY)),
-        output=DATA,
+        slice=lambda wildcards: study_of.as_json(study_of.dataset_slice(STUDY, wildcards.dataset)),
+        output=f"{ROOT}/data/{{dataset}}",
     message:
-        "Reading the dataset {STUDY.at.dataset}"
+        "Reading the dataset {wildcards.dataset}"
     shell:
         "dualenc --threads {threads} dataset --params {params.slice:q} --output {params.output} > {log} 2>&1"
 
 
+DATASET = expand(rules.dataset.output, dataset=STUDY.at.dataset)
+
+
 rule candidates:
     input:
-        rules.dataset.output,
+        DATASET,
         code=code("steps.candidates"),
     output:
         expand(f"{DATA}/candidates/{{split}}.run.gz", split=SPLITS),
@@ -47,45 +50,48 @@ rule candidates:
 
 rule tokenizer:
     input:
-        rules.dataset.output,
+        expand(rules.dataset.output, dataset=list(STUDY.at.pretraining.corpora)),
         code=code("steps.tokenizer"),
     output:
-        f"{DATA}/tokenizer/tokenizer.json",
-        f"{DATA}/tokenizer/tokenizer_config.json",
+        f"{ROOT}/tokenizer/tokenizer.json",
+        f"{ROOT}/tokenizer/tokenizer_config.json",
     log:
         f"{LOGS}/tokenizer.log",
     benchmark:
         f"{TIMES}/tokenizer.tsv"
     params:
         slice=study_of.as_json(study_of.tokenizer_slice(STUDY)),
-        dataset=DATA,
-        output=DATA / "tokenizer",
+        datasets=[f"--dataset {ROOT}/data/{dataset}" for dataset in STUDY.at.pretraining.corpora],
+        output=ROOT / "tokenizer",
     message:
         "Training the tokenizer"
     shell:
-        "dualenc tokenizer --params {params.slice:q} --dataset {params.dataset} --output {params.output}"
-        " > {log} 2>&1"
+        "dualenc tokenizer --params {params.slice:q} {params.datasets} --output {params.output} > {log} 2>&1"
 
 
 rule tokens:
     input:
         rules.dataset.output,
-        rules.tokenizer.output,
+        f"{TOKENIZER}/tokenizer.json",
         code=code("steps.tokens"),
     output:
-        expand(f"{DATA}/tokens/queries.{{split}}.{{part}}.npy", split=SPLITS, part=["ids", "offsets"]),
-        expand(f"{DATA}/tokens/passages.{{part}}.npy", part=["ids", "offsets"]),
-        f"{DATA}/tokens/manifest.json",
+        expand(
+            f"{ROOT}/data/{{{{dataset}}}}/tokens/queries.{{split}}.{{part}}.npy",
+            split=SPLITS,
+            part=["ids", "offsets"],
+        ),
+        expand(f"{ROOT}/data/{{{{dataset}}}}/tokens/passages.{{part}}.npy", part=["ids", "offsets"]),
+        f"{ROOT}/data/{{dataset}}/tokens/manifest.json",
     log:
-        f"{LOGS}/tokens.log",
+        f"{LOGS}/tokens/{{dataset}}.log",
     benchmark:
-        f"{TIMES}/tokens.tsv"
+        f"{TIMES}/tokens/{{dataset}}.tsv"
     params:
-        dataset=DATA,
-        tokenizer=DATA / "tokenizer",
-        output=DATA / "tokens",
+        dataset=f"{ROOT}/data/{{dataset}}",
+        tokenizer=TOKENIZER,
+        output=f"{ROOT}/data/{{dataset}}/tokens",
     message:
-        "Writing token ids"
+        "Writing the token ids of {wildcards.dataset}"
     shell:
         "dualenc tokens --dataset {params.dataset} --tokenizer {params.tokenizer}"
         " --output {params.output} > {log} 2>&1"
@@ -93,7 +99,7 @@ rule tokens:
 
 rule lists:
     input:
-        rules.dataset.output,
+        DATASET,
         rules.candidates.output,
         code=code("steps.lists"),
     output:
@@ -116,7 +122,7 @@ rule lists:
 
 rule evaluation_sets:
     input:
-        rules.dataset.output,
+        DATASET,
         rules.candidates.output,
         code=code("steps.evaluation_sets"),
     output:
@@ -136,3 +142,6 @@ rule evaluation_sets:
     shell:
         "dualenc evaluation-sets --params {params.slice:q} --dataset {params.dataset}"
         " --candidates {params.candidates} --output {params.output} > {log} 2>&1"
+
+
+TOKENS = expand(rules.tokens.output, dataset=STUDY.at.dataset)

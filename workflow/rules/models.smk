@@ -1,14 +1,44 @@
-# Pre-trained miniatures, trained models with their runs, and the teacher's scores.
+# Miniatures, trained models with their runs, and the teacher's scores.
+
+
+rule corpus:
+    input:
+        rules.dataset.output,
+        code=code("steps.corpus"),
+    output:
+        f"{ROOT}/corpora/{{dataset}}.parquet",
+        f"{ROOT}/corpora/{{dataset}}.parquet.json",
+    log:
+        f"{LOGS}/corpus/{{dataset}}.log",
+    benchmark:
+        f"{TIMES}/corpus/{{dataset}}.tsv"
+    params:
+        slice=study_of.as_json(study_of.corpus_slice(STUDY)),
+        dataset=f"{ROOT}/data/{{dataset}}",
+    message:
+        "Making lists to pre-train on from {wildcards.dataset}"
+    shell:
+        "dualenc corpus --params {params.slice:q} --dataset {params.dataset} --output {output[0]} > {log} 2>&1"
+
+
+def lower_encoder(wildcards):
+    """Weights that a miniature grows from, if it does."""
+    lower = STUDY.params.encoders[wildcards.encoder].grows_from
+    return f"{ROOT}/encoders/{lower}/model.safetensors" if lower else []
 
 
 rule pretrain:
     input:
-        rules.dataset.output,
+        DATASET,
+        TOKENS,
+        expand(rules.tokens.output, dataset=list(STUDY.at.pretraining.corpora)),
+        expand(rules.corpus.output, dataset=list(STUDY.at.pretraining.corpora)),
+        rules.evaluation_sets.output,
         rules.tokenizer.output,
-        rules.tokens.output,
+        start=lower_encoder,
         code=code("steps.pretrain"),
     output:
-        [f"{ROOT}/encoders/{{encoder}}/{name}" for name in study_of.ENCODER_FILES],
+        [f"{ROOT}/encoders/{{encoder}}/{name}" for name in [*study_of.ENCODER_FILES, "curve.csv", "metrics.json"]],
     log:
         f"{LOGS}/pretrain/{{encoder}}.log",
     benchmark:
@@ -18,25 +48,29 @@ rule pretrain:
         gpu=STUDY.at.gpus,
     params:
         slice=lambda wildcards: study_of.as_json(study_of.pretrain_slice(STUDY, wildcards.encoder)),
-        dataset=DATA,
-        tokens=DATA / "tokens",
-        tokenizer=DATA / "tokenizer",
+        data=ROOT / "data",
+        corpora=ROOT / "corpora",
+        dataset=STUDY.at.dataset,
+        evaluation=ROOT / "evaluation",
+        tokenizer=ROOT / "tokenizer",
+        start=lambda wildcards, input: f"--start {Path(input.start).parent}" if input.start else "",
         output=lambda wildcards: ROOT / "encoders" / wildcards.encoder,
     message:
         "Pre-training {wildcards.encoder}"
     shell:
-        "dualenc --threads {threads} pretrain --params {params.slice:q} --dataset {params.dataset}"
-        " --tokens {params.tokens} --tokenizer {params.tokenizer} --scratch scratch --output {params.output}"
-        " > {log} 2>&1"
+        "dualenc --threads {threads} pretrain --params {params.slice:q} --data {params.data}"
+        " --corpora {params.corpora} --dataset {params.dataset} --evaluation {params.evaluation}"
+        " --tokenizer {params.tokenizer} {params.start} --scratch scratch --output {params.output} > {log} 2>&1"
 
 
 rule train:
     input:
-        rules.dataset.output,
-        rules.tokens.output,
+        DATASET,
+        TOKENS,
         rules.evaluation_sets.output,
         encoder=lambda wildcards: [
-            f"{ROOT}/encoders/{STUDY.run(wildcards.run).encoder}/{name}" for name in study_of.ENCODER_FILES
+            f"{study_of.encoder_folder(STUDY, STUDY.run(wildcards.run).encoder)}/{name}"
+            for name in study_of.ENCODER_FILES
         ],
         lists=lambda wildcards: f"{ROOT}/{study_of.lists_of(STUDY, wildcards.run)}",
         code=code("steps.train"),
@@ -64,7 +98,7 @@ rule train:
         slice=lambda wildcards: study_of.as_json(study_of.train_slice(STUDY, wildcards.run)),
         dataset=DATA,
         tokens=DATA / "tokens",
-        encoder=lambda wildcards: ROOT / "encoders" / STUDY.run(wildcards.run).encoder,
+        encoder=lambda wildcards: study_of.encoder_folder(STUDY, STUDY.run(wildcards.run).encoder),
         evaluation=ROOT / "evaluation",
         output=lambda wildcards: ROOT / "runs" / wildcards.run / f"seed-{wildcards.seed}",
     message:
@@ -77,8 +111,8 @@ rule train:
 
 rule teacher_scores:
     input:
-        rules.dataset.output,
-        rules.tokens.output,
+        DATASET,
+        TOKENS,
         lists=rules.lists.output.lists,
         model=f"{ROOT}/runs/{{teacher}}/seed-{STUDY.at.seeds[0]}/model/model.safetensors",
         code=code("steps.teacher_scores"),

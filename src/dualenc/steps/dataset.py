@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
-from dualenc.datasets import pydocs
-from dualenc.parameters import PydocsDataset
+from dualenc.datasets import pydocs, tsv
+from dualenc.parameters import PydocsDataset, TsvDataset
 
 
-def dataset(parameters: PydocsDataset, output: Path, workers: int) -> None:
+def dataset(parameters: PydocsDataset | TsvDataset, output: Path, workers: int) -> None:
     """Build the dataset folder ``output``."""
     values = parameters.model_dump(exclude={"kind"})
     values["max_queries"] = {split: int(count) for split, count in values["max_queries"].items()}
-    pydocs.build(output, **values, workers=workers)
+    if isinstance(parameters, TsvDataset):
+        tsv.build(output, **values)
+    else:
+        pydocs.build(output, **values, workers=workers)

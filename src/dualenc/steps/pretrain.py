@@ -1,38 +1,86 @@
-"""A miniature BERT, pre-trained on the train split."""
+"""A miniature BERT, pre-trained on the train splits of some datasets."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
-from dualenc import models, pretraining, provenance, resumable, scoring
+import numpy as np
+
+from dualenc import models, pretraining, provenance, resumable, scoring, supervision, tokens
+from dualenc.datasets import read_qrels
 from dualenc.files import atomic, write_json
 from dualenc.parameters import Encoder, Pretraining
-from dualenc.steps.inputs import pairs, write_about, write_curve
+from dualenc.runs import read_run
+from dualenc.scoring import Texts
+from dualenc.steps.inputs import rows, write_about, write_curve
+from dualenc.supervision import Lists
 
 
 def pretrain(
-    folder: Path, token_folder: Path, tokenizer: Path, encoder: Encoder, parameters: Pretraining,
-    max_length: int, tokens_per_batch: int, scratch: Path, output: Path,
+    data: Path, corpora: Path, dataset: str, evaluation: Path, tokenizer: Path, start: Path | None,
+    encoder: Encoder, parameters: Pretraining, settings: Mapping, scratch: Path, output: Path,
 ) -> None:  # fmt: skip
-    """Pre-train one miniature: its folder, ``curve.csv`` and ``metrics.json`` (final loss and masked accuracy)."""
-    inputs = [token_folder / "manifest.json", folder / "manifest.json", tokenizer / "tokenizer.json"]
-    about = {"encoder": encoder.model_dump(), "pretraining": parameters.model_dump(), "max_length": max_length}
+    """Pre-train one miniature: its folder, ``curve.csv`` and ``metrics.json`` (the last probe).
+
+    ``data/<dataset>`` are dataset folders with their tokens, ``corpora/<dataset>.parquet`` the lists of each corpus;
+    ``dataset`` and ``evaluation`` are what is probed, on its validation split. ``start`` is the folder of the miniature
+    that this one grows from. ``settings`` has ``lengths`` and ``tokens_per_batch``.
+    """
+    names = list(parameters.corpora)
+    inputs = [corpora / f"{name}.parquet" for name in names]
+    inputs += [data / name / "tokens" / "manifest.json" for name in dict.fromkeys([*names, dataset])]
+    inputs += [evaluation / name for name in ("validation.run.gz", "validation.qrels.tsv")]
+    inputs += [start / "model.safetensors"] if start else []
+    about = {"encoder": encoder.model_dump(), "pretraining": parameters.model_dump(), **settings}
     state = resumable.state_folder(scratch, about, inputs, provenance.code("pretraining"))
     with resumable.locked(state):
-        held_out = pairs(folder, "validation")[: parameters.evaluation_pairs]
+        parts = [read(data / name, corpora / f"{name}.parquet", settings["tokens_per_batch"]) for name in names]
+        source, lists = together(parts)
+        folder = data / dataset
+        held_out = pretraining.Held(
+            scoring.texts(folder / "tokens", "validation", settings["tokens_per_batch"]),
+            read_run(evaluation / "validation.run.gz"),
+            read_qrels(evaluation / "validation.qrels.tsv"),
+            rows(folder, "validation"),
+            rows(folder, "passages"),
+        )
         model, curve = pretraining.pretrain(
-            scoring.texts(token_folder, "train", tokens_per_batch),
-            scoring.texts(token_folder, "validation", tokens_per_batch),
-            pairs(folder, "train"),
+            source,
+            lists,
             held_out,
+            times=np.repeat(list(parameters.corpora.values()), [len(part.queries) for _, part in parts]),
             encoder=encoder,
+            start=start,
             parameters=parameters,
-            max_length=max_length,
+            lengths=settings["lengths"],
             state=state,
         )
         with atomic(output) as temporary:
-            models.save_encoder(model, tokenizer, temporary, max_length)
+            models.save_encoder(model, tokenizer, temporary, settings["lengths"]["pair"])
             frame = write_curve(temporary, curve)
             last = frame[frame.split == "validation"].groupby("metric").value.last()
-            write_json(temporary / "metrics.json", {"steps": parameters.steps, **last.to_dict()})
+            write_json(temporary / "metrics.json", {"steps": int(frame.step.max()), **last.to_dict()})
             write_about(temporary, about, inputs)
         shutil.rmtree(state)
+
+
+def read(folder: Path, lists: Path, tokens_per_batch: int) -> tuple[Texts, Lists]:
+    """The texts of a dataset's train split, and the lists of its corpus."""
+    source = scoring.texts(folder / "tokens", "train", tokens_per_batch)
+    return source, supervision.read(lists, rows(folder, "train"), rows(folder, "passages"))
+
+
+def together(parts: list[tuple[Texts, Lists]]) -> tuple[Texts, Lists]:
+    """Several corpora as one: texts one after the other, and the rows of the lists moved accordingly."""
+    sources = [source for source, _ in parts]
+    queries = tokens.concatenate([source.queries for source in sources])
+    passages = tokens.concatenate([source.passages for source in sources])
+    counts = np.array([[len(source.queries.lengths()), len(source.passages.lengths())] for source in sources])
+    before = np.cumsum(counts, axis=0) - counts
+    lists = Lists(
+        queries=np.concatenate([part.queries + at for (_, part), (at, _) in zip(parts, before, strict=True)]),
+        passages=np.concatenate([part.passages + at for (_, part), (_, at) in zip(parts, before, strict=True)]),
+        labels=np.concatenate([part.labels for _, part in parts]),
+        teacher=None,
+    )
+    return sources[0]._replace(queries=queries, passages=passages), lists

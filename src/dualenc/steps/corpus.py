@@ -1,0 +1,28 @@
+"""Lists to pre-train on, from one dataset's train split."""
+
+from pathlib import Path
+
+from dualenc import datasets, supervision
+from dualenc.candidates import bm25
+from dualenc.parameters import Bm25
+
+
+def corpus(folder: Path, parameters: Bm25, depth: int, list_length: int, output: Path) -> None:
+    """``lists.parquet``: train queries, their passages, and what BM25 retrieves beside them.
+
+    BM25 searches the passages that are relevant to a train query only, so no text of the other splits is seen.
+    """
+    qrels = datasets.qrels(folder, "train")
+    relevant = {pid for judged in qrels.values() for pid, rel in judged.items() if rel > 0}
+    passages = datasets.passages(folder)
+    passages = passages[passages.pid.isin(relevant)]
+    queries = datasets.queries(folder, "train")
+    run = bm25(
+        list(passages.pid),
+        list(passages.text),
+        dict(zip(queries.qid, queries.text, strict=True)),
+        depth=depth,
+        **parameters.model_dump(),
+    )
+    frame, counts = supervision.build(run, qrels, list_length=list_length, count=len(qrels))
+    supervision.write(output, frame, counts)
