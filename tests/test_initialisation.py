@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from dualenc import initialisation, models
+from dualenc.errors import UserError
 from dualenc.scoring import Texts
 from dualenc.tokens import Tokens
 
@@ -53,7 +54,7 @@ def test_a_seed_decides_the_start(source, vectors):
 
 
 def test_a_token_attends_to_its_copies(vectors):
-    model = models.masked_language_model(layers=2, width=WIDTH, heads=2, vocabulary=VOCABULARY, max_length=32, pad=0)
+    model = models.pretraining_model(layers=2, width=WIDTH, heads=2, vocabulary=VOCABULARY, max_length=32, pad=0)
     initialisation.start(model, vectors, 1)
     attention = model.bert.encoder.layer[0].attention.self
     assert torch.equal(attention.query.weight, attention.key.weight)
@@ -65,3 +66,22 @@ def test_a_token_attends_to_its_copies(vectors):
     assert itself.item() == pytest.approx(initialisation.COPIES, rel=0.05)
     assert abs(others.mean().item()) < 0.3
     assert torch.equal(model.bert.embeddings.word_embeddings.weight, torch.from_numpy(vectors).float())
+
+
+def test_a_grown_encoder_says_what_the_shallow_one_says(source):
+    shape = {"width": WIDTH, "heads": 2, "vocabulary": VOCABULARY, "max_length": 32, "pad": 0}
+    lower, model = (models.pretraining_model(layers=layers, **shape).eval() for layers in (2, 4))
+    initialisation.grow(model, lower, 1)
+    ids = torch.randint(5, VOCABULARY, (8, 20), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        found, expected = model(ids), lower(ids)
+    torch.testing.assert_close(found.seq_relationship_logits, expected.seq_relationship_logits, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found.prediction_logits, expected.prediction_logits, atol=1e-4, rtol=1e-4)
+    assert model.bert.encoder.layer[3].intermediate.dense.weight.std() > 0.1  # but it can learn
+
+
+def test_an_encoder_grows_from_one_of_its_width():
+    shape = {"heads": 2, "vocabulary": VOCABULARY, "max_length": 32, "pad": 0}
+    lower, model = (models.pretraining_model(layers=2, width=width, **shape) for width in (8, 16))
+    with pytest.raises(UserError, match="width 16 .* cannot grow from one of width 8 .* correct grows_from"):
+        initialisation.grow(model, lower, 1)

@@ -1,4 +1,4 @@
-"""Masked language modelling: what is masked, and that the loss is BERT's own."""
+"""Pre-training: what is masked, what each objective is, and that nothing of the answer leaks through the masks."""
 
 import json
 
@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
-from dualenc import batches, models, pretraining, scoring
-from dualenc.pretraining import IGNORED, mask, masked_loss
-from dualenc.steps.inputs import pairs
+import tiny_study
+from dualenc import datasets, models, pretraining
+from dualenc.pretraining import IGNORED, mask, read_pairs, vectors
+from dualenc.steps.pretrain import read, together
 from tiny_study import LENGTHS, SETTINGS
 
 SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
@@ -17,24 +18,21 @@ VOCABULARY = 600
 
 
 @pytest.fixture(scope="module")
-def source(tiny):
-    return scoring.texts(tiny / "tokens", "train", SETTINGS["tokens_per_batch"])
+def corpus(tiny):
+    return read(tiny / "dataset", tiny / "corpora" / "dataset.parquet", SETTINGS["tokens_per_batch"])
 
 
-@pytest.fixture(scope="module")
-def features(tiny, source):
-    """All true pairs of the train split."""
-    queries, passages = pairs(tiny / "dataset", "train").T
-    columns = source.queries, source.passages
-    return batches.pairs(*columns, queries, passages, source.special, LENGTHS["pair"])
+@pytest.fixture
+def batch(corpus):
+    """What stands at 8 positions, for a pre-training with other parameters."""
 
+    def make(start=0, **changes):
+        source, lists = corpus
+        rows = np.random.default_rng(0).permutation(len(lists.queries))
+        collator = pretraining.Collator(source, lists, rows, tiny_study.pretraining(**changes), LENGTHS)
+        return collator([{"position": position} for position in range(start, start + 8)])
 
-def masked(features, share, seed=0):
-    before = features["input_ids"].clone()
-    after = mask(features, share, SPECIAL, VOCABULARY, np.random.default_rng(seed))
-    assert torch.equal(features["input_ids"], before)  # the features themselves stay
-    assert torch.equal(after["attention_mask"], features["attention_mask"])
-    return before, after["input_ids"], after["labels"]
+    return make
 
 
 def binomial(count, total, share):
@@ -42,79 +40,119 @@ def binomial(count, total, share):
     return abs(count - total * share) < 5 * (total * share * (1 - share)) ** 0.5
 
 
-@pytest.mark.parametrize("share", [0.15, 0.5])
-def test_the_shares_are_berts(features, share):
-    before, after, labels = masked(features, share)
-    words = ~torch.isin(before, torch.tensor(list(SPECIAL.values())))
-    chosen = labels != IGNORED
-    total, count = words.sum().item(), chosen.sum().item()
-    assert total > 5000 and binomial(count, total, share)
-    assert torch.equal(labels[chosen], before[chosen]) and not (chosen & ~words).any()
-    assert torch.equal(after[~chosen], before[~chosen])
-    hidden, kept = after == SPECIAL["mask"], after == before
-    other = chosen & ~hidden & ~kept
-    assert binomial((chosen & hidden).sum().item(), count, 0.8)
-    assert binomial((chosen & kept).sum().item(), count, 0.1)  # and a random word is sometimes the same one
-    assert binomial(other.sum().item(), count, 0.1)
-    assert after[other].min() > max(SPECIAL.values()) and after[other].max() < VOCABULARY
-    assert len(after[other].unique()) > 20
+def test_the_shares_are_berts(corpus):
+    ids = torch.from_numpy(np.random.default_rng(1).integers(0, VOCABULARY, (400, 30)))
+    features = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    which = np.arange(400) % 2 == 0
+    after = mask(features, which, 0.15, corpus[0], np.random.default_rng(0))
+    chosen, changed = after["words"] != IGNORED, after["input_ids"]
+    assert torch.equal(features["input_ids"], ids) and torch.equal(after["attention_mask"], features["attention_mask"])
+    assert not chosen[~which].any() and torch.equal(changed[~chosen], ids[~chosen])
+    assert torch.equal(after["words"][chosen], ids[chosen]) and ids[chosen].min() > max(SPECIAL.values())
+    count = chosen.sum().item()
+    assert binomial(count, (ids[which] > max(SPECIAL.values())).sum().item(), 0.15)
+    hidden, kept = chosen & (changed == SPECIAL["mask"]), chosen & (changed == ids)
+    assert binomial(hidden.sum().item(), count, 0.8) and binomial(kept.sum().item(), count, 0.1)
+    assert changed[chosen & ~hidden].min() > max(SPECIAL.values()) and changed.max() < VOCABULARY
 
 
-def test_special_tokens_are_never_masked(features):
-    before, after, labels = masked(features, 1.0)
-    special = torch.isin(before, torch.tensor(list(SPECIAL.values())))
-    assert torch.equal(after[special], before[special]) and (labels[special] == IGNORED).all()
-    assert torch.equal(labels[~special], before[~special])
+def test_a_list_is_masked_in_all_of_its_pairs_or_in_none(batch):
+    """Else the masks would say which pair is the relevant one."""
+    words = batch(masked_lists=0.5)["words"].view(8, 4, -1)
+    per_pair = (words != IGNORED).any(-1)
+    assert torch.equal(per_pair.all(1), per_pair.any(1))
+    assert 0 < per_pair[:, 0].sum() < 8
 
 
-def test_at_least_one_word_is_masked(features):
-    few = {name: tensor[:2] for name, tensor in features.items()}
-    for seed in range(20):
-        before, after, labels = masked(few, 1e-9, seed)
-        (place,) = (labels != IGNORED).nonzero().tolist()
-        assert labels[*place] == before[*place] > max(SPECIAL.values())
-        assert (after != before).sum() <= 1
+def test_a_batch_depends_on_the_seed_and_its_position_alone(batch):
+    def equal(one, other):
+        return all(
+            torch.equal(tensor, other[name])
+            if isinstance(tensor, torch.Tensor)
+            else all(torch.equal(tensor[key], other[name][key]) for key in tensor)
+            for name, tensor in one.items()
+        )
+
+    assert equal(batch(8), batch(8))
+    assert not equal(batch(8), batch(8, seed=2)) and not equal(batch(8), batch(0))
 
 
-def test_the_loss_is_berts_own(tiny, features):
-    model = models.masked_language_model(
-        layers=1, width=16, heads=1, vocabulary=VOCABULARY, max_length=LENGTHS["pair"], pad=0
-    ).double()
-    few = {name: tensor[:16] for name, tensor in features.items()}
-    inputs = mask(few, 0.3, SPECIAL, VOCABULARY, np.random.default_rng(0))
-    loss, right = masked_loss(model, inputs)
-    expected = model(**inputs)
-    torch.testing.assert_close(loss, expected.loss)
-    chosen = inputs["labels"] != IGNORED
-    assert torch.equal(right, expected.logits.argmax(-1)[chosen] == inputs["labels"][chosen])
-    gradients = [
-        torch.autograd.grad(value, model.bert.embeddings.word_embeddings.weight)[0] for value in (loss, expected.loss)
-    ]
-    torch.testing.assert_close(*gradients)
+def test_passages_that_are_contrasted_are_a_positive_and_a_negative(batch, corpus):
+    found = batch(masked_lists=0.0)
+    assert torch.equal(found["relevant"][:, 0], torch.ones(8)) and torch.equal(found["relevant"][:, -1], torch.zeros(8))
+    assert len(found["passages"]["input_ids"]) == 2 * len(found["queries"]["input_ids"]) == 16
 
 
-def test_a_batch_depends_on_the_seed_and_its_position_alone(tiny, source):
-    train = pairs(tiny / "dataset", "train")
-    order = np.random.default_rng(0).permutation(len(train))
+def trainer(objectives):
+    made = object.__new__(pretraining.PretrainingTrainer)
+    made.parameters = tiny_study.pretraining(objectives=objectives)
+    return made
 
-    def batch(start, seed=1):
-        collator = pretraining.MaskingCollator(source, train, order, 0.15, LENGTHS["pair"], seed)
-        return collator([{"position": position} for position in range(start, start + 8)])
 
-    for name, tensor in batch(16).items():
-        assert torch.equal(tensor, batch(16)[name])
-    assert not torch.equal(batch(16)["labels"], batch(16, seed=2)["labels"])
-    queries, passages = train[order[16:24]].T
-    whole = batches.pairs(source.queries, source.passages, queries, passages, SPECIAL, LENGTHS["pair"])
-    found = batch(16)
-    assert torch.equal(torch.where(found["labels"] == IGNORED, found["input_ids"], found["labels"]), whole["input_ids"])
+def test_the_objectives_are_what_they_say(batch):
+    shape = {"layers": 2, "width": 16, "heads": 2, "vocabulary": VOCABULARY, "max_length": LENGTHS["pair"], "pad": 0}
+    torch.manual_seed(0)
+    model = models.pretraining_model(**shape).eval()
+    inputs = batch(masked_lists=1.0)
+    none = {"masked": 0.0, "pair": 0.0, "contrastive": 0.0}
+    parts = {name: trainer(none | {name: 1.0}).compute_loss(model, inputs) for name in none}
+
+    own = model(**inputs["pairs"], labels=inputs["words"], next_sentence_label=torch.zeros(32, dtype=torch.long))
+    logits = own.seq_relationship_logits
+    words = torch.nn.functional.cross_entropy(own.prediction_logits.transpose(1, 2), inputs["words"])
+    torch.testing.assert_close(parts["masked"], words)
+    scores = (logits[:, 0] - logits[:, 1]).view(8, 4)
+    positives = inputs["relevant"] > 0
+    expected = -torch.stack([row.log_softmax(0)[at].mean() for row, at in zip(scores, positives, strict=True)]).mean()
+    torch.testing.assert_close(parts["pair"], expected)
+    queries, passages = (vectors(model, inputs[side], 1.0) for side in ("queries", "passages"))
+    table = (queries @ passages.T).log_softmax(1)
+    torch.testing.assert_close(parts["contrastive"], -torch.stack([table[i, 2 * i] for i in range(8)]).mean())
+    torch.testing.assert_close(queries.square().mean(1), torch.ones(8), rtol=1e-3, atol=1e-3)
+    mixed = trainer({"masked": 0.5, "pair": 2.0, "contrastive": 3.0}).compute_loss(model, inputs)
+    torch.testing.assert_close(mixed, 0.5 * parts["masked"] + 2 * parts["pair"] + 3 * parts["contrastive"])
+    torch.testing.assert_close(read_pairs(model, inputs["pairs"])[0].view(8, 4), scores)
+
+
+def test_no_text_of_validation_or_test_is_in_a_corpus(tiny):
+    lists = pd.read_parquet(tiny / "corpora" / "dataset.parquet")
+    seen = set(lists.pids.explode())
+    for split in ("validation", "test"):
+        assert not seen & {pid for judged in datasets.qrels(tiny / "dataset", split).values() for pid in judged}
+        assert not set(lists.qid) & set(datasets.queries(tiny / "dataset", split).qid)
+
+
+def test_corpora_together_keep_their_texts(corpus):
+    source, lists = together([corpus, corpus])
+    first, count = corpus, len(corpus[1].queries)
+    assert np.array_equal(lists.labels[count:], first[1].labels)
+    for row in (0, count - 1):
+        again, before = lists.queries[count + row], first[1].queries[row]
+        assert again != before and np.array_equal(source.queries.row(again), first[0].queries.row(before))
+        for again, before in zip(lists.passages[count + row], first[1].passages[row], strict=True):
+            assert np.array_equal(source.passages.row(again), first[0].passages.row(before))
 
 
 def test_pretraining_learns_and_says_so(tiny):
     curve = pd.read_csv(tiny / "encoder" / "curve.csv")
     train = curve[(curve.split == "train") & (curve.metric == "loss")].value
-    assert train.iloc[-1] < train.iloc[0] and train.iloc[0] == pytest.approx(np.log(VOCABULARY), rel=0.2)
+    assert train.iloc[-1] < train.iloc[0]
     metrics = json.loads((tiny / "encoder" / "metrics.json").read_text())
-    last = curve[(curve.split == "validation") & (curve.step == 20)].set_index("metric").value
-    assert metrics == {"steps": 20, **last.to_dict()} and set(last.index) == {"loss", "accuracy"}
-    assert set(curve.step[curve.split == "validation"]) == {10, 20}
+    validation = curve[curve.split == "validation"]
+    last = validation[validation.step == 20].set_index("metric").value
+    assert metrics == {"steps": 20, **last.to_dict()}
+    assert set(last.index) == {"pair_MRR@10", "vector_MRR@10", "pair_accuracy", "masked_accuracy"}
+    assert set(validation.step) == {0, 10, 20}
+
+
+def test_an_encoder_grows(tiny, tmp_path):
+    from dualenc.parameters import Encoder
+    from dualenc.steps.pretrain import pretrain
+
+    texts = tiny, tiny / "corpora", "dataset", tiny / "evaluation", tiny / "tokenizer", tiny / "encoder"
+    taller = Encoder(layers=3, width=16, heads=1, grows_from="small-2-16")
+    pretrain(*texts, taller, tiny_study.pretraining(), tiny_study.PRETRAINING, tmp_path / "scratch", tmp_path / "new")
+    curve = pd.read_csv(tmp_path / "new" / "curve.csv").set_index(["split", "metric", "step"]).value
+    shorter = pd.read_csv(tiny / "encoder" / "curve.csv").set_index(["split", "metric", "step"]).value
+    assert curve["validation", "pair_MRR@10"][0] == pytest.approx(shorter["validation", "pair_MRR@10"][20], abs=0.02)
+    assert curve.index.get_level_values("step").max() == 10

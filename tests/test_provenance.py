@@ -50,5 +50,5 @@ def test_environment():
     found = provenance.environment(["numpy", "torch"])
     assert found["numpy"] == metadata.version("numpy") and found["torch"] == metadata.version("torch")
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert set(found) == {"commit", "python", "machine", "numpy", "torch"} and found["commit"]
+    assert set(found) == {"commit", "python", "machine", "processor", "numpy", "torch"} and found["commit"]
     assert not any("/" in value for value in found.values())  # no place of this machine

@@ -7,6 +7,7 @@ from dualenc.parameters import Bm25, Encoder, Experiment, Pretraining, PydocsDat
 
 LENGTHS = {"text": 20, "pair": 32}  # shorter than most texts, and 32 - 3 is odd: truncation matters
 SETTINGS = {"lengths": LENGTHS, "tokens_per_batch": 4096, "probe_queries": 20}
+PRETRAINING = {"lengths": LENGTHS, "tokens_per_batch": 4096}
 DEPTH = 10
 ENCODER = Encoder(layers=2, width=16, heads=1)
 DATASET = PydocsDataset(
@@ -35,6 +36,7 @@ BM25 = Bm25(k1=0.9, b=0.4, stop_words="english", stemmer="english")
 def build(root: Path) -> Path:
     """Fill a folder: dataset, candidates, tokenizer, tokens, lists.parquet, evaluation and encoder."""
     from dualenc.steps.candidates import candidates
+    from dualenc.steps.corpus import corpus
     from dualenc.steps.dataset import dataset
     from dualenc.steps.evaluation_sets import evaluation_sets
     from dualenc.steps.lists import lists
@@ -45,21 +47,24 @@ def build(root: Path) -> Path:
     folder = root / "dataset"
     dataset(DATASET, folder, workers=1)
     candidates(folder, BM25, DEPTH, root / "candidates")
-    tokenizer(folder, 600, LENGTHS["pair"], root / "tokenizer")
+    tokenizer([folder], 600, LENGTHS["pair"], root / "tokenizer")
     tokenise(folder, root / "tokenizer" / "tokenizer.json", root / "tokens")
+    corpus(folder, BM25, DEPTH, 5, root / "corpora" / "dataset.parquet")
     lists(folder, root / "candidates", 5, 80, root / "lists.parquet")
     evaluation_sets(folder, root / "candidates", 30, DEPTH, root / "evaluation")
-    texts = folder, root / "tokens", root / "tokenizer"
-    lengths = LENGTHS["pair"], SETTINGS["tokens_per_batch"]
-    pretrain(*texts, ENCODER, pretraining(), *lengths, root / "scratch", root / "encoder")
+    (folder / "tokens").symlink_to(root / "tokens")
+    texts = root, root / "corpora", "dataset", root / "evaluation", root / "tokenizer"
+    pretrain(*texts, None, ENCODER, pretraining(), PRETRAINING, root / "scratch", root / "encoder")
     return root
 
 
 def pretraining(**changes) -> Pretraining:
     """A pre-training of a few steps."""
     parameters = {
-        **{"steps": 20, "batch_size": 16, "evaluate_every": 10, "evaluation_pairs": 30, "masked": 0.15},
-        **{"learning_rate": 1e-2, "warmup": 0.1, "weight_decay": 0.01, "seed": 1},
+        **{"corpora": {"dataset": 1}, "objectives": {"masked": 1.0, "pair": 1.0, "contrastive": 1.0}},
+        **{"steps": 20, "grown_steps": 10, "batch_size": 8, "list_size": 4, "evaluate_every": 10},
+        **{"masked_lists": 0.5, "masked": 0.15, "gain": 1.0},
+        **{"learning_rate": 3e-3, "warmup": 0.1, "weight_decay": 0.01, "seed": 1},
     }
     return Pretraining(**parameters | changes)
 
@@ -97,9 +102,9 @@ def train_command(tiny: Path, experiment: Experiment, scratch: Path, output: Pat
 
 def pretrain_command(tiny: Path, parameters: Pretraining, scratch: Path, output: Path) -> list[object]:
     """Arguments of ``dualenc`` for a pre-training."""
-    lengths = {"max_length": LENGTHS["pair"], "tokens_per_batch": SETTINGS["tokens_per_batch"]}
-    params = {"encoder": ENCODER.model_dump(), "pretraining": parameters.model_dump(), **lengths}
+    params = {"encoder": ENCODER.model_dump(), "pretraining": parameters.model_dump(), **PRETRAINING}
     return [
         *["pretrain", "--params", json.dumps(params), "--scratch", scratch, "--output", output],
-        *["--dataset", tiny / "dataset", "--tokens", tiny / "tokens", "--tokenizer", tiny / "tokenizer"],
+        *["--data", tiny, "--corpora", tiny / "corpora", "--dataset", "dataset"],
+        *["--evaluation", tiny / "evaluation", "--tokenizer", tiny / "tokenizer"],
     ]

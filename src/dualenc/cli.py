@@ -111,6 +111,14 @@ def pretrain(
 
 
 @app.command()
+def ship(encoder: Folder, output: Output) -> None:
+    """Copy a pre-trained miniature with float16 weights and a card: what miniatures/ holds."""
+    from dualenc.steps.ship import ship as copy
+
+    copy(encoder, output)
+
+
+@app.command()
 def train(
     params: Params, dataset: Folder, tokens: Folder, encoder: Folder, lists: Folder, evaluation: Folder,
     seed: Number, scratch: Folder, output: Output,

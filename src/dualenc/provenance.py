@@ -3,6 +3,7 @@
 import ast
 import platform
 import subprocess
+import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -52,5 +53,16 @@ def environment(packages: Sequence[str]) -> dict[str, str]:
         "commit": git.stdout.strip() or "unknown",
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
         **versions,
     }
+
+
+def processor() -> str:
+    """The model of the accelerator, or else of the processor."""
+    torch = sys.modules.get("torch")
+    if torch and torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text().splitlines() if about.exists() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())

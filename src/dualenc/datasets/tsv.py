@@ -42,8 +42,7 @@ def build(
     for split in SPLITS:
         asked = dict(_texts(path, f"queries.{splits[split]}"))
         queries[split] = {qid: asked[qid] for qid in in_hash_order(list(asked))[: int(max_queries[split])]}
-        rows = _rows(path, f"qrels.{splits[split]}", ["qid", "0", "pid", "rel"])
-        judged[split] = [(qid, pid, int(rel)) for qid, _, pid, rel in rows if qid in queries[split]]
+        judged[split] = [row for row in _qrels(path, f"qrels.{splits[split]}") if row[0] in queries[split]]
     needed = list(dict.fromkeys(pid for split in SPLITS for _, pid, _ in judged[split]))
     known = set(needed)
     others = [pid for pid in in_hash_order(list(texts)) if pid not in known] if max_passages != 0 else []
@@ -81,6 +80,15 @@ def _texts(path: Path, name: str) -> Iterator[tuple[str, str]]:
             raise UserError(f"{path / name}.tsv: id {identifier!r} occurs more than once; give every row its own id.")
         seen.add(identifier)
         yield identifier, text
+
+
+def _qrels(path: Path, name: str) -> Iterator[tuple[str, str, int]]:
+    """(qid, pid, rel) of every line. Raises ``UserError`` if a rel is no integer."""
+    for number, (qid, _, pid, rel) in enumerate(_rows(path, name, ["qid", "0", "pid", "rel"]), start=1):
+        try:
+            yield qid, pid, int(rel)
+        except ValueError:
+            raise UserError(f"{path / name}.tsv, line {number}: rel {rel!r} is no integer; write 0, 1, ...") from None
 
 
 def _rows(path: Path, name: str, columns: list[str]) -> Iterator[list[str]]:

@@ -1,0 +1,78 @@
+"""A pre-trained miniature made small enough to ship, with a card that says how it was made."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from dualenc import models
+from dualenc.files import atomic, md5, read_json
+
+CARD = """---
+license: apache-2.0
+language: en
+library_name: transformers
+tags: [bert, dense-retrieval, re-ranking]
+---
+# {name}
+
+A BERT of {layers} layers, width {width} and {heads} attention heads ({parameters:,} parameters, {vocabulary:,} word pieces),
+pre-trained by the package `dualenc` (this repository) as a start for dual-encoders and cross-attention models: masked words, which passage belongs to the query (BM25 negatives), and pooled vectors.
+Weights are float16, everything computes in float32.
+
+- Corpora: {corpora}; the train text alone, nothing that is relevant to a validation or test query.
+- Grows from: {grows_from}
+- Command: `snakemake --cores 2 --config pretrain=true -- results/mini/encoders/{name}/model.safetensors`
+- Steps: {steps}, {batch_size} lists of {list_size} passages each, learning rate {learning_rate}, one thread
+- Hardware: {processor}
+- Software: commit {commit}, torch {torch}, transformers {transformers}
+- MD5: {digest} (model.safetensors)
+
+MD5 of what it was made of:
+
+{inputs}
+
+Probes on the validation split of pydocs, before any fine-tuning (150 queries, re-ranking 30 BM25 candidates): `pair_MRR@10` by
+the sentence-pair head, `vector_MRR@10` by dot products of mean-pooled vectors, `pair_accuracy` how often the pair head puts the
+relevant passage above another candidate, `masked_accuracy` on masked words of relevant pairs.
+
+{curve}
+"""
+
+
+def ship(encoder: Path, output: Path) -> None:
+    """Copy a miniature to ``output`` with float16 weights, its curve and a card.
+
+    The configuration keeps float32, so every library loads the weights in float32. Raises ``UserError`` if ``encoder``
+    lacks a file.
+    """
+    models.check(encoder, "encoder")
+    about, made = yaml.safe_load((encoder / "config.yaml").read_text()), read_json(encoder / "provenance.json")
+    shape, pretraining = about["encoder"], about["pretraining"]
+    curve = pd.read_csv(encoder / "curve.csv")
+    probes = curve[curve.split == "validation"].pivot(index="step", columns="metric", values="value")
+    weights = load_file(encoder / "model.safetensors")
+    with atomic(output) as temporary:
+        temporary.mkdir()
+        for name in [*models.FILES["encoder"], "curve.csv"]:
+            shutil.copyfile(encoder / name, temporary / name)
+        half = {name: tensor.to(torch.float16).contiguous() for name, tensor in weights.items()}
+        save_file(half, temporary / "model.safetensors", metadata={"format": "pt"})
+        card = CARD.format(
+            name=output.name,
+            **{key: shape[key] for key in ("layers", "width", "heads")},
+            **{key: pretraining[key] for key in ("batch_size", "list_size", "learning_rate")},
+            **{key: made[key] for key in ("processor", "commit", "torch", "transformers")},
+            grows_from=shape["grows_from"] or "nothing: word vectors of a latent semantic analysis of the same text",
+            parameters=sum(tensor.numel() for tensor in weights.values()),
+            vocabulary=read_json(encoder / "config.json")["vocab_size"],
+            corpora=", ".join(f"{name} (x{times} an epoch)" for name, times in pretraining["corpora"].items()),
+            steps=int(curve.step.max()),
+            digest=md5(temporary / "model.safetensors"),
+            inputs="\n".join(f"- {path}: {digest}" for path, digest in made["inputs"].items()),
+            curve=probes.round(3).to_markdown(),
+        )
+        (temporary / "README.md").write_text(card)

@@ -1,0 +1,87 @@
+"""Collections in tab-separated files: every compression, passages in parts, samples by hash, and wrong files."""
+
+import gzip
+import lzma
+
+import pytest
+
+from dualenc import datasets
+from dualenc.datasets import SPLITS, tsv
+from dualenc.errors import UserError
+
+OPTIONS = {
+    "splits": {"train": "train", "validation": "dev", "test": "test"},
+    "max_words": None,
+    "max_passages": None,
+    "max_queries": {"train": 10, "validation": 10, "test": 10},
+}
+FILES = {
+    "collection.tsv": "".join(f"{pid}\tone two three of {pid}\n" for pid in "abcdefg"),
+    "queries.train.tsv": "1\tfirst\n2\tsecond\n3\tthird\n",
+    "queries.dev.tsv": "4\tfourth\n",
+    "queries.test.tsv": "5\tfifth \u00e9\n",
+    "qrels.train.tsv": "1\t0\ta\t1\n2\t0\tb\t1\n2\t0\tc\t0\n3\t0\tc\t2\n",
+    "qrels.dev.tsv": "4\t0\td\t1\n",
+    "qrels.test.tsv": "5\t0\te\t1\n",
+}
+
+
+@pytest.fixture
+def build(tmp_path):
+    """Write the files, changed and compressed, and build their dataset with other options."""
+
+    def make(changes=(), suffix="", **options):
+        path = tmp_path / "files"
+        path.mkdir(exist_ok=True)
+        opened = {"": open, ".gz": gzip.open, ".xz": lzma.open}[suffix]
+        for name, text in {**FILES, **dict(changes)}.items():
+            if text is not None:
+                with opened(path / f"{name}{suffix}", "wt", encoding="utf-8") as file:
+                    file.write(text)
+        folder = tmp_path / f"dataset{suffix}"
+        tsv.build(folder, path=path, **OPTIONS | options)
+        datasets.check_folder(folder)
+        return folder
+
+    return make
+
+
+def test_every_compression_gives_the_same_dataset(build):
+    folders = [build(suffix=suffix) for suffix in ("", ".gz", ".xz")]
+    assert dict(datasets.passages(folders[0]).itertuples(index=False)) == {p: f"one two three of {p}" for p in "abcdefg"}
+    assert list(datasets.queries(folders[0], "test").text) == ["fifth \u00e9"]
+    assert datasets.qrels(folders[0], "train") == {"1": {"a": 1}, "2": {"b": 1, "c": 0}, "3": {"c": 2}}
+    assert len({(folder / "manifest.json").read_bytes() for folder in folders}) == 1
+
+
+def test_passages_in_parts_are_relevant_where_the_whole_is(build):
+    folder = build(max_words=2)
+    texts = dict(datasets.passages(folder).itertuples(index=False))
+    assert [texts[f"a-{part}"] for part in range(3)] == ["one two", "three of", "a"]
+    assert datasets.qrels(folder, "train")["3"] == {"c-0": 2, "c-1": 2, "c-2": 2}
+
+
+def test_a_sample_keeps_what_is_judged(build):
+    folder = build(max_passages=0, max_queries={"train": 2, "validation": 1, "test": 1})
+    judged = [pid for split in SPLITS for one in datasets.qrels(folder, split).values() for pid in one]
+    assert len(datasets.qrels(folder, "train")) == 2
+    assert sorted(datasets.passages(folder).pid) == sorted(set(judged))
+    assert len(datasets.passages(build(suffix=".gz", max_passages=6))) == 6
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"collection.tsv": "a\n"}, r"collection.tsv, line 1: 1 columns; write id, text between tabs"),
+        ({"qrels.dev.tsv": "4\td\t1\n"}, r"qrels.dev.tsv, line 1: 3 columns; write qid, 0, pid, rel"),
+        ({"queries.dev.tsv": None}, r"queries.dev.tsv \(or .gz, .xz\) does not exist: put it there"),
+        ({"collection.tsv": "a\tx\na\ty\n"}, r"id 'a' occurs more than once"),
+        ({"qrels.dev.tsv": "4\t0\tz\t1\n"}, r"the qrels name pid 'z', which is not in collection.tsv"),
+        ({"qrels.dev.tsv": "4\t0\td\tyes\n"}, r"qrels.dev.tsv, line 1: rel 'yes' is no integer"),
+        ({"qrels.dev.tsv": ""}, r"qid '4' has no passage with rel >= 1"),
+    ],
+)
+def test_wrong_files_are_named(build, tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
+        build(changes)
+    assert not (tmp_path / "dataset").exists()
