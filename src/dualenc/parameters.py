@@ -61,7 +61,8 @@ class Bm25(Strict):
 class Encoder(Strict):
     """A BERT of this shape: the one in ``folder``, or pre-trained by the ``pretrain`` rule.
 
-    ``grows_from`` names the encoder of the same width whose layers the pre-training starts from.
+    ``grows_from`` names the encoder of the same width whose layers the pre-training starts from; ``steps`` are those of
+    its pre-training where they are not the scale's.
     """
 
     layers: Positive
@@ -69,6 +70,7 @@ class Encoder(Strict):
     heads: Positive
     folder: str | None = None
     grows_from: str | None = None
+    steps: Positive | None = None
 
 
 class Lengths(Strict):

@@ -244,7 +244,7 @@ def pretrain(
         )
     else:
         initialisation.grow(model, models.load_pretrained(start), parameters.seed)
-    steps = parameters.steps if start is None else parameters.grown_steps
+    steps = encoder.steps or (parameters.steps if start is None else parameters.grown_steps)
     every = np.repeat(np.arange(len(lists.queries)), times)
     rows = every[resumable.positions(steps * parameters.batch_size, len(every), parameters.seed)]
     arguments = resumable.arguments(
