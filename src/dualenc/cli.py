@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from dualenc import warm
 from dualenc.errors import UserError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -29,6 +30,7 @@ def options(threads: Annotated[int, typer.Option(help="threads of this process")
     """Rebuild "In defense of dual-encoders for neural ranking" (Menon et al., ICML 2022)."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
         os.environ[name] = str(threads)
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy's; it is read at the import, of which forks know nothing
     # Warnings of the tokenizers library about processes forked by data loaders; nothing here forks after use.
     os.environ["TOKENIZERS_PARALLELISM"] = "true"
     if not sys.stderr.isatty():
@@ -105,6 +107,7 @@ def pretrain(
     from dualenc.parameters import Encoder, Pretraining
     from dualenc.steps.pretrain import pretrain as run
 
+    _set_torch_threads()
     settings = dict(params)
     encoder, parameters = Encoder(**settings.pop("encoder")), Pretraining(**settings.pop("pretraining"))
     run(data, corpora, dataset, evaluation, tokenizer, start, encoder, parameters, settings, scratch, output)
@@ -127,6 +130,7 @@ def train(
     from dualenc.parameters import Experiment
     from dualenc.steps.train import train as run
 
+    _set_torch_threads()
     settings = dict(params)
     experiment = Experiment(**settings.pop("experiment"))
     run(dataset, tokens, encoder, lists, evaluation, experiment, settings, seed, scratch, output)
@@ -139,6 +143,7 @@ def teacher_scores(
     """Score the training lists with a cross-attention teacher."""
     from dualenc.steps.teacher_scores import teacher_scores as score
 
+    _set_torch_threads()
     score(dataset, tokens, model, lists, params["tokens_per_batch"], output)
 
 
@@ -176,7 +181,13 @@ def summary(root: Folder, figures: Folder) -> None:
 
 
 def main() -> None:
-    """Run the command line; wrong input ends with one sentence and status 2, a full disk with status 1."""
+    """Run the command line, in a fork of the workflow's warm process if there is one.
+
+    Wrong input ends with one sentence and status 2, a full disk with status 1.
+    """
+    status = warm.run()
+    if status is not None:
+        sys.exit(status)
     try:
         app()
     except UserError as error:
@@ -188,6 +199,13 @@ def main() -> None:
         why = textwrap.shorten(str(error), 200, placeholder="...")
         print(f"dualenc: no space left on the device ({why}): free some and run again.", file=sys.stderr)
         sys.exit(1)
+
+
+def _set_torch_threads() -> None:
+    """Let torch use ``--threads``: it reads the environment as it is imported, of which forks know nothing."""
+    import torch
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 def _disk_is_full(error: BaseException | None) -> bool:

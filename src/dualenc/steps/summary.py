@@ -6,19 +6,15 @@ from pathlib import Path
 
 def summary(root: Path, figures: Path) -> str:
     """Lines for the terminal, from the files below ``results/<scale>`` and its Snakemake benchmarks."""
-    lines = ["", f"{'job':<18}{'jobs':>6}{'seconds':>10}{'longest':>10}{'peak MB':>10}"]
-    times: dict[str, list[tuple[float, float]]] = {}
+    lines = ["", f"{'job':<18}{'jobs':>6}{'seconds':>10}{'longest':>10}"]
+    times: dict[str, list[float]] = {}
     for path in sorted((root / "times").rglob("*.tsv")):
         rule = path.relative_to(root / "times").parts[0].removesuffix(".tsv")
         with open(path) as file:
-            row = next(csv.DictReader(file, delimiter="\t"))
-        memory = 0.0 if row["max_rss"] in ("-", "NA") else float(row["max_rss"])
-        times.setdefault(rule, []).append((float(row["s"]), memory))
-    for rule, jobs in sorted(times.items(), key=lambda item: -sum(seconds for seconds, _ in item[1])):
-        seconds = [one for one, _ in jobs]
-        peak = max(memory for _, memory in jobs)
-        lines.append(f"{rule:<18}{len(jobs):>6}{sum(seconds):>10.1f}{max(seconds):>10.1f}{peak:>10.0f}")
-    total = sum(seconds for jobs in times.values() for seconds, _ in jobs)
+            times.setdefault(rule, []).append(float(next(csv.DictReader(file, delimiter="\t"))["s"]))
+    for rule, seconds in sorted(times.items(), key=lambda item: -sum(item[1])):
+        lines.append(f"{rule:<18}{len(seconds):>6}{sum(seconds):>10.1f}{max(seconds):>10.1f}")
+    total = sum(map(sum, times.values()))
     lines += [f"{'all':<18}{sum(map(len, times.values())):>6}{total:>10.1f}", ""]
     lines += [f"tables   {path}" for path in sorted((root / "tables").glob("*.md"))]
     lines += [f"figures  {path}" for path in sorted(figures.glob("*.pdf"))]
