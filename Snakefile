@@ -17,6 +17,7 @@ configfile: "params.yaml"
 
 try:
     STUDY = parameters.study(config)
+    study_of.check_modules(STUDY)
 except UserError as error:
     sys.exit(str(error))
 
@@ -26,7 +27,7 @@ LOGS = Path("logs", SCALE)
 TIMES = ROOT / "times"
 DATA = ROOT / "data" / STUDY.at.dataset
 TOKENIZER = study_of.tokenizer_folder(STUDY)
-SPLITS = ["train", "validation", "test"]
+SPLITS = study_of.SPLITS
 
 
 # The default profile's limit on GPUs is for local jobs; a cluster has its own.
@@ -38,12 +39,13 @@ wildcard_constraints:
     dataset=r"[\w-]+",
     encoder=r"[\w-]+",
     run=r"[\w.-]+",
+    teacher=r"(?!one-hot)[\w.-]+",
     seed=r"\d+",
-    teacher=r"[\w-]+",
 
 
 include: "workflow/rules/data.smk"
 include: "workflow/rules/models.smk"
+include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/artefacts.smk"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 # Cannot change a result: how errors read, how progress is shown, how files are put in place, how a job is started; and
 # what params.yaml says reaches a step as its slice.
-PLUMBING = {"config", "parameters", "errors", "files", "progress", "provenance", "warm"}
+PLUMBING = {"config", "checks", "lookup", "parameters", "errors", "files", "progress", "provenance", "warm"}
 
 
 def code(module: str) -> list[Path]:

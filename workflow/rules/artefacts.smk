@@ -1,16 +1,12 @@
 # Figures and tables, and the targets that a user names.
 
-TABLES = [name for name, artefact in STUDY.params.artefacts.items() if artefact.kind == "table"]
-FIGURES = [name for name, artefact in STUDY.params.artefacts.items() if artefact.kind == "figure"]
+TABLES = [name for name, artefact in STUDY.artefacts.items() if artefact.kind == "table"]
+FIGURES = [name for name, artefact in STUDY.artefacts.items() if artefact.kind == "figure"]
 
 
 rule table:
     input:
-        lambda wildcards: expand(
-            "{run}/{result}",
-            run=[ROOT / folder for folder in study_of.run_folders(STUDY, wildcards.artefact)],
-            result=["metrics.json", "per_query.parquet"],
-        ),
+        lambda wildcards: [ROOT / path for path in study_of.files(STUDY, wildcards.artefact)],
         code=lambda wildcards: code("steps.artefacts") + code(f"tables.{wildcards.artefact}"),
     output:
         multiext(f"{ROOT}/tables/{{artefact}}", ".csv", ".md", ".tex"),
@@ -33,11 +29,7 @@ rule table:
 
 rule figure:
     input:
-        lambda wildcards: expand(
-            "{run}/{result}",
-            run=[ROOT / folder for folder in study_of.run_folders(STUDY, wildcards.artefact)],
-            result=["metrics.json", "per_query.parquet"],
-        ),
+        lambda wildcards: [ROOT / path for path in study_of.files(STUDY, wildcards.artefact)],
         code=lambda wildcards: code("steps.artefacts") + code(f"figures.{wildcards.artefact}"),
     output:
         data=f"{ROOT}/figure-data/{{artefact}}.csv",
