@@ -83,6 +83,7 @@ def test_an_unknown_name_is_told_with_the_nearest(key, value, close):
         ("scales.smoke.pretraining.step", "steps"),
         ("scales.smoke.bm25.k", "k1"),
         ("datasets.pydocs.max_word", "max_words"),
+        ("datasets.arxiv-cs.split", "splits"),
         ("encoders.small-1-16.layer", "layers"),
         ("evaluation.resample", "resamples"),
         ("artefacts.tab1.experiment", "experiments"),

@@ -48,7 +48,9 @@ def build(tmp_path):
 
 def test_every_compression_gives_the_same_dataset(build):
     folders = [build(suffix=suffix) for suffix in ("", ".gz", ".xz")]
-    assert dict(datasets.passages(folders[0]).itertuples(index=False)) == {p: f"one two three of {p}" for p in "abcdefg"}
+    assert dict(datasets.passages(folders[0]).itertuples(index=False)) == {
+        p: f"one two three of {p}" for p in "abcdefg"
+    }
     assert list(datasets.queries(folders[0], "test").text) == ["fifth \u00e9"]
     assert datasets.qrels(folders[0], "train") == {"1": {"a": 1}, "2": {"b": 1, "c": 0}, "3": {"c": 2}}
     assert len({(folder / "manifest.json").read_bytes() for folder in folders}) == 1

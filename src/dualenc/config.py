@@ -122,12 +122,16 @@ def _validate(model: type[BaseModel], values: Any, where: str) -> Any:
         return model.model_validate(values)
     except ValidationError as errors:
         error = min(errors.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        path = ".".join(str(part) for part in (where, *error["loc"]) if part != "")
+        path = ".".join(str(part) for part in (where, *_keys(values, error["loc"])) if part != "")
         if error["type"] == "extra_forbidden":
             fields = _fields(model, error["loc"][:-1])
             raise UserError(f"params.yaml: {path} is no known key; {nearest(error['loc'][-1], fields)}") from None
         if error["type"] == "missing":
             raise UserError(f"params.yaml: {path} is missing.") from None
+        if error["type"] == "union_tag_invalid":
+            allowed = [tag.strip("'") for tag in error["ctx"]["expected_tags"].split(", ")]
+            tag = error["ctx"]["tag"]
+            raise UserError(f"params.yaml: {path}.kind = {tag!r} is not allowed; {nearest(tag, allowed)}") from None
         message = error["msg"][0].lower() + error["msg"][1:]
         value = error["input"]
         expected = error.get("ctx", {}).get("expected", "")
@@ -136,12 +140,27 @@ def _validate(model: type[BaseModel], values: Any, where: str) -> Any:
         raise UserError(f"params.yaml: {path} = {value!r} is not allowed{hint}") from None
 
 
-def _fields(model: type[BaseModel], path: tuple) -> list[str]:
-    """Names of the fields of the model nested in ``model`` at ``path``."""
-    for part in path:
-        if part in model.model_fields:
-            model = next(_models(model.model_fields[part].annotation), model)
-    return list(model.model_fields)
+def _keys(values: Any, location: tuple) -> Iterator[str | int]:
+    """The keys of ``values`` on the way to an error; its ``location`` also names the kind of what may be of several."""
+    for key in location:
+        if isinstance(values, Mapping) and key not in values and key == values.get("kind"):
+            continue
+        yield key
+        values = values[key] if isinstance(values, Mapping) and key in values else None
+
+
+def _fields(model: type[BaseModel], location: tuple) -> list[str]:
+    """Names of the fields of the model nested in ``model`` at the ``location`` of an error."""
+    models = [model]
+    for key in location:
+        within = [
+            inner for one in models if key in one.model_fields for inner in _models(one.model_fields[key].annotation)
+        ]
+        of_kind = [
+            one for one in models if "kind" in one.model_fields and key in get_args(one.model_fields["kind"].annotation)
+        ]
+        models = within or of_kind or models
+    return list(models[0].model_fields)
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -111,9 +111,7 @@ def probe(
     sizes = [len(ranking.pids) for ranking in run.values()]
     queries = np.repeat([held_out.query_rows[qid] for qid in run], sizes)
     passages = np.array([held_out.passage_rows[pid] for ranking in run.values() for pid in ranking.pids])
-    relevant = np.array(
-        [held_out.qrels[qid].get(pid, 0) > 0 for qid, ranking in run.items() for pid in ranking.pids]
-    )
+    relevant = np.array([held_out.qrels[qid].get(pid, 0) > 0 for qid, ranking in run.items() for pid in ranking.pids])
     columns = source.queries, source.passages
 
     def pair_features(at: np.ndarray) -> batches.Features:

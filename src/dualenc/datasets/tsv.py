@@ -56,10 +56,7 @@ def build(
         folder,
         [part for pid in kept for part in parts[pid]],
         {split: list(queries[split].items()) for split in SPLITS},
-        {
-            split: [(qid, part, rel) for qid, pid, rel in judged[split] for part, _ in parts[pid]]
-            for split in SPLITS
-        },
+        {split: [(qid, part, rel) for qid, pid, rel in judged[split] for part, _ in parts[pid]] for split in SPLITS},
         {"kind": "tsv", "max_words": max_words, "splits": dict(splits)},
     )
 
