@@ -83,5 +83,5 @@ def test_a_grown_encoder_says_what_the_shallow_one_says(source):
 def test_an_encoder_grows_from_one_of_its_width():
     shape = {"heads": 2, "vocabulary": VOCABULARY, "max_length": 32, "pad": 0}
     lower, model = (models.pretraining_model(layers=2, width=width, **shape) for width in (8, 16))
-    with pytest.raises(UserError, match="width 16 .* cannot grow from one of width 8 .* correct grows_from"):
+    with pytest.raises(UserError, match=r"width 16 .* cannot grow from one of width 8 .* correct grows_from"):
         initialisation.grow(model, lower, 1)

@@ -192,7 +192,7 @@ def test_reranking_only_reorders(tiny, trained, kind):
 
 def test_a_miniature_bert():
     shape = {"layers": 2, "width": 64, "heads": 4}
-    model = models.masked_language_model(**shape, vocabulary=500, max_length=24, pad=0)
+    model = models.pretraining_model(**shape, vocabulary=500, max_length=24, pad=0)
     config = model.config
     assert (config.num_hidden_layers, config.hidden_size, config.num_attention_heads) == (2, 64, 4)
     assert (config.intermediate_size, config.max_position_embeddings, config.vocab_size) == (256, 24, 500)

@@ -76,8 +76,8 @@ def grow(model: BertForPreTraining, lower: BertForPreTraining, seed: int) -> Non
     """
     if lower.config.hidden_size != model.config.hidden_size or lower.config.vocab_size != model.config.vocab_size:
         raise UserError(
-            f"an encoder of width {model.config.hidden_size} and {model.config.vocab_size} word pieces cannot grow from "
-            f"one of width {lower.config.hidden_size} and {lower.config.vocab_size}: correct grows_from."
+            f"an encoder of width {model.config.hidden_size} and {model.config.vocab_size} word pieces cannot grow "
+            f"from one of width {lower.config.hidden_size} and {lower.config.vocab_size}: correct grows_from."
         )
     generator = torch.Generator().manual_seed(seed)
     model.load_state_dict(lower.state_dict(), strict=False)

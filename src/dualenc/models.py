@@ -40,8 +40,9 @@ def device() -> str:
 def pretraining_model(
     *, layers: int, width: int, heads: int, vocabulary: int, max_length: int, pad: int
 ) -> BertForPreTraining:
-    """A BERT of the given shape with random weights, a masked-word and a sentence-pair head; feed-forward width 4 x ``width``.
+    """A BERT of the given shape with random weights and heads for masked words and for sentence pairs.
 
+    Its feed-forward layers are 4 x ``width`` wide.
     Dropout inside the encoder is off: miniatures at laptop scale see each text a few times at most, and dropout
     masks take half of a training step on a CPU.
     """

@@ -93,8 +93,8 @@ class Objectives(Strict):
 class Pretraining(Strict):
     """How miniatures are pre-trained, and on the train text of which datasets.
 
-    ``corpora`` maps a dataset to how often each of its lists counts in an epoch. ``grown_steps`` are those of an encoder
-    that grows from another one.
+    ``corpora`` maps a dataset to how often each of its lists counts in an epoch. ``grown_steps`` are those of an
+    encoder that grows from another one.
     """
 
     corpora: dict[str, Positive]

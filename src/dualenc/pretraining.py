@@ -224,7 +224,8 @@ def pretrain(
 
     ``lists`` are rows of ``source``; list i counts ``times[i]`` times in an epoch. Weights come from the shallower
     miniature in ``start`` as far as it goes, the others from ``dualenc.initialisation``. Returns the model and the
-    curve, rows of (step, split, metric, value). ``state`` holds what a later call needs to go on; its lock must be held.
+    curve, rows of (step, split, metric, value). ``state`` holds what a later call needs to go on; its lock must be
+    held.
     """
     set_seed(parameters.seed)
     model = models.pretraining_model(

@@ -7,7 +7,7 @@ query. Stored as parquet (qid, pids, labels[, teacher_scores]) with a manifest b
 logits, float32.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 

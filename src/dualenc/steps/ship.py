@@ -19,8 +19,9 @@ tags: [bert, dense-retrieval, re-ranking]
 ---
 # {name}
 
-A BERT of {layers} layers, width {width} and {heads} attention heads ({parameters:,} parameters, {vocabulary:,} word pieces),
-pre-trained by the package `dualenc` (this repository) as a start for dual-encoders and cross-attention models: masked words, which passage belongs to the query (BM25 negatives), and pooled vectors.
+A BERT of {layers} layers, width {width} and {heads} attention heads ({parameters:,} parameters, {vocabulary:,}
+word pieces), pre-trained by the package `dualenc` of this repository as a start for dual-encoders and
+cross-attention models: masked words, which passage belongs to the query (BM25 negatives), and pooled vectors.
 Weights are float16, everything computes in float32.
 
 - Corpora: {corpora}; the train text alone, nothing that is relevant to a validation or test query.
@@ -35,9 +36,10 @@ MD5 of what it was made of:
 
 {inputs}
 
-Probes on the validation split of pydocs, before any fine-tuning (150 queries, re-ranking 30 BM25 candidates): `pair_MRR@10` by
-the sentence-pair head, `vector_MRR@10` by dot products of mean-pooled vectors, `pair_accuracy` how often the pair head puts the
-relevant passage above another candidate, `masked_accuracy` on masked words of relevant pairs.
+Probes on the validation split of pydocs before any fine-tuning (150 queries, re-ranking 30 BM25 candidates):
+`pair_MRR@10` by the sentence-pair head, `vector_MRR@10` by dot products of mean-pooled vectors, `pair_accuracy` how
+often the pair head puts the relevant passage above another candidate, `masked_accuracy` on masked words of relevant
+pairs.
 
 {curve}
 """
