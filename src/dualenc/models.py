@@ -9,6 +9,7 @@ import logging
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, Pooling, Transformer
 from transformers import AutoTokenizer, BertConfig, BertForPreTraining
@@ -20,6 +21,8 @@ from dualenc.errors import UserError
 transformers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
 logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+
+PAIR_HEAD = "cls.seq_relationship.weight"  # (2, width): belongs together, does not
 
 FILES = {
     "encoder": ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"],
@@ -78,12 +81,13 @@ def dual_encoder(
 
 
 def cross_encoder(encoder: str | Path, *, dropout: float, max_length: int) -> CrossEncoder:
-    """A cross-attention scorer that starts from the encoder in a folder; its head starts from random weights.
+    """A cross-attention scorer that starts from the encoder in a folder, and from its sentence-pair head if it has one.
 
-    Raises ``UserError`` if the folder lacks a file.
+    BERT's head tells passages that follow from those that do not, our miniatures' the relevant one from BM25's others.
+    Without such a head the scorer's starts from random weights. Raises ``UserError`` if the folder lacks a file.
     """
     check(encoder, "encoder")
-    return CrossEncoder(
+    model = CrossEncoder(
         str(encoder),
         num_labels=1,
         max_length=max_length,
@@ -92,6 +96,12 @@ def cross_encoder(encoder: str | Path, *, dropout: float, max_length: int) -> Cr
         local_files_only=True,
         device=device(),
     )
+    with safe_open(Path(encoder) / "model.safetensors", framework="pt") as weights:
+        if PAIR_HEAD in weights.keys():  # noqa: SIM118 (not a dict)
+            belongs, random = weights.get_tensor(PAIR_HEAD).float()
+            with torch.no_grad():
+                model[0].model.classifier.weight.copy_((belongs - random)[None])
+    return model
 
 
 def load(folder: str | Path, kind: str) -> SentenceTransformer | CrossEncoder:
