@@ -122,6 +122,27 @@ def teacher_scores(
 
 
 @app.command()
+def score_matrix(
+    params: Params, dataset: Folder, tokens: Folder, evaluation: Folder, run: Folder, output: Output
+) -> None:
+    """Score blocks of queries and passages with one model, every query with every passage."""
+    from dualenc.steps.score_matrix import score_matrix as score
+
+    score(dataset, tokens, evaluation, run, params, output)
+
+
+@app.command()
+def score_updates(
+    params: Params, dataset: Folder, tokens: Folder, evaluation: Folder, checkpoints: Folder, run: Folder,
+    output: Output,
+) -> None:  # fmt: skip
+    """Measure what a gradient step on one pair does to the scores of others, along one training."""
+    from dualenc.steps.score_updates import updates
+
+    updates(dataset, tokens, evaluation, checkpoints, run, params, output)
+
+
+@app.command()
 def evaluate(params: Params, evaluation: Folder, runs: Folder, output: Output, constant: bool = False) -> None:
     """Evaluate the runs of one system on every evaluation set; with --constant, their passages in random order."""
     from dualenc.parameters import Evaluation
