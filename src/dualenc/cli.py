@@ -147,6 +147,14 @@ def figure(artefact: str, params: Params, root: Folder, data: Output, pdf: Outpu
 
 
 @app.command()
+def claims(params: Params, root: Folder, output: Output) -> None:
+    """Judge the paper's claims from the results below a scale's folder."""
+    from dualenc.steps.claims import judge
+
+    judge(params, root, output)
+
+
+@app.command()
 def summary(root: Folder, figures: Folder) -> None:
     """Say where the results are and how long what took."""
     from dualenc.steps.summary import summary as summarise

@@ -28,8 +28,8 @@ def figure(artefact: str, params: Mapping[str, Any], root: Path, csv: Path, pdf:
 
 
 def find(package: ModuleType, artefact: str) -> ModuleType:
-    """The module of an artefact in `dualenc.tables` or `dualenc.figures`. `UserError` if there is none."""
-    known = [name for _, name, _ in iter_modules(package.__path__) if re.fullmatch(r"(fig|tab)S?\d+", name)]
+    """The module of an artefact in the package tables, figures or claims. `UserError` if there is none."""
+    known = [name for _, name, _ in iter_modules(package.__path__) if re.fullmatch(r"(fig|tab)S?\d+|[CP]\d+", name)]
     if artefact not in known:
         raise UserError(f"{package.__name__} has no {artefact!r}; it has {', '.join(known)}.")
     return importlib.import_module(f"{package.__name__}.{artefact}")
