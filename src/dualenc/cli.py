@@ -155,6 +155,17 @@ def claims(params: Params, root: Folder, output: Output) -> None:
 
 
 @app.command()
+def report(
+    scale: Annotated[str, typer.Option()], root: Folder, figures: Folder, logs: Folder, stylesheet: Folder, front: Output,
+    output: Output,
+) -> None:  # fmt: skip
+    """Make the report of a scale's results with Snakemake, and its first page."""
+    from dualenc.steps.report import make
+
+    make(scale, root, figures, logs, stylesheet, front, output)
+
+
+@app.command()
 def summary(root: Folder, figures: Folder) -> None:
     """Say where the results are and how long what took."""
     from dualenc.steps.summary import summary as summarise

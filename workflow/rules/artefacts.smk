@@ -4,6 +4,19 @@ TABLES = [name for name, artefact in STUDY.params.artefacts.items() if artefact.
 FIGURES = [name for name, artefact in STUDY.params.artefacts.items() if artefact.kind == "figure"]
 
 
+def in_report(kind, file):
+    """Where an artefact's ``file`` stands in the report, and what it is called."""
+    return {
+        "caption": "../report/artefact.rst",
+        "category": f"{kind.capitalize()}s",
+        "labels": lambda wildcards: {
+            "name": wildcards.artefact,
+            "content": captions.title(kind, wildcards.artefact).partition(": ")[2],
+            "file": file,
+        },
+    }
+
+
 rule table:
     input:
         lambda wildcards: expand(
@@ -13,7 +26,9 @@ rule table:
         ),
         code=lambda wildcards: code("steps.artefacts") + code(f"tables.{wildcards.artefact}"),
     output:
-        multiext(f"{ROOT}/tables/{{artefact}}", ".csv", ".md", ".tex"),
+        multiext(f"{ROOT}/tables/{{artefact}}", ".md", ".tex"),
+        csv=report(f"{ROOT}/tables/{{artefact}}.csv", **in_report("table", "numbers")),
+        html=report(f"{ROOT}/tables/{{artefact}}.html", **in_report("table", "table")),
     log:
         f"{LOGS}/table/{{artefact}}.log",
     benchmark:
@@ -22,6 +37,7 @@ rule table:
         artefact="|".join(TABLES),
     params:
         slice=lambda wildcards: study_of.as_json(study_of.artefact_slice(STUDY, wildcards.artefact)),
+        caption=lambda wildcards: captions.caption("table", wildcards.artefact),
         root=ROOT,
         folder=ROOT / "tables",
     message:
@@ -40,9 +56,9 @@ rule figure:
         ),
         code=lambda wildcards: code("steps.artefacts") + code(f"figures.{wildcards.artefact}"),
     output:
-        data=f"{ROOT}/figure-data/{{artefact}}.csv",
         pdf=f"figures/{SCALE}/{{artefact}}.pdf",
-        png=f"figures/{SCALE}/{{artefact}}.png",
+        data=report(f"{ROOT}/figure-data/{{artefact}}.csv", **in_report("figure", "numbers")),
+        png=report(f"figures/{SCALE}/{{artefact}}.png", **in_report("figure", "figure")),
     log:
         f"{LOGS}/figure/{{artefact}}.log",
     benchmark:
@@ -51,6 +67,7 @@ rule figure:
         artefact="|".join(FIGURES),
     params:
         slice=lambda wildcards: study_of.as_json(study_of.artefact_slice(STUDY, wildcards.artefact)),
+        caption=lambda wildcards: captions.caption("figure", wildcards.artefact),
         root=ROOT,
     message:
         "Drawing {wildcards.artefact}"
