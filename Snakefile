@@ -20,6 +20,7 @@ report: "workflow/report/workflow.rst"
 
 try:
     STUDY = parameters.study(config)
+    study_of.check_modules(STUDY)
 except UserError as error:
     sys.exit(str(error))
 
@@ -28,7 +29,7 @@ ROOT = Path("results", SCALE)
 LOGS = Path("logs", SCALE)
 TIMES = ROOT / "times"
 DATA = ROOT / "data" / STUDY.at.dataset
-SPLITS = ["train", "validation", "test"]
+SPLITS = study_of.SPLITS
 
 
 # The default profile's limit on GPUs is for local jobs; a cluster has its own.
@@ -39,12 +40,13 @@ resource_scopes:
 wildcard_constraints:
     encoder=r"[\w-]+",
     run=r"[\w.-]+",
+    teacher=r"(?!one-hot)[\w.-]+",
     seed=r"\d+",
-    teacher=r"[\w-]+",
 
 
 include: "workflow/rules/data.smk"
 include: "workflow/rules/models.smk"
+include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/artefacts.smk"
 
 

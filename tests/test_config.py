@@ -41,7 +41,7 @@ def message(values):
 def test_every_scale_of_params_yaml_is_whole(scale):
     study = config.study(PARAMS | {"scale": scale})
     assert study.at.dataset in PARAMS["datasets"]
-    for artefact in study.params.artefacts:
+    for artefact in study.artefacts:
         assert all(study.run(name).encoder in study.params.encoders for name in study.runs(artefact))
 
 
@@ -189,9 +189,59 @@ def test_teachers():
     assert top.startswith("experiments.de has no teacher")
     needless = message(changed({"experiments.de.teacher": "ca"}))
     assert needless.startswith("experiments.de.teacher = 'ca'") and "null" in needless
-    for student in ("de", "de-mse"):
-        error = message(changed({"experiments.de-m3se.teacher": student}))
-        assert error.startswith(f"experiments.de-m3se.teacher = '{student}' is no cross-attention model")
+    error = message(changed({"experiments.de-m3se.teacher": "de-mse"}))
+    assert error.startswith("experiments.de-m3se.teacher = 'de-mse' is itself distilled from 'ca'")
+    for teacher in ("de", "colbert", "ca.small-1-16"):
+        assert config.study(changed({"experiments.de-m3se.teacher": teacher})).run("de-m3se").teacher == teacher
+    unknown = message(changed({"experiments.de-m3se.teacher": "ca.small-1-17"}))
+    assert "experiments.de-m3se.teacher" in unknown and unknown.endswith("did you mean small-1-16?")
+
+
+@pytest.mark.parametrize(("key", "value"), [("in_batch", True), ("uniform", 3), ("mlm_weight", 0.5)])
+def test_what_only_encoders_of_single_texts_can_do(key, value):
+    error = message(changed({f"experiments.ca.{key}": value}))
+    assert error.startswith(f"experiments.ca.{key} = {value}, but a cross-attention model encodes pairs")
+    assert getattr(config.study(changed({f"experiments.colbert.{key}": value})).run("colbert"), key) == value
+
+
+def test_what_an_artefact_needs():
+    error = message(changed({"artefacts.fig1.needs": ["runs", "curve"]}))
+    assert error.startswith("params.yaml: artefacts.fig1.needs.1 = 'curve' is not allowed")
+    assert error.endswith("did you mean curves?")
+    early = message(changed({"artefacts.fig1.needs": ["checkpoints"], "scales.smoke.early": 20}))
+    assert early.startswith("artefacts.fig1 needs checkpoints of ca.small-1-16, but scales.smoke.early = 20 is not")
+    assert "last step 20" in early
+    config.study(changed({"artefacts.fig1.needs": ["checkpoints"], "scales.smoke.early": 19}))
+
+
+def test_seeds_and_families_of_an_artefact():
+    seeds = {"scales.smoke.seeds": [3, 1, 2]}
+    study = config.study(changed(seeds | {"artefacts.fig1.seeds": "all"}))
+    assert study.seeds("fig1") == [3, 1, 2]
+    assert config.study(changed(seeds | {"artefacts.fig1.seeds": "first"})).seeds("fig1") == [3]
+    families = {"scales.smoke.encoders.one": ["small-1-16"], "scales.smoke.encoders.two": ["small-1-24", "small-1-16"]}
+    both = config.study(changed(families | {"artefacts.fig1.encoders": ["one", "two"]}))
+    assert both.runs("fig1")[:2] == ["ca.small-1-16", "ca.small-1-24"]  # each once
+    one = config.study(changed(families | {"artefacts.fig1.encoders": "one"}))
+    assert one.runs("fig1") == [f"{name}.small-1-16" for name in one.artefacts["fig1"].experiments]
+
+
+def test_a_scale_may_change_an_artefact():
+    fewer = {"scales.smoke.artefacts": {"tab1": {"experiments": ["ca", "de"]}}}
+    study = config.study(changed(fewer))
+    assert study.runs("tab1") == ["ca", "de"] and study.artefacts["tab1"].kind == "table"
+    assert len(config.study(changed(fewer | {"scale": "mini"})).runs("tab1")) > 2
+    error = message(changed({"scales.smoke.artefacts": {"tab11": {}}}))
+    assert error.startswith("params.yaml: scales.smoke.artefacts = 'tab11' is unknown") and "tab1" in error
+
+
+def test_an_experiment_may_have_dots_in_its_name():
+    study = config.study(PARAMS)
+    assert study.split("de-smoothing-0.1") == ("de-smoothing-0.1", None)
+    assert study.split("de-smoothing-0.1.small-1-16") == ("de-smoothing-0.1", "small-1-16")
+    assert study.run("de-smoothing-0.1.small-1-16").loss_parameters["label_smoothing"] == 0.1
+    error = message(changed({"encoders": PARAMS["encoders"] | {"small.1": {"layers": 1, "width": 16, "heads": 1}}}))
+    assert "encoders.small.1 has a dot" in error
 
 
 def test_texts_longer_than_the_encoder_has_positions():
@@ -235,10 +285,10 @@ def test_a_run_has_one_name():
     assert study.run_name("de", None) == study.run_name("de", own) == "de"
     assert study.run_name("de", "small-1-16") == "de.small-1-16"
     assert study.run("de.small-1-16").encoder == "small-1-16"
-    for artefact in study.params.artefacts:
+    for artefact in study.artefacts:
         names = study.runs(artefact)
         assert len(set(names)) == len(names)
-        assert [study.run_name(name.partition(".")[0], study.run(name).encoder) for name in names] == names
+        assert [study.run_name(study.split(name)[0], study.run(name).encoder) for name in names] == names
     assert "de" in study.runs("fig1") and "de.small-1-16" in study.runs("fig1")
 
 

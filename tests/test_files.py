@@ -156,7 +156,7 @@ def test_no_space_left_for_metrics(tiny, trained, small_disk, tmp_path):
         "permutations": 100,
         "seed": 1,
     }
-    runs = ["--evaluation", tiny / "evaluation", "--runs", trained["dual-encoder"]]
+    runs = ["--evaluation", tiny / "evaluation", "--runs", trained["dual-encoder"], "--splits", "train,test"]
     no_space(["evaluate", "--params", json.dumps(params), *runs, "--output", disk / "out"], tmp_path / "log")
     assert list((disk / "out").iterdir()) == []
 

@@ -60,8 +60,9 @@ def test_a_saved_model_scores_texts_as_our_runs_do(trained, elsewhere, kind):
     theirs = elsewhere[kind]
     assert set(ours) == set(theirs) and len(ours) > 300
     difference = np.abs([ours[pair] - theirs[pair] for pair in ours])
-    assert difference.max() <= 1e-5 * np.abs(list(ours.values())).max()
-    assert np.std(list(ours.values())) > 1e-3  # the models do tell passages apart
+    tolerance = 1e-5 * np.abs(list(ours.values())).max()
+    assert difference.max() <= tolerance
+    assert np.std(list(ours.values())) > 20 * tolerance  # the models do tell passages apart
 
 
 def test_the_test_pairs_are_longer_than_the_limits_in_every_way(tiny):

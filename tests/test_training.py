@@ -1,6 +1,7 @@
 """Training: what a batch is, that the loss is the loss of the scores, and that a seed decides everything."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,14 @@ import yaml
 from transformers import set_seed
 
 import tiny_study
-from dualenc import batches, models, scoring, supervision, training
+from dualenc import batches, models, resumable, scoring, supervision, training
+from dualenc.datasets import SPLITS
 from dualenc.evaluation import evaluate
 from dualenc.files import md5
 from dualenc.losses import loss_function
 from dualenc.runs import read_run
+from dualenc.steps import inputs
+from dualenc.steps.checkpoints import checkpoints
 from dualenc.steps.inputs import rows
 from dualenc.steps.teacher_scores import teacher_scores
 from dualenc.steps.train import probe
@@ -23,6 +27,7 @@ from tiny_study import LENGTHS, SETTINGS, experiment
 
 KINDS = ["cross-attention", "dual-encoder"]
 every_kind = pytest.mark.parametrize("kind", KINDS)
+WEIGHTS = "model.safetensors"
 ONE_HOT = {"temperature": 1.0, "label_smoothing": 0.0}
 
 
@@ -38,6 +43,10 @@ def lists(tiny):
         tiny / "lists.parquet", rows(tiny / "dataset", "train"), rows(tiny / "dataset", "passages")
     )
     return found._replace(teacher=found.passages.astype(np.float32))
+
+
+def data(tiny):
+    return inputs.data(tiny / "dataset", tiny / "tokens", SETTINGS["tokens_per_batch"])
 
 
 def batch(collator, start, stop):
@@ -122,7 +131,7 @@ def scored(tiny, trained, tmp_path_factory):
     """The tiny lists with the scores of the tiny cross-attention model."""
     output = tmp_path_factory.mktemp("scored") / "lists.parquet"
     folders = tiny / "dataset", tiny / "tokens", trained["cross-attention"] / "model"
-    teacher_scores(*folders, tiny / "lists.parquet", 4096, output)
+    teacher_scores(*folders, "cross-attention", tiny / "lists.parquet", 4096, output)
     return output
 
 
@@ -181,15 +190,81 @@ def test_the_model_of_the_best_probe_is_kept(tiny, tmp_path, kind):
     folder = tiny_study.train(tiny, tmp_path, about)
     curve = pd.read_csv(folder / "curve.csv")
     assert set(curve.step[curve.metric == "nDCG@10"]) == set(range(0, 41, 5))
-    probes = {(split, measure) for split in ("train", "validation") for measure in training.MEASURES}
+    probes = {(split, measure) for split in SPLITS for measure in training.MEASURES}
     assert set(zip(curve.split, curve.metric, strict=True)) == {("train", "loss"), *probes}
     chosen = curve[(curve.split == "validation") & (curve.metric == "nDCG@10") & (curve.step > 0)]
     assert chosen.value.max() > chosen.value.iloc[-1]
-    source = scoring.texts(tiny / "tokens", "validation", 4096)
-    probed = probe(tiny / "evaluation", "validation", source, {}, SETTINGS["probe_queries"])
+    probed = probe(tiny / "evaluation", "validation", data(tiny), SETTINGS["probe_queries"])
     assert list(probed.qrels) == supervision.in_hash_order(list(probed.qrels)) and len(probed.qrels) == 20
     values = evaluate(read_run(folder / "validation.run.gz"), probed.qrels, ["nDCG@10"])["nDCG@10"]
     assert np.mean(list(values.values())) == pytest.approx(chosen.value.max(), abs=1e-12)
+
+
+def test_test_queries_choose_nothing(tiny, tmp_path):
+    """The test probe is turned upside down, and with it the test curve; nothing else changes."""
+    about = experiment(steps=40, evaluate_every=5, learning_rate=5e-2)
+    expected = tiny_study.train(tiny, tmp_path / "as it is", about)
+    changed = shutil.copytree(tiny / "evaluation", tmp_path / "evaluation")
+    run = read_run(changed / "test.run.gz")
+    worst = {qid: ranking.pids[-1] for qid, ranking in run.items()}
+    (changed / "test.qrels.tsv").write_text("".join(f"{qid} 0 {pid} 1\n" for qid, pid in worst.items()))
+    found = tiny_study.train(tiny, tmp_path / "changed", about, evaluation=changed)
+    for name in ("model/model.safetensors", "validation.run.gz", "test.run.gz"):
+        assert (found / name).read_bytes() == (expected / name).read_bytes(), name
+    curves = [
+        pd.read_csv(folder / "curve.csv").set_index(["step", "split", "metric"]).value for folder in (found, expected)
+    ]
+    differ = curves[0][curves[0] != curves[1]].index.get_level_values("split")
+    assert len(differ) > 5 and set(differ) == {"test"}
+
+
+@every_kind
+def test_checkpoints_are_what_a_training_passes_through(tiny, tmp_path, monkeypatch, kind):
+    about = experiment(model=kind, steps=40, evaluate_every=5, patience=99)
+    passed = {}
+    saved = resumable.MarkWhole.on_save
+
+    def on_save(self, args, state, control, **kwargs):
+        saved(self, args, state, control, **kwargs)
+        passed[state.global_step] = (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WEIGHTS).read_bytes()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resumable.MarkWhole, "on_save", on_save)
+        tiny_study.train(tiny, tmp_path, about)
+    output = keep(tiny, tmp_path, about, [0, 15])
+    assert sorted(path.name for path in output.iterdir()) == ["step-0", "step-15"]
+    assert (output / "step-15" / "model" / WEIGHTS).read_bytes() == passed[15] != passed[10]
+    assert not list((tmp_path / "other").rglob("*.safetensors"))
+
+
+def keep(tiny, root, about, steps):
+    """The checkpoints of a training; the state is in ``root/other``."""
+    folders = tiny / "dataset", tiny / "tokens", tiny / "encoder", tiny / "lists.parquet", tiny / "evaluation"
+    settings = {key: SETTINGS[key] for key in ("lengths", "tokens_per_batch")} | {"checkpoints": steps}
+    output = root / "checkpoints" / "run" / "seed-1"
+    checkpoints(*folders, about, settings, 1, root / "other", output)
+    return output
+
+
+@every_kind
+def test_the_first_checkpoint_is_where_a_training_starts(tiny, tmp_path, kind):
+    output = keep(tiny, tmp_path, experiment(model=kind), [0])
+    about = experiment(model=kind, steps=1, evaluate_every=1, learning_rate=1e-12)
+    trained = tiny_study.train(tiny, tmp_path, about)
+    for split in ("train", "test"):
+        run, expected = (read_run(folder / f"{split}.run.gz") for folder in (output / "step-0", trained))
+        assert run.keys() == expected.keys()
+        for qid in run:
+            scores = [dict(zip(*one[qid], strict=True)) for one in (run, expected)]
+            assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+    loaded = models.load(output / "step-0" / "model", kind)
+    again = scoring.rerank(
+        loaded, data(tiny).sources["test"], read_run(tiny / "evaluation" / "test.run.gz"),
+        data(tiny).query_rows["test"], data(tiny).passage_rows,
+    )  # fmt: skip
+    assert {qid: ranking.pids for qid, ranking in again.items()} == {
+        qid: ranking.pids for qid, ranking in read_run(output / "step-0" / "test.run.gz").items()
+    }
 
 
 def test_training_ends_when_probes_do_not_get_better(tiny, tmp_path):

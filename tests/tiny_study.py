@@ -71,17 +71,26 @@ def experiment(**changes) -> Experiment:
         **{"loss_parameters": {"temperature": 1.0, "label_smoothing": 0.0}, "pooling": "mean", "gain": 1.0},
         **{"list_size": 4, "selection": "sampled", "batch_size": 4, "steps": 20, "evaluate_every": 10},
         **{"learning_rate": 3e-2, "weight_decay": 0.01, "warmup": 0.1, "dropout": 0.1, "patience": 9},
+        **{"in_batch": False, "uniform": 0, "token_dropout": 0.0, "mlm_weight": 0.0, "mlm_masked": 0.15},
     }
     return Experiment(**parameters | changes)
 
 
-def train(tiny: Path, root: Path, experiment: Experiment, *, seed: int = 1, lists: Path | None = None) -> Path:
+def train(
+    tiny: Path,
+    root: Path,
+    experiment: Experiment,
+    *,
+    seed: int = 1,
+    lists: Path | None = None,
+    evaluation: Path | None = None,
+) -> Path:
     """Train with the state in ``root/scratch``; the folder of the trained model and its runs."""
     from dualenc.steps.train import train
 
     data = tiny / "dataset", tiny / "tokens", tiny / "encoder", lists or tiny / "lists.parquet"
     output = root / "run" / f"seed-{seed}"
-    train(*data, tiny / "evaluation", experiment, SETTINGS, seed, root / "scratch", output)
+    train(*data, evaluation or tiny / "evaluation", experiment, SETTINGS, seed, root / "scratch", output)
     return output
 
 

@@ -103,31 +103,62 @@ def train(
     seed: Number, scratch: Folder, output: Output,
 ) -> None:  # fmt: skip
     """Train one model and re-rank the evaluation sets with it."""
-    from dualenc.parameters import Experiment
     from dualenc.steps.train import train as run
 
+    run(dataset, tokens, encoder, lists, evaluation, *_experiment(params), seed, scratch, output)
+
+
+@app.command()
+def checkpoints(
+    params: Params, dataset: Folder, tokens: Folder, encoder: Folder, lists: Folder, evaluation: Folder,
+    seed: Number, scratch: Folder, output: Output,
+) -> None:  # fmt: skip
+    """Train one model again up to some early steps and keep it there."""
+    from dualenc.steps.checkpoints import checkpoints as run
+
+    run(dataset, tokens, encoder, lists, evaluation, *_experiment(params), seed, scratch, output)
+
+
+def _experiment(params: dict):
+    """The experiment of a slice, and the other settings of its training."""
+    from dualenc.parameters import Experiment
+
     settings = dict(params)
-    experiment = Experiment(**settings.pop("experiment"))
-    run(dataset, tokens, encoder, lists, evaluation, experiment, settings, seed, scratch, output)
+    return Experiment(**settings.pop("experiment")), settings
 
 
 @app.command()
 def teacher_scores(
     params: Params, dataset: Folder, tokens: Folder, model: Folder, lists: Folder, output: Output
 ) -> None:
-    """Score the training lists with a cross-attention teacher."""
+    """Score the training lists with a teacher."""
     from dualenc.steps.teacher_scores import teacher_scores as score
 
-    score(dataset, tokens, model, lists, params["tokens_per_batch"], output)
+    score(dataset, tokens, model, params["model"], lists, params["tokens_per_batch"], output)
 
 
 @app.command()
-def evaluate(params: Params, evaluation: Folder, runs: Folder, output: Output, constant: bool = False) -> None:
-    """Evaluate the runs of one system on every evaluation set; with --constant, their passages in random order."""
+def retrieval(params: Params, dataset: Folder, tokens: Folder, model: Folder, output: Output) -> None:
+    """Search the whole collection with a dual-encoder, for every test query."""
+    from dualenc.steps.retrieval import retrieval as search
+
+    search(dataset, tokens, model, params["depth"], params["tokens_per_batch"], output)
+
+
+@app.command()
+def evaluate(
+    params: Params,
+    evaluation: Folder,
+    runs: Folder,
+    splits: Annotated[str, typer.Option(help="evaluation sets, by commas")],
+    output: Output,
+    constant: bool = False,
+) -> None:
+    """Evaluate the runs of one system on evaluation sets; with --constant, their passages in random order."""
     from dualenc.parameters import Evaluation
     from dualenc.steps.evaluate import evaluate_runs
 
-    evaluate_runs(evaluation, runs, constant, Evaluation(**params), output)
+    evaluate_runs(evaluation, runs, splits.split(","), constant, Evaluation(**params), output)
 
 
 @app.command()

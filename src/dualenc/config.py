@@ -1,67 +1,55 @@
-"""params.yaml, read and checked: experiments resolved, names looked up, errors that say what to change.
+"""params.yaml, read and checked: experiments and artefacts resolved, names looked up, errors that say what to change.
 
 A study is params.yaml at one scale. An experiment is resolved from the root of its inheritance to itself; at
 each level the entry of ``experiments`` is followed by the one of ``scales.<scale>.experiments``, so that a scale
-may change a number of one experiment and of all that inherit from it.
+may change a number of one experiment and of all that inherit from it. An artefact is its entry of ``artefacts``
+followed by the one of ``scales.<scale>.artefacts``.
 
 A *run name* is ``<experiment>`` or ``<experiment>.<encoder>``, the experiment with another encoder. The encoder
 that the experiment has anyway is left out of the name, so that runs shared by several artefacts are made once.
 """
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from dualenc import checks
 from dualenc.errors import UserError
-from dualenc.losses import LOSSES, PARAMETERS
-from dualenc.parameters import Experiment, Params
+from dualenc.lookup import choose, nearest
+from dualenc.parameters import Artefact, Experiment, Params
 
 
 class Study:
-    """params.yaml at one scale, checked, with every experiment resolved."""
+    """params.yaml at one scale, checked, with every experiment and artefact resolved."""
 
     def __init__(self, params: Params):
         self.params = params
         self.scale = params.scale
-        self.at = _choose("scale", params.scale, {name: at for name, at in params.scales.items() if at})
+        self.at = choose("scale", params.scale, {name: at for name, at in params.scales.items() if at})
         self.evaluation = params.evaluation
-        self.dataset = _choose(f"scales.{self.scale}.dataset", self.at.dataset, params.datasets)
-        for name, encoder in params.encoders.items():
-            if encoder.width % encoder.heads:
-                raise UserError(
-                    f"params.yaml: encoders.{name}.heads = {encoder.heads} does not divide its width {encoder.width}."
-                )
-        for family, names in self.at.encoders.items():
-            for name in names:
-                _choose(f"scales.{self.scale}.encoders.{family}", name, params.encoders)
-        if self.at.lengths.text > self.at.lengths.pair:
-            raise UserError(
-                f"scales.{self.scale}.lengths.text = {self.at.lengths.text} is larger than lengths.pair = "
-                f"{self.at.lengths.pair}, the positions that an encoder has: lower the one or raise the other."
-            )
-        for name in self.at.experiments:
-            _choose(f"scales.{self.scale}.experiments", name, params.experiments)
-        self.experiments = {name: self._resolve(name) for name in params.experiments if name != "base"}
+        self.dataset = choose(f"scales.{self.scale}.dataset", self.at.dataset, params.datasets)
+        checks.encoders(params, self.scale, self.at)
+        for key in ("experiments", "artefacts"):
+            for name in getattr(self.at, key):
+                choose(f"scales.{self.scale}.{key}", name, getattr(params, key))
+        self.experiments = {name: self._experiment(name) for name in params.experiments if name != "base"}
         for name, experiment in self.experiments.items():
-            self._check(name, experiment)
-        for name, artefact in params.artefacts.items():
-            for experiment in artefact.experiments:
-                _choose(f"artefacts.{name}.experiments", experiment, self.experiments)
-            if artefact.encoders is not None:
-                _choose(f"artefacts.{name}.encoders", artefact.encoders, self.at.encoders)
+            checks.experiment(self, name, experiment)
+        self.artefacts = {name: self._artefact(name) for name in params.artefacts}
+        for name, artefact in self.artefacts.items():
+            checks.artefact(self, name, artefact)
 
-    def _resolve(self, name: str) -> Experiment:
+    def _experiment(self, name: str) -> Experiment:
         """The experiment ``name`` with all that it inherits, at this scale."""
         chain: list[str] = []
         parent: str | None = name
         while parent is not None:
             if parent in chain:
                 raise UserError(f"experiments.{name} inherits from itself ({' -> '.join([*chain, parent])}).")
-            _choose(f"experiments.{(chain or [name])[-1]}.inherits", parent, self.params.experiments)
+            choose(f"experiments.{(chain or [name])[-1]}.inherits", parent, self.params.experiments)
             chain.append(parent)
             parent = self.params.experiments[parent].get("inherits")
         merged: dict[str, Any] = {}
@@ -74,48 +62,26 @@ class Study:
         family = self.at.encoders.get(experiment.encoder)
         return experiment.model_copy(update={"encoder": family[-1]}) if family else experiment
 
-    def _check(self, name: str, experiment: Experiment) -> None:
-        """What no field can see alone."""
-        where = f"experiments.{name}"
-        encoders = list(self.params.encoders) + list(self.at.encoders)
-        _choose(f"{where}.encoder", experiment.encoder, encoders)
-        loss = _choose(f"{where}.loss", experiment.loss, LOSSES)
-        if set(experiment.loss_parameters) != set(loss.parameters):
-            raise UserError(
-                f"{where}.loss_parameters has {sorted(experiment.loss_parameters)}, but the loss "
-                f"{experiment.loss!r} takes {sorted(loss.parameters)}."
-            )
-        for parameter, value in experiment.loss_parameters.items():
-            allowed, in_words = PARAMETERS[parameter]
-            if not allowed(value):
-                raise UserError(f"params.yaml: {where}.loss_parameters.{parameter} = {value} must be {in_words}.")
-        if experiment.list_size > self.at.list_length:
-            raise UserError(
-                f"{where}.list_size = {experiment.list_size} is larger than the {self.at.list_length} passages "
-                f"that scales.{self.scale}.list_length keeps for a query: lower the one or raise the other."
-            )
-        if loss.needs_teacher or experiment.selection == "top":
-            if experiment.teacher is None:
-                raise UserError(f"{where} has no teacher, but its loss or its selection needs scores: name one.")
-            teacher = _choose(f"{where}.teacher", experiment.teacher, self.experiments)
-            if teacher.model != "cross-attention" or teacher.teacher is not None:
-                raise UserError(
-                    f"{where}.teacher = {experiment.teacher!r} is no cross-attention model trained on labels: name one."
-                )
-        elif experiment.teacher is not None:
-            raise UserError(
-                f"{where}.teacher = {experiment.teacher!r}, but a one-hot loss on sampled lists uses no teacher: "
-                "set it to null."
-            )
+    def _artefact(self, name: str) -> Artefact:
+        """The artefact ``name`` at this scale."""
+        return _validate(Artefact, self.params.artefacts[name] | self.at.artefacts.get(name, {}), f"artefacts.{name}")
 
-    def run(self, name: str) -> Experiment:
-        """The experiment behind a run name. Raises ``UserError`` for an unknown experiment or encoder."""
-        experiment, _, encoder = name.partition(".")
-        resolved = _choose("run", experiment, self.experiments)
-        if not encoder:
+    def run(self, name: str, key: str = "run") -> Experiment:
+        """The experiment behind a run name; ``key`` says where it stands.
+
+        Raises ``UserError`` for an unknown experiment or encoder.
+        """
+        experiment, encoder = self.split(name)
+        resolved = choose(key, experiment, self.experiments)
+        if encoder is None:
             return resolved
-        _choose(f"run {name!r}: encoder", encoder, self.params.encoders)
+        choose(f"{key} {name!r}: encoder", encoder, self.params.encoders)
         return resolved.model_copy(update={"encoder": encoder})
+
+    def split(self, run: str) -> tuple[str, str | None]:
+        """Experiment and encoder of a run name, None for the experiment's own. A name may have dots of its own."""
+        experiment, _, encoder = run.rpartition(".")
+        return (run, None) if run in self.experiments or not experiment else (experiment, encoder)
 
     def run_name(self, experiment: str, encoder: str | None) -> str:
         """The one name of ``experiment`` with ``encoder``."""
@@ -124,9 +90,14 @@ class Study:
 
     def runs(self, artefact: str) -> list[str]:
         """Run names that an artefact shows, in its order."""
-        wanted = self.params.artefacts[artefact]
-        encoders = self.at.encoders[wanted.encoders] if wanted.encoders else [None]
-        return [self.run_name(experiment, encoder) for experiment in wanted.experiments for encoder in encoders]
+        wanted = self.artefacts[artefact]
+        encoders = [name for family in wanted.encoders for name in self.at.encoders[family]] or [None]
+        names = [self.run_name(experiment, encoder) for experiment in wanted.experiments for encoder in encoders]
+        return list(dict.fromkeys(names))
+
+    def seeds(self, artefact: str) -> list[int]:
+        """The seeds that an artefact shows."""
+        return self.at.seeds if self.artefacts[artefact].seeds == "all" else self.at.seeds[:1]
 
 
 def load(path: str | Path, overrides: Mapping[str, Any] = {}) -> Study:
@@ -143,20 +114,6 @@ def load(path: str | Path, overrides: Mapping[str, Any] = {}) -> Study:
 def study(values: Mapping[str, Any]) -> Study:
     """The study in the values of a params.yaml. Raises ``UserError`` that names the key at fault."""
     return Study(_validate(Params, values, ""))
-
-
-def nearest(name: object, allowed: Iterable[str]) -> str:
-    """``allowed are a, b; did you mean a?`` for an error about ``name``."""
-    allowed = list(allowed)
-    close = difflib.get_close_matches(str(name), allowed, n=1, cutoff=0.4)
-    return f"allowed are {', '.join(allowed)}" + (f"; did you mean {close[0]}?" if close else ".")
-
-
-def _choose(key: str, name: str, allowed: Mapping[str, Any] | Iterable[str]) -> Any:
-    """``allowed[name]`` or an error that names the key, the value, what is allowed and the nearest name."""
-    if name not in allowed:
-        raise UserError(f"params.yaml: {key} = {name!r} is unknown; {nearest(name, allowed)}")
-    return allowed[name] if isinstance(allowed, Mapping) else name
 
 
 def _validate(model: type[BaseModel], values: Any, where: str) -> Any:

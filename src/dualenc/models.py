@@ -101,6 +101,11 @@ def load(folder: str | Path, kind: str) -> SentenceTransformer | CrossEncoder:
     return build(str(folder), local_files_only=True, device=device())
 
 
+def max_length(model: SentenceTransformer | CrossEncoder) -> int:
+    """How many tokens of a text, or of a pair, a model reads."""
+    return model.max_length if isinstance(model, CrossEncoder) else model.max_seq_length
+
+
 def check(folder: str | Path, kind: str) -> None:
     """Raise ``UserError`` naming the first file of ``FILES[kind]`` that ``folder`` lacks."""
     for name in FILES[kind]:

@@ -2,10 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Names = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+Need = Literal["metrics", "runs", "curves", "retrieval", "checkpoints", "lists", "text", "models"]
 
 
 class Strict(BaseModel):
@@ -86,19 +88,24 @@ class Evaluation(Strict):
 class Experiment(Strict):
     """One model and how it is trained, resolved."""
 
-    model: Literal["cross-attention", "dual-encoder"]
+    model: Literal["cross-attention", "dual-encoder", "late-interaction"]
     encoder: str
     loss: str
     loss_parameters: dict[str, float]
     teacher: str | None
     list_size: Annotated[int, Field(ge=2)]
     selection: Literal["sampled", "top"]
+    in_batch: bool
+    uniform: Annotated[int, Field(ge=0)]
     batch_size: Positive
     steps: Positive
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     warmup: Fraction
     dropout: Fraction
+    token_dropout: Fraction
+    mlm_weight: Annotated[float, Field(ge=0)]
+    mlm_masked: Fraction
     pooling: Literal["cls", "mean"]
     gain: Annotated[float, Field(gt=0)]
     evaluate_every: Positive
@@ -115,6 +122,8 @@ class Scale(Strict):
     train_lists: Positive
     train_evaluation: Positive
     probe_queries: Positive
+    retrieval_depth: Positive
+    early: Positive
     lengths: Lengths
     vocabulary: Positive
     encoders: dict[str, list[str]]
@@ -123,18 +132,25 @@ class Scale(Strict):
     tokens_per_batch: Positive
     gpus: Annotated[int, Field(ge=0)]
     experiments: dict[str, dict[str, Any]]
+    artefacts: dict[str, dict[str, Any]]
 
 
 class Artefact(Strict):
-    """A figure or a table: the experiments that it shows, at one encoder each or over a family of encoders."""
+    """A figure or a table: the experiments that it shows, each with its own encoder or over families of encoders.
+
+    ``needs`` are the kinds of files that it is made from, ``options`` numbers that only it uses.
+    """
 
     kind: Literal["figure", "table"]
     experiments: list[str]
-    encoders: str | None = None
+    encoders: Names = []
+    needs: list[Need] = ["metrics"]
+    seeds: Literal["first", "all"] = "first"
+    options: dict[str, Any] = {}
 
 
 class Params(Strict):
-    """params.yaml, before experiments are resolved."""
+    """params.yaml, before experiments and artefacts are resolved."""
 
     scale: str
     threads: Positive
@@ -142,5 +158,5 @@ class Params(Strict):
     encoders: dict[str, Encoder]
     evaluation: Evaluation
     experiments: dict[str, dict[str, Any]]
-    artefacts: dict[str, Artefact]
+    artefacts: dict[str, dict[str, Any]]
     scales: dict[str, Scale | None]

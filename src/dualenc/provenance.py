@@ -10,7 +10,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 # Cannot change a result: how errors read, how progress is shown, how files are put in place; and what params.yaml
 # says reaches a step as its slice.
-PLUMBING = {"config", "parameters", "errors", "files", "progress", "provenance"}
+PLUMBING = {"config", "checks", "lookup", "parameters", "errors", "files", "progress", "provenance"}
 
 
 def code(module: str) -> list[Path]:

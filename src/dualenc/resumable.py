@@ -19,7 +19,7 @@ import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from dualenc.errors import UserError
-from dualenc.files import md5, read_json, write_json
+from dualenc.files import atomic, md5, read_json, write_json
 from dualenc.progress import ProgressLines
 
 WHOLE = "whole"  # marks a checkpoint that was written to its end
@@ -93,10 +93,11 @@ def fit(trainer: Trainer, patience: int | None = None) -> list[dict[str, float]]
     """Train to the end, from the last whole checkpoint if there is one; returns the log: one dict per entry.
 
     ``patience`` probes without a better one end the training early. The result has the same bits whether or not
-    training was interrupted: batches depend on their position alone, and checkpoints hold every random state.
+    training was interrupted, and whatever is probed: batches and dropout depend on the seed and the position alone.
     """
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(ProgressLines())
+    trainer.add_callback(SeedSteps())
     trainer.add_callback(MarkWhole())
     if patience is not None:
         trainer.add_callback(StopEarly(patience))
@@ -108,6 +109,14 @@ def fit(trainer: Trainer, patience: int | None = None) -> list[dict[str, float]]
     trainer.args.eval_on_start &= not whole  # the probe of a checkpoint was taken before it was written
     trainer.train(resume_from_checkpoint=str(whole[-1]) if whole else None)
     return trainer.state.log_history
+
+
+class SeedSteps(TrainerCallback):
+    """Makes what is drawn within a step, such as dropout, a function of the seed and the step."""
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        """Seed the step."""
+        torch.manual_seed(int(np.random.SeedSequence([args.seed, state.global_step]).generate_state(1)[0]))
 
 
 class MarkWhole(TrainerCallback):
@@ -142,6 +151,28 @@ class StopEarly(TrainerCallback):
             control.should_training_stop = True
 
     on_train_begin = on_evaluate
+
+
+class Keep(TrainerCallback):
+    """Saves the model at ``steps``, where ``kept`` says, and ends the training after the last of them."""
+
+    def __init__(self, steps: Sequence[int]):
+        self.steps = steps
+
+    def on_step_end(self, args, state, control, model=None, **kwargs):
+        """Save, at one of the steps; a resumed training has saved those before its checkpoint."""
+        if state.global_step in self.steps:
+            with atomic(kept(args.output_dir, state.global_step)) as temporary:
+                model.save(str(temporary), create_model_card=False)
+        if state.global_step >= max(self.steps):
+            control.should_training_stop = True
+
+    on_train_begin = on_step_end
+
+
+def kept(state: str | Path, step: int) -> Path:
+    """Where ``Keep`` saves the model of a step."""
+    return Path(state) / f"step-{step}"
 
 
 def curve(

@@ -1,6 +1,7 @@
 """Scores of (query, passage) pairs by a trained model, from token arrays: float32 raw logits or dot products."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,22 +36,29 @@ def texts(folder: str | Path, split: str, tokens_per_batch: int) -> Texts:
 def score(model: Model, source: Texts, query_rows: np.ndarray, passage_rows: np.ndarray) -> np.ndarray:
     """Scores (N,) float32 of the pairs (``query_rows[i]``, ``passage_rows[i]``), in evaluation mode."""
     scorer = _cross_attention if isinstance(model, CrossEncoder) else _dual
-    training = model.training
-    model.eval()
-    with torch.inference_mode():
-        scores = scorer(model, source, np.asarray(query_rows), np.asarray(passage_rows))
-    model.train(training)
-    return scores
+    with _evaluating(model):
+        return scorer(model, source, np.asarray(query_rows), np.asarray(passage_rows))
 
 
 def embed(model: SentenceTransformer, column: Tokens, rows: np.ndarray, source: Texts) -> np.ndarray:
-    """Embeddings (N, D) float32 of the texts in ``rows`` of a column."""
+    """Embeddings (N, D) float32 of the texts in ``rows`` of a column, in evaluation mode."""
     lengths = np.minimum(column.lengths()[rows] + 2, model.max_seq_length)
     result = np.empty((len(rows), model.get_embedding_dimension()), dtype=np.float32)
-    for batch in batches.by_length(lengths, source.tokens_per_batch):
-        features = batches.texts(column, rows[batch], source.special, model.max_seq_length)
-        result[batch] = model(_to(model, features))["sentence_embedding"].float().cpu().numpy()
+    with _evaluating(model):
+        for batch in batches.by_length(lengths, source.tokens_per_batch):
+            features = batches.texts(column, rows[batch], source.special, model.max_seq_length)
+            result[batch] = model(_to(model, features))["sentence_embedding"].float().cpu().numpy()
     return result
+
+
+@contextmanager
+def _evaluating(model: Model) -> Iterator[None]:
+    """Evaluation mode without gradients, and the mode from before afterwards."""
+    training = model.training
+    model.eval()
+    with torch.inference_mode():
+        yield
+    model.train(training)
 
 
 def _dual(model: SentenceTransformer, source: Texts, query_rows: np.ndarray, passage_rows: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from sentence_transformers import (
 from sentence_transformers.base.evaluation import BaseEvaluator
 from sentence_transformers.base.sampler import DefaultBatchSampler
 from torch.utils.data import SequentialSampler
-from transformers import set_seed
+from transformers import Trainer, set_seed
 
 from dualenc import batches, models, resumable
 from dualenc.evaluation import Qrels, evaluate
@@ -134,9 +134,73 @@ def train(
 ) -> tuple[Model, list[tuple[int, str, str, float]]]:
     """Train ``experiment`` from ``encoder``; returns the model of the best probe and the learning curve.
 
-    ``probes`` must have "validation", on whose nDCG@10 the best checkpoint is chosen. ``state`` holds what a later
-    call needs to go on; its lock must be held. Curve rows are (step, split, metric, value).
+    ``probes`` must have "validation", on whose nDCG@10 alone the best checkpoint is chosen; the others are for the
+    curve. ``state`` holds what a later call needs to go on; its lock must be held. Curve rows are (step, split,
+    metric, value).
     """
+    trainer = _trainer(
+        encoder,
+        lists,
+        source,
+        experiment=experiment,
+        lengths=lengths,
+        seed=seed,
+        state=state,
+        evaluator=Probes(probes, passage_rows),
+        eval_on_start=True,
+        load_best_model_at_end=True,
+        metric_for_best_model=f"eval_{CHOOSES}",
+        greater_is_better=True,
+    )
+    log = resumable.fit(trainer, patience=experiment.patience)
+    keys = {f"eval_{split}_{measure}": (split, measure) for split in probes for measure in MEASURES}
+    return trainer.model, resumable.curve(log, keys)
+
+
+def keep(
+    encoder: str | Path,
+    lists: Lists,
+    source: Texts,
+    *,
+    experiment: Experiment,
+    lengths: Mapping[str, int],
+    seed: int,
+    state: Path,
+    steps: Sequence[int],
+) -> dict[int, Path]:
+    """The models that ``train`` passes through at ``steps``, each saved in a folder below ``state``.
+
+    The schedule is that of the whole training, which ends here at the last of ``steps``; nothing is probed.
+    """
+    trainer = _trainer(
+        encoder,
+        lists,
+        source,
+        experiment=experiment,
+        lengths=lengths,
+        seed=seed,
+        state=state,
+        evaluator=None,
+        eval_strategy="no",
+    )
+    trainer.add_callback(resumable.Keep(steps))
+    resumable.fit(trainer)
+    return {step: resumable.kept(state, step) for step in steps}
+
+
+def _trainer(
+    encoder: str | Path,
+    lists: Lists,
+    source: Texts,
+    *,
+    experiment: Experiment,
+    lengths: Mapping[str, int],
+    seed: int,
+    state: Path,
+    evaluator: Probes | None,
+    **changes: object,
+) -> Trainer:
+    """The library's trainer of ``experiment`` from ``encoder``; ``changes`` are arguments of its own."""
     set_seed(seed)
     if experiment.model == "cross-attention":
         model = models.cross_encoder(encoder, dropout=experiment.dropout, max_length=lengths["pair"])
@@ -163,23 +227,14 @@ def train(
     )
     trainer = trainer_class(
         model=model,
-        args=arguments_class(
-            **arguments,
-            eval_on_start=True,
-            load_best_model_at_end=True,
-            metric_for_best_model=f"eval_{CHOOSES}",
-            greater_is_better=True,
-            batch_sampler=in_order,
-        ),
+        args=arguments_class(**arguments | changes, batch_sampler=in_order),
         train_dataset=Dataset.from_dict({"position": range(len(collator.rows))}),
         data_collator=collator,
         loss=ListLoss(model, loss_function(experiment.loss, experiment.loss_parameters)),
-        evaluator=Probes(probes, passage_rows),
+        evaluator=evaluator,
     )
     trainer.remove_callback(trainer.model_card_callback_class)  # it samples the data to write examples
-    log = resumable.fit(trainer, patience=experiment.patience)
-    keys = {f"eval_{split}_{measure}": (split, measure) for split in probes for measure in MEASURES}
-    return trainer.model, resumable.curve(log, keys)
+    return trainer
 
 
 def in_order(dataset: Dataset, batch_size: int, drop_last: bool, **_: object) -> DefaultBatchSampler:

@@ -1,11 +1,17 @@
 """What the Snakefile needs to know: which files an artefact needs, and the slice of params.yaml of each job."""
 
 import json
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any
 
 from dualenc.config import Study
+from dualenc.errors import UserError
+from dualenc.lookup import nearest
+from dualenc.parameters import Splits
+from dualenc.provenance import PACKAGE
 
+SPLITS = tuple(Splits.model_fields)
 UNTRAINED = ("random", "bm25")  # orders of the candidates that no model made
 ENCODER_FILES = [
     "config.json",
@@ -15,6 +21,17 @@ ENCODER_FILES = [
     "curve.csv",
     "metrics.json",
 ]
+MODEL_FILES = [  # of every kind of model, below its folder
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "modules.json",
+    "config_sentence_transformers.json",
+    "sentence_bert_config.json",
+]
+EVALUATED = ["metrics.json", "per_query.parquet"]
+CHECKPOINT_FILES = [*(f"model/{name}" for name in MODEL_FILES), "train.run.gz", "test.run.gz"]
 
 
 def as_json(slice_: dict[str, Any]) -> str:
@@ -27,11 +44,89 @@ def runs_folder(run: str) -> PurePosixPath:
     return PurePosixPath("evaluation") if run in UNTRAINED else PurePosixPath("runs", run)
 
 
-def run_folders(study: Study, artefact: str) -> list[PurePosixPath]:
-    """Folders, below ``results/<scale>``, of all runs that an artefact shows, untrained ones too."""
-    seeds = [f"seed-{seed}" for seed in study.at.seeds]
-    trained = [PurePosixPath("runs", name, seed) for name in study.runs(artefact) for seed in seeds]
-    return [PurePosixPath("runs", name) for name in UNTRAINED] + trained
+def files(study: Study, artefact: str) -> list[PurePosixPath]:
+    """The files, below ``results/<scale>``, that an artefact is made from: what its ``needs`` name."""
+    return [path for need in study.artefacts[artefact].needs for path in NEEDS[need](study, artefact)]
+
+
+def checkpoint_steps(study: Study) -> list[int]:
+    """The steps of a training, before its end, whose models are kept for figures that look at them."""
+    return [0, study.at.early]
+
+
+def _seeded(study: Study, artefact: str, room: str, names: Iterable[str] | None = None) -> list[PurePosixPath]:
+    """Folders in ``room`` of all runs of an artefact, or of ``names``, with all its seeds."""
+    names = study.runs(artefact) if names is None else names
+    return [PurePosixPath(room, name, f"seed-{seed}") for name in names for seed in study.seeds(artefact)]
+
+
+def _metrics(study: Study, artefact: str) -> list[PurePosixPath]:
+    folders = [PurePosixPath("runs", name) for name in UNTRAINED] + _seeded(study, artefact, "runs")
+    return [folder / name for folder in folders for name in EVALUATED]
+
+
+def _runs(study: Study, artefact: str) -> list[PurePosixPath]:
+    evaluation = [PurePosixPath("evaluation", f"{s}.{kind}") for s in SPLITS for kind in ("run.gz", "qrels.tsv")]
+    return evaluation + [folder / f"{s}.run.gz" for folder in _seeded(study, artefact, "runs") for s in SPLITS]
+
+
+def _curves(study: Study, artefact: str) -> list[PurePosixPath]:
+    return [folder / "curve.csv" for folder in _seeded(study, artefact, "runs")]
+
+
+def _retrieval(study: Study, artefact: str) -> list[PurePosixPath]:
+    """Full retrieval by BM25 and by the dual-encoders: no other kind of model can search all passages."""
+    searching = [name for name in study.runs(artefact) if study.run(name).model == "dual-encoder"]
+    folders = [PurePosixPath("retrieval", "bm25"), *_seeded(study, artefact, "retrieval", searching)]
+    return [folder / name for folder in folders for name in ("test.run.gz", *EVALUATED)]
+
+
+def _checkpoints(study: Study, artefact: str) -> list[PurePosixPath]:
+    folders = [
+        folder / f"step-{s}" for folder in _seeded(study, artefact, "checkpoints") for s in checkpoint_steps(study)
+    ]
+    return [folder / name for folder in folders for name in CHECKPOINT_FILES]
+
+
+def _lists(study: Study, artefact: str) -> list[PurePosixPath]:
+    """The lists that the runs were trained on: those of every teacher, and without scores if a run has none."""
+    return list(dict.fromkeys(lists_of(study, name) for name in study.runs(artefact)))
+
+
+def _text(study: Study, artefact: str) -> list[PurePosixPath]:
+    names = ["passages.parquet"] + [name for s in SPLITS for name in (f"queries.{s}.parquet", f"qrels.{s}.tsv")]
+    return [PurePosixPath("data", study.at.dataset, name) for name in names]
+
+
+def _models(study: Study, artefact: str) -> list[PurePosixPath]:
+    """The trained models, and the tokens that they read."""
+    models = [folder / "model" / name for folder in _seeded(study, artefact, "runs") for name in MODEL_FILES]
+    return [*models, PurePosixPath("data", study.at.dataset, "tokens", "manifest.json")]
+
+
+NEEDS = {
+    "metrics": _metrics,
+    "runs": _runs,
+    "curves": _curves,
+    "retrieval": _retrieval,
+    "checkpoints": _checkpoints,
+    "lists": _lists,
+    "text": _text,
+    "models": _models,
+}
+"""What an artefact may need, and which files that is."""
+
+
+def check_modules(study: Study) -> None:
+    """Raise ``UserError`` for the first artefact of params.yaml that has no module to make it."""
+    for name, artefact in study.artefacts.items():
+        folder = PACKAGE / f"{artefact.kind}s"
+        if not (folder / f"{name}.py").is_file():
+            known = sorted(path.stem for path in folder.glob("*[0-9].py"))
+            raise UserError(
+                f"params.yaml: artefacts.{name} has no module {folder.name}/{name}.py that makes it; "
+                f"{nearest(name, known)}"
+            )
 
 
 def dataset_slice(study: Study) -> dict[str, Any]:
@@ -79,9 +174,21 @@ def train_slice(study: Study, run: str) -> dict[str, Any]:
     }
 
 
-def teacher_scores_slice(study: Study) -> dict[str, Any]:
+def checkpoints_slice(study: Study, run: str) -> dict[str, Any]:
+    """What decides the models along a training, beside its seed, its start and its lists."""
+    slice_ = train_slice(study, run) | {"checkpoints": checkpoint_steps(study)}
+    del slice_["probe_queries"]  # nothing is probed
+    return slice_
+
+
+def teacher_scores_slice(study: Study, teacher: str) -> dict[str, Any]:
     """How the teacher scores."""
-    return {"tokens_per_batch": study.at.tokens_per_batch}
+    return {"model": study.run(teacher).model, "tokens_per_batch": study.at.tokens_per_batch}
+
+
+def retrieval_slice(study: Study) -> dict[str, Any]:
+    """How a dual-encoder searches the whole collection."""
+    return {"depth": study.at.retrieval_depth, "tokens_per_batch": study.at.tokens_per_batch}
 
 
 def evaluation_slice(study: Study) -> dict[str, Any]:
@@ -90,21 +197,24 @@ def evaluation_slice(study: Study) -> dict[str, Any]:
 
 
 def artefact_slice(study: Study, artefact: str) -> dict[str, Any]:
-    """What a figure or table is told, beside the metrics of its runs."""
+    """What a figure or table is told, beside the files that it needs."""
     runs = []
     for name in study.runs(artefact):
         experiment = study.run(name)
         shape = study.params.encoders[experiment.encoder]
-        about = {"name": name, "experiment": name.partition(".")[0], "encoder": experiment.encoder}
+        about = {"name": name, "experiment": study.split(name)[0], "encoder": experiment.encoder}
         about |= {"width": shape.width, "layers": shape.layers, "model": experiment.model, "loss": experiment.loss}
+        about |= {key: getattr(experiment, key) for key in ("loss_parameters", "teacher", "list_size")}
         runs.append(about)
     return {
         "artefact": artefact,
         "scale": study.scale,
         "dataset": study.at.dataset,
-        "seeds": study.at.seeds,
+        "seeds": study.seeds(artefact),
         "runs": runs,
+        "checkpoints": checkpoint_steps(study),
         "evaluation": study.evaluation.model_dump(),
+        "options": study.artefacts[artefact].options,
     }
 
 

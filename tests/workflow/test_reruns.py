@@ -13,7 +13,7 @@ def artefacts(study, shown):
     verbs = {"table": "Making", "figure": "Drawing"}
     return {
         f"{verbs[artefact.kind]} {name}"
-        for name, artefact in study.params.artefacts.items()
+        for name, artefact in study.artefacts.items()
         if not shown.isdisjoint(study.runs(name))
     }
 
@@ -21,7 +21,7 @@ def artefacts(study, shown):
 @pytest.fixture(scope="module")
 def jobs(study):
     """Messages of the jobs at the smoke scale, by kind, but for dataset, tokenizer and tokens."""
-    runs = {run for artefact in study.params.artefacts for run in study.runs(artefact)}
+    runs = {run for artefact in study.artefacts for run in study.runs(artefact)}
     return {
         "candidates": {"Retrieving BM25 candidates", "Making training lists", "Making evaluation sets"},
         "pretrain": {f"Pre-training {study.run(run).encoder}" for run in runs},
@@ -93,7 +93,7 @@ def test_pretraining_leaves_the_data(jobs, pending, set_params):
 
 
 def test_an_artefact_with_one_more_experiment_needs_only_its_runs(pending, set_params, study):
-    set_params({"artefacts.fig1.experiments": [*study.params.artefacts["fig1"].experiments, "de-mse"]})
+    set_params({"artefacts.fig1.experiments": [*study.artefacts["fig1"].experiments, "de-mse"]})
     new = {"Training de-mse.small-1-16, seed 1", "Evaluating de-mse.small-1-16/seed-1"}
     assert pending() == new | {"Drawing fig1"}
 

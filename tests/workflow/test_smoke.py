@@ -18,7 +18,7 @@ PROGRESS = re.compile(r"step \d+/\d+, loss \d+\.\d+, \d+\.\d+ steps/s, \d+ s lef
 @pytest.fixture
 def run_names(study):
     """Names of all trained models that some artefact shows."""
-    return sorted({run for artefact in study.params.artefacts for run in study.runs(artefact)})
+    return sorted({run for artefact in study.artefacts for run in study.runs(artefact)})
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def reciprocal_rank(run, qrels):
 def test_it_succeeds_and_ends_with_a_summary(smoke, study):
     assert smoke.returncode == 0, smoke.stdout
     summary = smoke.stdout.partition("(100%) done")[2]
-    for name, artefact in study.params.artefacts.items():
+    for name, artefact in study.artefacts.items():
         file = f"results/smoke/tables/{name}.md" if artefact.kind == "table" else f"figures/smoke/{name}.pdf"
         assert re.search(rf"^{artefact.kind}s +{file}$", summary, flags=re.MULTILINE), summary
     assert re.search(r"^train +\d+ +\d+\.\d", summary, flags=re.MULTILINE), summary
@@ -57,7 +57,7 @@ def test_then_there_is_nothing_to_be_done(finished, snakemake):
 
 
 def test_every_artefact_has_all_its_files(finished, results, study):
-    for name, artefact in study.params.artefacts.items():
+    for name, artefact in study.artefacts.items():
         tables = [results / f"tables/{name}.{suffix}" for suffix in ("csv", "md", "tex")]
         figures = [finished / f"figures/smoke/{name}.{suffix}" for suffix in ("pdf", "png")]
         figures.append(results / f"figure-data/{name}.csv")
@@ -120,7 +120,7 @@ def test_curves_hold_finite_losses_and_probes(results, run_names):
         curve = pd.read_csv(results / "runs" / name / "seed-1/curve.csv")
         assert np.isfinite(curve.value).all(), name
         rows = set(zip(curve.split, curve.metric, strict=True))
-        probes = {(split, measure) for split in ("train", "validation") for measure in ("MRR@10", "nDCG@10")}
+        probes = {(split, measure) for split in SPLITS for measure in ("MRR@10", "nDCG@10")}
         assert rows == {("train", "loss"), *probes}, name
     for path in results.glob("encoders/*/curve.csv"):
         losses = pd.read_csv(path).query("metric == 'loss'").value

@@ -31,12 +31,12 @@ def test_snakemake_has_nothing_to_say_but_one_thing(snakemake):
 
 
 def test_every_artefact_is_a_target(snakemake, study):
-    result = snakemake("-n", "--config", "scale=smoke", "--", *study.params.artefacts)
+    result = snakemake("-n", "--config", "scale=smoke", "--", *study.artefacts)
     assert result.returncode == 0, result.stdout
 
 
 def test_every_artefact_has_a_module(study):
-    for name, artefact in study.params.artefacts.items():
+    for name, artefact in study.artefacts.items():
         assert find_spec(f"dualenc.{artefact.kind}s.{name}"), name
 
 

@@ -37,11 +37,19 @@ def refused_by_dualenc(result, *words):
             ["params.yaml: experiments.de-m3se.loss", "'m3es'", "did you mean m3se?"],
         ),
         (
-            {"scales.smoke.experiments.lists.list_size": 9},
-            ["experiments.lists.list_size = 9", "5", "scales.smoke.list_length"],
+            {"scales.smoke.experiments.lists.list_size": 17},
+            ["experiments.lists.list_size = 17", "16", "scales.smoke.list_length"],
+        ),
+        (
+            {"artefacts.fig1.needs": ["metrcs"]},
+            ["artefacts.fig1.needs", "'metrcs'", "did you mean metrics?"],
+        ),
+        (
+            {"artefacts.tab99": {"kind": "table", "experiments": ["ca"]}},
+            ["artefacts.tab99", "tables/tab99.py", "tab1"],
         ),
     ],
-    ids=["unknown-loss", "list-larger-than-what-is-kept"],
+    ids=["unknown-loss", "list-larger-than-what-is-kept", "unknown-need", "no-module"],
 )
 def test_params_are_refused_before_anything_runs(values, words, set_params, snakemake):
     set_params(values)
@@ -201,7 +209,7 @@ def test_an_encoder_without_its_config(dualenc, paths, study, tmp_path):
 
 def test_a_teacher_without_its_weights(dualenc, paths, study, tmp_path):
     model = copy_without(paths["model"], "model.safetensors", tmp_path / "in/model")
-    params = workflow.as_json(workflow.teacher_scores_slice(study))
+    params = workflow.as_json(workflow.teacher_scores_slice(study, "ca"))
     given = options(paths | {"model": model}, "dataset", "tokens", "model", "lists")
     result = dualenc("teacher-scores", "--params", params, *given, "--output", tmp_path / "out/lists.parquet")
     refused_by_dualenc(result, "in/model/model.safetensors is missing")

@@ -1,7 +1,7 @@
 # Figures and tables, and the targets that a user names.
 
-TABLES = [name for name, artefact in STUDY.params.artefacts.items() if artefact.kind == "table"]
-FIGURES = [name for name, artefact in STUDY.params.artefacts.items() if artefact.kind == "figure"]
+TABLES = [name for name, artefact in STUDY.artefacts.items() if artefact.kind == "table"]
+FIGURES = [name for name, artefact in STUDY.artefacts.items() if artefact.kind == "figure"]
 
 
 def in_report(kind, file):
@@ -19,11 +19,7 @@ def in_report(kind, file):
 
 rule table:
     input:
-        lambda wildcards: expand(
-            "{run}/{result}",
-            run=[ROOT / folder for folder in study_of.run_folders(STUDY, wildcards.artefact)],
-            result=["metrics.json", "per_query.parquet"],
-        ),
+        lambda wildcards: [ROOT / path for path in study_of.files(STUDY, wildcards.artefact)],
         code=lambda wildcards: code("steps.artefacts") + code(f"tables.{wildcards.artefact}"),
     output:
         multiext(f"{ROOT}/tables/{{artefact}}", ".md", ".tex"),
@@ -49,11 +45,7 @@ rule table:
 
 rule figure:
     input:
-        lambda wildcards: expand(
-            "{run}/{result}",
-            run=[ROOT / folder for folder in study_of.run_folders(STUDY, wildcards.artefact)],
-            result=["metrics.json", "per_query.parquet"],
-        ),
+        lambda wildcards: [ROOT / path for path in study_of.files(STUDY, wildcards.artefact)],
         code=lambda wildcards: code("steps.artefacts") + code(f"figures.{wildcards.artefact}"),
     output:
         pdf=f"figures/{SCALE}/{{artefact}}.pdf",

@@ -41,16 +41,7 @@ rule train:
         lists=lambda wildcards: f"{ROOT}/{study_of.lists_of(STUDY, wildcards.run)}",
         code=code("steps.train"),
     output:
-        multiext(
-            f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/",
-            "config.json",
-            "model.safetensors",
-            "tokenizer.json",
-            "tokenizer_config.json",
-            "modules.json",
-            "config_sentence_transformers.json",
-            "sentence_bert_config.json",
-        ),
+        multiext(f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/", *study_of.MODEL_FILES),
         expand(f"{ROOT}/runs/{{{{run}}}}/seed-{{{{seed}}}}/{{split}}.run.gz", split=SPLITS),
         multiext(f"{ROOT}/runs/{{run}}/seed-{{seed}}/", "curve.csv", "config.yaml", "provenance.json"),
     log:
@@ -75,6 +66,42 @@ rule train:
         " --evaluation {params.evaluation} --scratch scratch --output {params.output} > {log} 2>&1"
 
 
+rule checkpoints:
+    input:
+        rules.dataset.output,
+        rules.tokens.output,
+        rules.evaluation_sets.output,
+        encoder=rules.train.input.encoder,
+        lists=rules.train.input.lists,
+        code=code("steps.checkpoints"),
+    output:
+        expand(
+            f"{ROOT}/checkpoints/{{{{run}}}}/seed-{{{{seed}}}}/step-{{step}}/{{name}}",
+            step=study_of.checkpoint_steps(STUDY),
+            name=study_of.CHECKPOINT_FILES,
+        ),
+    log:
+        f"{LOGS}/checkpoints/{{run}}/seed-{{seed}}.log",
+    benchmark:
+        f"{TIMES}/checkpoints/{{run}}/seed-{{seed}}.tsv"
+    threads: STUDY.params.threads
+    resources:
+        gpu=STUDY.at.gpus,
+    params:
+        slice=lambda wildcards: study_of.as_json(study_of.checkpoints_slice(STUDY, wildcards.run)),
+        dataset=DATA,
+        tokens=DATA / "tokens",
+        encoder=lambda wildcards: ROOT / "encoders" / STUDY.run(wildcards.run).encoder,
+        evaluation=ROOT / "evaluation",
+        output=lambda wildcards: ROOT / "checkpoints" / wildcards.run / f"seed-{wildcards.seed}",
+    message:
+        "Training {wildcards.run}, seed {wildcards.seed}, again up to its checkpoints"
+    shell:
+        "dualenc --threads {threads} checkpoints --params {params.slice:q} --seed {wildcards.seed}"
+        " --dataset {params.dataset} --tokens {params.tokens} --encoder {params.encoder} --lists {input.lists}"
+        " --evaluation {params.evaluation} --scratch scratch --output {params.output} > {log} 2>&1"
+
+
 rule teacher_scores:
     input:
         rules.dataset.output,
@@ -89,13 +116,11 @@ rule teacher_scores:
         f"{LOGS}/teacher_scores/{{teacher}}.log",
     benchmark:
         f"{TIMES}/teacher_scores/{{teacher}}.tsv"
-    wildcard_constraints:
-        teacher="(?!one-hot)[^/]+",
     threads: STUDY.params.threads
     resources:
         gpu=STUDY.at.gpus,
     params:
-        slice=study_of.as_json(study_of.teacher_scores_slice(STUDY)),
+        slice=lambda wildcards: study_of.as_json(study_of.teacher_scores_slice(STUDY, wildcards.teacher)),
         dataset=DATA,
         tokens=DATA / "tokens",
         model=lambda wildcards, input: Path(input.model).parent,
@@ -105,29 +130,3 @@ rule teacher_scores:
         "dualenc --threads {threads} teacher-scores --params {params.slice:q} --dataset {params.dataset}"
         " --tokens {params.tokens} --model {params.model} --lists {input.lists} --output {output.lists}"
         " > {log} 2>&1"
-
-
-rule evaluate:
-    input:
-        rules.evaluation_sets.output,
-        lambda wildcards: expand(f"{ROOT}/{study_of.runs_folder(wildcards.run)}/{{split}}.run.gz", split=SPLITS),
-        code=code("steps.evaluate"),
-    output:
-        multiext(f"{ROOT}/runs/{{run}}/", "metrics.json", "per_query.parquet"),
-    log:
-        f"{LOGS}/evaluate/{{run}}.log",
-    benchmark:
-        f"{TIMES}/evaluate/{{run}}.tsv"
-    wildcard_constraints:
-        run="random|bm25|[^/]+/seed-[0-9]+",
-    params:
-        slice=study_of.as_json(study_of.evaluation_slice(STUDY)),
-        evaluation=ROOT / "evaluation",
-        runs=lambda wildcards: ROOT / study_of.runs_folder(wildcards.run),
-        constant=lambda wildcards: "--constant" if wildcards.run == "random" else "",
-        output=lambda wildcards: ROOT / "runs" / wildcards.run,
-    message:
-        "Evaluating {wildcards.run}"
-    shell:
-        "dualenc evaluate --params {params.slice:q} --evaluation {params.evaluation} --runs {params.runs}"
-        " {params.constant} --output {params.output} > {log} 2>&1"

@@ -1,22 +1,25 @@
 """The step that judges runs: no model, no torch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from dualenc.datasets import SPLITS, read_qrels
+from dualenc.datasets import read_qrels
 from dualenc.evaluation import evaluate, write_metrics
 from dualenc.parameters import Evaluation
 from dualenc.runs import Ranking, read_run
 
 
-def evaluate_runs(evaluation: Path, runs: Path, constant: bool, parameters: Evaluation, output: Path) -> None:
-    """Evaluate ``<set>.run.gz`` of a folder on every evaluation set: ``metrics.json``, ``per_query.parquet``.
+def evaluate_runs(
+    evaluation: Path, runs: Path, splits: Sequence[str], constant: bool, parameters: Evaluation, output: Path
+) -> None:
+    """Evaluate ``<set>.run.gz`` of a folder on these evaluation sets: ``metrics.json``, ``per_query.parquet``.
 
     ``constant`` gives every passage the score 0 first: by the rule for ties, a random order.
     """
     per_query = {}
-    for split in SPLITS:
+    for split in splits:
         run = read_run(runs / f"{split}.run.gz")
         if constant:
             run = {qid: Ranking(ranking.pids, np.zeros(len(ranking.pids))) for qid, ranking in run.items()}

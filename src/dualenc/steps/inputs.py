@@ -1,16 +1,44 @@
 """What the steps that run a model read and write alike."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import yaml
 
-from dualenc import datasets, provenance
+from dualenc import datasets, provenance, scoring
+from dualenc.datasets import SPLITS
 from dualenc.files import md5, write_json
+from dualenc.runs import read_run, write_run
 
 STACK = ["torch", "transformers", "sentence-transformers", "tokenizers"]
+
+
+class Data(NamedTuple):
+    """The texts of each split as models read them, and the rows of their ids."""
+
+    sources: dict[str, scoring.Texts]
+    query_rows: dict[str, dict[str, int]]
+    passage_rows: dict[str, int]
+
+
+def data(folder: Path, token_folder: Path, tokens_per_batch: int) -> Data:
+    """The data of a dataset folder and of its tokens."""
+    return Data(
+        {split: scoring.texts(token_folder, split, tokens_per_batch) for split in SPLITS},
+        {split: rows(folder, split) for split in SPLITS},
+        rows(folder, "passages"),
+    )
+
+
+def rerank_sets(model: scoring.Model, data: Data, evaluation: Path, splits: Iterable[str], tag: str, to: Path) -> None:
+    """Re-rank evaluation sets with a model: ``<split>.run.gz`` in the folder ``to``."""
+    for split in splits:
+        candidates = read_run(evaluation / f"{split}.run.gz")
+        run = scoring.rerank(model, data.sources[split], candidates, data.query_rows[split], data.passage_rows)
+        write_run(to / f"{split}.run.gz", run, tag=tag)
 
 
 def rows(folder: Path, name: str) -> dict[str, int]:

@@ -7,22 +7,24 @@ import pandas as pd
 
 from dualenc import models, scoring, supervision
 from dualenc.files import md5
-from dualenc.steps.inputs import rows
+from dualenc.steps.inputs import data
 
 
 def teacher_scores(
-    folder: Path, token_folder: Path, model: Path, lists: Path, tokens_per_batch: int, output: Path
+    folder: Path, token_folder: Path, model: Path, kind: str, lists: Path, tokens_per_batch: int, output: Path
 ) -> None:
-    """Score every training list with a cross-attention model: the lists again, with ``teacher_scores``."""
+    """Score every training list with a model of this ``kind``: the lists again, with ``teacher_scores``."""
+    texts = data(folder, token_folder, tokens_per_batch)
     frame = pd.read_parquet(lists)
-    read = supervision.read(lists, rows(folder, "train"), rows(folder, "passages"))
-    teacher = models.load(model, "cross-attention")
-    source = scoring.texts(token_folder, "train", tokens_per_batch)
+    read = supervision.read(lists, texts.query_rows["train"], texts.passage_rows)
+    teacher = models.load(model, kind)
     query_rows = np.repeat(read.queries, read.passages.shape[1])
-    scores = scoring.score(teacher, source, query_rows, read.passages.ravel()).reshape(read.passages.shape)
+    scores = scoring.score(teacher, texts.sources["train"], query_rows, read.passages.ravel()).reshape(
+        read.passages.shape
+    )
     about = {
         "teacher_md5": md5(model / "model.safetensors"),
-        "max_length": teacher.max_length,
+        "max_length": models.max_length(teacher),
         "dtype": "float32",
         "scores": {name: float(getattr(scores, name)()) for name in ("mean", "std", "min", "max")},
     }

@@ -4,12 +4,12 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from dualenc import models, provenance, resumable, scoring, supervision, training
+from dualenc import models, provenance, resumable, supervision, training
 from dualenc.datasets import SPLITS, read_qrels
 from dualenc.files import atomic, atomic_entries
 from dualenc.parameters import Experiment
-from dualenc.runs import read_run, write_run
-from dualenc.steps.inputs import rows, write_about, write_curve
+from dualenc.runs import read_run
+from dualenc.steps.inputs import Data, data, rerank_sets, write_about, write_curve
 
 
 def train(
@@ -19,30 +19,22 @@ def train(
     """Train one model and re-rank every evaluation set with it: ``model/``, ``curve.csv``, ``<set>.run.gz``.
 
     ``settings`` has ``lengths``, ``tokens_per_batch`` and ``probe_queries``. A finished model stays in its state
-    folder: when only the evaluation sets change, the next call re-ranks without training again.
+    folder: when only what is re-ranked changes, the next call re-ranks without training again.
     """
-    inputs = [lists, encoder / "model.safetensors", token_folder / "manifest.json", folder / "manifest.json"]
+    inputs = made_of(folder, token_folder, encoder, lists)
     about = {"experiment": experiment.model_dump(), **settings, "seed": seed}
-    probe_inputs = [
-        evaluation / f"{split}.{kind}" for split in ("train", "validation") for kind in ("run.gz", "qrels.tsv")
-    ]
-    state = resumable.state_folder(scratch, about, inputs + probe_inputs, provenance.code("training"))
-    passage_rows = rows(folder, "passages")
-    query_rows = {split: rows(folder, split) for split in SPLITS}
-    sources = {split: scoring.texts(token_folder, split, settings["tokens_per_batch"]) for split in SPLITS}
+    probed = [evaluation / f"{split}.{kind}" for split in SPLITS for kind in ("run.gz", "qrels.tsv")]
+    state = resumable.state_folder(scratch, about, inputs + probed, provenance.code("training"))
+    texts = data(folder, token_folder, settings["tokens_per_batch"])
     with resumable.locked(state):
         finished = state / "finished"
         if not finished.exists():
-            probes = {
-                split: probe(evaluation, split, sources[split], query_rows[split], settings["probe_queries"])
-                for split in ("train", "validation")
-            }
             model, curve = training.train(
                 encoder,
-                supervision.read(lists, query_rows["train"], passage_rows),
-                sources["train"],
-                probes,
-                passage_rows,
+                supervision.read(lists, texts.query_rows["train"], texts.passage_rows),
+                texts.sources["train"],
+                {split: probe(evaluation, split, texts, settings["probe_queries"]) for split in SPLITS},
+                texts.passage_rows,
                 experiment=experiment,
                 lengths=settings["lengths"],
                 seed=seed,
@@ -56,17 +48,20 @@ def train(
         with atomic_entries(output) as temporary:
             shutil.copytree(finished, temporary, dirs_exist_ok=True)
             model = models.load(temporary / "model", experiment.model)
-            for split in SPLITS:
-                run = read_run(evaluation / f"{split}.run.gz")
-                scored = scoring.rerank(model, sources[split], run, query_rows[split], passage_rows)
-                write_run(temporary / f"{split}.run.gz", scored, tag=f"{output.parent.name}-{seed}")
+            rerank_sets(model, texts, evaluation, SPLITS, f"{output.parent.name}-{seed}", temporary)
             write_about(temporary, about, inputs)
 
 
-def probe(evaluation: Path, split: str, source: scoring.Texts, query_rows: Mapping[str, int], count: int):
+def made_of(folder: Path, token_folder: Path, encoder: Path, lists: Path) -> list[Path]:
+    """The files that stand for all that a training reads."""
+    return [lists, encoder / "model.safetensors", token_folder / "manifest.json", folder / "manifest.json"]
+
+
+def probe(evaluation: Path, split: str, texts: Data, count: int) -> training.Probe:
     """The first ``count`` queries (in hash order) of an evaluation set, as a probe."""
     qrels = read_qrels(evaluation / f"{split}.qrels.tsv")
     sample = supervision.in_hash_order(list(qrels))[:count]
     run = read_run(evaluation / f"{split}.run.gz")
     candidates = {qid: run[qid] for qid in sample if qid in run}
-    return training.Probe(source, candidates, {qid: qrels[qid] for qid in sample}, query_rows)
+    judged = {qid: qrels[qid] for qid in sample}
+    return training.Probe(texts.sources[split], candidates, judged, texts.query_rows[split])

@@ -1,0 +1,98 @@
+"""What no field of params.yaml can see alone, each a sentence that says what to change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dualenc.errors import UserError
+from dualenc.lookup import choose
+from dualenc.losses import LOSSES, PARAMETERS
+from dualenc.parameters import Artefact, Experiment, Params, Scale
+
+if TYPE_CHECKING:
+    from dualenc.config import Study
+
+
+def encoders(params: Params, scale: str, at: Scale) -> None:
+    """Check shapes, families and lengths. Raises ``UserError``."""
+    for name, encoder in params.encoders.items():
+        if encoder.width % encoder.heads:
+            raise UserError(
+                f"params.yaml: encoders.{name}.heads = {encoder.heads} does not divide its width {encoder.width}."
+            )
+        if "." in name:
+            raise UserError(f"params.yaml: encoders.{name} has a dot, which ends the experiment in a run's name.")
+    for family, names in at.encoders.items():
+        for name in names:
+            choose(f"scales.{scale}.encoders.{family}", name, params.encoders)
+    if at.lengths.text > at.lengths.pair:
+        raise UserError(
+            f"scales.{scale}.lengths.text = {at.lengths.text} is larger than lengths.pair = "
+            f"{at.lengths.pair}, the positions that an encoder has: lower the one or raise the other."
+        )
+
+
+def experiment(study: Study, name: str, experiment: Experiment) -> None:
+    """Check one resolved experiment. Raises ``UserError``."""
+    where = f"experiments.{name}"
+    choose(f"{where}.encoder", experiment.encoder, list(study.params.encoders) + list(study.at.encoders))
+    _loss(where, experiment)
+    _teacher(study, where, experiment)
+    if experiment.list_size > study.at.list_length:
+        raise UserError(
+            f"{where}.list_size = {experiment.list_size} is larger than the {study.at.list_length} passages "
+            f"that scales.{study.scale}.list_length keeps for a query: lower the one or raise the other."
+        )
+    if experiment.model == "cross-attention":
+        for key in ("in_batch", "uniform", "mlm_weight"):
+            if getattr(experiment, key):
+                raise UserError(
+                    f"{where}.{key} = {getattr(experiment, key)}, but a cross-attention model encodes pairs, and "
+                    "this is for models that encode single texts: leave it out."
+                )
+
+
+def _loss(where: str, experiment: Experiment) -> None:
+    loss = choose(f"{where}.loss", experiment.loss, LOSSES)
+    if set(experiment.loss_parameters) != set(loss.parameters):
+        raise UserError(
+            f"{where}.loss_parameters has {sorted(experiment.loss_parameters)}, but the loss "
+            f"{experiment.loss!r} takes {sorted(loss.parameters)}."
+        )
+    for parameter, value in experiment.loss_parameters.items():
+        allowed, in_words = PARAMETERS[parameter]
+        if not allowed(value):
+            raise UserError(f"params.yaml: {where}.loss_parameters.{parameter} = {value} must be {in_words}.")
+
+
+def _teacher(study: Study, where: str, experiment: Experiment) -> None:
+    if LOSSES[experiment.loss].needs_teacher or experiment.selection == "top":
+        if experiment.teacher is None:
+            raise UserError(f"{where} has no teacher, but its loss or its selection needs scores: name one.")
+        teacher = study.run(experiment.teacher, f"{where}.teacher")
+        if teacher.teacher is not None:
+            raise UserError(
+                f"{where}.teacher = {experiment.teacher!r} is itself distilled from {teacher.teacher!r}: "
+                "name a run that is trained on labels."
+            )
+    elif experiment.teacher is not None:
+        raise UserError(
+            f"{where}.teacher = {experiment.teacher!r}, but a one-hot loss on sampled lists uses no teacher: "
+            "set it to null."
+        )
+
+
+def artefact(study: Study, name: str, artefact: Artefact) -> None:
+    """Check one resolved artefact. Raises ``UserError``."""
+    where = f"artefacts.{name}"
+    for experiment in artefact.experiments:
+        choose(f"{where}.experiments", experiment, study.experiments)
+    for family in artefact.encoders:
+        choose(f"{where}.encoders", family, study.at.encoders)
+    for run in study.runs(name) if "checkpoints" in artefact.needs else []:
+        steps = study.run(run).steps
+        if study.at.early >= steps:
+            raise UserError(
+                f"{where} needs checkpoints of {run}, but scales.{study.scale}.early = {study.at.early} is not "
+                f"before its last step {steps}: lower it."
+            )

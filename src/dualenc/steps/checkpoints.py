@@ -1,0 +1,46 @@
+"""Models along a training, for figures that look at them."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from dualenc import models, provenance, resumable, supervision, training
+from dualenc.files import atomic
+from dualenc.parameters import Experiment
+from dualenc.steps.inputs import data, rerank_sets
+from dualenc.steps.train import made_of
+
+SPLITS = ("train", "test")
+
+
+def checkpoints(
+    folder: Path, token_folder: Path, encoder: Path, lists: Path, evaluation: Path, experiment: Experiment,
+    settings: Mapping, seed: int, scratch: Path, output: Path,
+) -> None:  # fmt: skip
+    """Train one model again and keep it at some steps: ``step-<k>/`` with ``model/`` and ``{train,test}.run.gz``.
+
+    ``settings`` has ``lengths``, ``tokens_per_batch`` and ``checkpoints``, the steps. What a training passes through
+    is a function of its parameters and its seed, so these are the models that ``steps.train`` passed through.
+    """
+    inputs = made_of(folder, token_folder, encoder, lists)
+    about = {"experiment": experiment.model_dump(), **settings, "seed": seed}
+    state = resumable.state_folder(scratch, about, inputs, provenance.code("training"))
+    texts = data(folder, token_folder, settings["tokens_per_batch"])
+    with resumable.locked(state):
+        kept = training.keep(
+            encoder,
+            supervision.read(lists, texts.query_rows["train"], texts.passage_rows),
+            texts.sources["train"],
+            experiment=experiment,
+            lengths=settings["lengths"],
+            seed=seed,
+            state=state,
+            steps=settings["checkpoints"],
+        )
+        for step, saved in kept.items():
+            with atomic(output / f"step-{step}") as temporary:
+                shutil.copytree(saved, temporary / "model")
+                model = models.load(saved, experiment.model)
+                tag = f"{output.parent.name}-{seed}-step-{step}"
+                rerank_sets(model, texts, evaluation, SPLITS, tag, temporary)
+        shutil.rmtree(state)

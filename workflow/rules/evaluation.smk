@@ -1,0 +1,87 @@
+# What models find: in the whole collection, and how good their runs are.
+
+
+rule retrieval:
+    input:
+        rules.dataset.output,
+        rules.tokens.output,
+        model=lambda wildcards: f"{ROOT}/runs/{wildcards.run}/seed-{wildcards.seed}/model/model.safetensors",
+        code=code("steps.retrieval"),
+    output:
+        f"{ROOT}/retrieval/{{run}}/seed-{{seed}}/test.run.gz",
+    log:
+        f"{LOGS}/retrieval/{{run}}/seed-{{seed}}.log",
+    benchmark:
+        f"{TIMES}/retrieval/{{run}}/seed-{{seed}}.tsv"
+    threads: STUDY.params.threads
+    resources:
+        gpu=STUDY.at.gpus,
+    params:
+        slice=study_of.as_json(study_of.retrieval_slice(STUDY)),
+        dataset=DATA,
+        tokens=DATA / "tokens",
+        model=lambda wildcards, input: Path(input.model).parent,
+    message:
+        "Searching all passages with {wildcards.run}, seed {wildcards.seed}"
+    shell:
+        "dualenc --threads {threads} retrieval --params {params.slice:q} --dataset {params.dataset}"
+        " --tokens {params.tokens} --model {params.model} --output {output} > {log} 2>&1"
+
+
+rule retrieval_bm25:
+    input:
+        f"{ROOT}/evaluation/test.run.gz",
+    output:
+        f"{ROOT}/retrieval/bm25/test.run.gz",
+    localrule: True
+    shell:
+        "cp {input} {output}"
+
+
+rule evaluate:
+    input:
+        rules.evaluation_sets.output,
+        lambda wildcards: expand(f"{ROOT}/{study_of.runs_folder(wildcards.run)}/{{split}}.run.gz", split=SPLITS),
+        code=code("steps.evaluate"),
+    output:
+        multiext(f"{ROOT}/runs/{{run}}/", "metrics.json", "per_query.parquet"),
+    log:
+        f"{LOGS}/evaluate/{{run}}.log",
+    benchmark:
+        f"{TIMES}/evaluate/{{run}}.tsv"
+    wildcard_constraints:
+        run="random|bm25|[^/]+/seed-[0-9]+",
+    params:
+        slice=study_of.as_json(study_of.evaluation_slice(STUDY)),
+        evaluation=ROOT / "evaluation",
+        runs=lambda wildcards: ROOT / study_of.runs_folder(wildcards.run),
+        splits=",".join(SPLITS),
+        constant=lambda wildcards: "--constant" if wildcards.run == "random" else "",
+        output=lambda wildcards: ROOT / "runs" / wildcards.run,
+    message:
+        "Evaluating {wildcards.run}"
+    shell:
+        "dualenc evaluate --params {params.slice:q} --evaluation {params.evaluation} --runs {params.runs}"
+        " --splits {params.splits} {params.constant} --output {params.output} > {log} 2>&1"
+
+
+use rule evaluate as evaluate_retrieval with:
+    input:
+        rules.evaluation_sets.output,
+        f"{ROOT}/retrieval/{{run}}/test.run.gz",
+        code=code("steps.evaluate"),
+    output:
+        multiext(f"{ROOT}/retrieval/{{run}}/", "metrics.json", "per_query.parquet"),
+    log:
+        f"{LOGS}/evaluate_retrieval/{{run}}.log",
+    benchmark:
+        f"{TIMES}/evaluate_retrieval/{{run}}.tsv"
+    params:
+        slice=study_of.as_json(study_of.evaluation_slice(STUDY)),
+        evaluation=ROOT / "evaluation",
+        runs=lambda wildcards: ROOT / "retrieval" / wildcards.run,
+        splits="test",
+        constant="",
+        output=lambda wildcards: ROOT / "retrieval" / wildcards.run,
+    message:
+        "Evaluating the retrieval of {wildcards.run}"
