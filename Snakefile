@@ -3,7 +3,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-from dualenc import captions
+from dualenc import artefacts
 from dualenc import config as parameters
 from dualenc import workflow as study_of
 from dualenc.errors import UserError
@@ -48,41 +48,6 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/artefacts.smk"
-
-
-rule artefacts:
-    input:
-        expand(rules.table.output, artefact=TABLES),
-        expand(rules.figure.output, artefact=FIGURES),
-    localrule: True
-
-
-rule report:
-    input:
-        rules.artefacts.input,
-        "workflow/report/artefact.rst",
-        "workflow/report/style.css",
-        "workflow/report/workflow.rst",
-        code=code("steps.report"),
-    output:
-        front=f"{ROOT}/report/front.html",
-        report=f"{ROOT}/report.html",
-    log:
-        f"{LOGS}/report.log",
-    benchmark:
-        f"{TIMES}/report.tsv"
-    localrule: True
-    params:
-        scale=SCALE,
-        root=ROOT,
-        figures=f"figures/{SCALE}",
-        logs=LOGS,
-        stylesheet="workflow/report/style.css",
-    message:
-        "Making the report"
-    shell:
-        "dualenc report --scale {params.scale} --root {params.root} --figures {params.figures} --logs {params.logs}"
-        " --stylesheet {params.stylesheet} --front {output.front} --output {output.report} > {log} 2>&1"
 
 
 rule all:

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import math
 import re
 
 import numpy as np
@@ -13,7 +12,7 @@ import results_tree
 import scored_tree
 from dualenc.claims import CONFIRMED, REFUTED, UNDECIDED, Part, evidence, page, part_verdict, verdict
 from dualenc.errors import UserError
-from dualenc.steps.claims import judge
+from dualenc.steps.claims import collect, judge
 
 IDS = [f"C{number}" for number in range(1, 13)] + ["P1", "P3"]
 ENCODERS = ["small-1-24", "small-1-64", "small-2-24", "small-2-64"]
@@ -290,52 +289,70 @@ def test_p3_is_refuted_by_a_loss_with_another_limit(tmp_path, monkeypatch):
     assert verdict(module("P3").parts(params("P3", []), tmp_path)) == REFUTED
 
 
-def everything(root, monkeypatch):
-    """The slices of all claims that need no scores, and the files that they need below ``root``."""
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """The folder of all verdicts that need no scores, collected."""
+    root = tmp_path_factory.mktemp("claims")
     results_tree.write(root, {**SIZES, **LOSSES, **LISTS, **COLBERT, **REGULARISED, **MINED})
     results_tree.write_retrieval(root, RETRIEVAL)
-    return {claim: params(claim, MEANS[claim]) for claim in MEANS}
+    for claim in MEANS:
+        judge(claim, params(claim, MEANS[claim]), root, root / f"claims/{claim}.json")
+    collect(list(MEANS), root / "claims", root)
+    return root
 
 
-def test_the_step_writes_all_verdicts_twice(tmp_path, monkeypatch):
-    slices = everything(tmp_path, monkeypatch)
-    judge(slices, tmp_path, tmp_path)
-    records = json.loads((tmp_path / "claims.json").read_text())
-    text = (tmp_path / "claims.md").read_text()
+def test_all_verdicts_are_collected_in_every_format(pages):
+    records = json.loads((pages / "claims.json").read_text())
+    text, html = (pages / "claims.md").read_text(), (pages / "claims.html").read_text()
     assert list(records) == list(MEANS)
     for claim, about in records.items():
-        assert f"\n## {claim}: {about['verdict']}\n" in text
+        assert about == json.loads((pages / f"claims/{claim}.json").read_text())
+        assert f"\n## {claim}: {about['verdict']}\n" in text and f"<h2>{claim}: {about['verdict']}</h2>" in html
         assert re.search(rf"^\| {claim} \| .* {about['verdict']}", text, flags=re.MULTILINE)
         assert about["claim"] == module(claim).CLAIM and about["claim"] in text and about["paper"] in text
         assert "{" not in about["test"] + about["reason"]
         for one in about["parts"]:
             assert None in (one["above"], one["below"]) or claim == "C1"
             assert f"{one['value']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]" in text
-    assert "stands in for the paper's MS MARCO" in text and "scale smoke" in text
 
 
-def test_the_papers_own_dataset_is_no_stand_in(tmp_path):
-    slice_ = params("C9", TEACHER | COLBERT, dataset="msmarco-passage")
-    results_tree.write(tmp_path, TEACHER | COLBERT)
-    judge({"C9": slice_}, tmp_path, tmp_path)
-    assert "stands in" not in (tmp_path / "claims.md").read_text()
+def test_the_page_says_what_limits_it(pages, tmp_path):
+    text = (pages / "claims.md").read_text()
+    assert "scale smoke" in text and "stands in for the paper's MS MARCO" in text
+    own = page.record(module("C9"), params("C9", MEANS["C9"], dataset="msmarco-passage"), [])
+    assert "stands in" not in page.markdown({"C9": own})
 
 
-def test_rows_of_the_page_have_as_many_cells_as_its_head(tmp_path, monkeypatch):
-    judge(everything(tmp_path, monkeypatch), tmp_path, tmp_path)
-    for block in re.findall(r"(?:^\|.*\n)+", (tmp_path / "claims.md").read_text(), flags=re.MULTILINE):
-        cells = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
-        assert len(cells) == 1, block
+def test_rows_of_the_page_have_as_many_cells_as_its_head(pages):
+    blocks = re.findall(r"(?:^\|.*\n)+", (pages / "claims.md").read_text(), flags=re.MULTILINE)
+    assert len(blocks) == 1 + len(MEANS)
+    for block in blocks:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1, block
+
+
+def test_a_claim_with_nothing_to_judge_it_by_says_so():
+    about = page.record(module("C8"), params("C8", []), [])
+    text = page.markdown({"C8": about})
+    assert about["verdict"] == UNDECIDED and "nothing to judge it by at this scale" in text
 
 
 def test_an_unmet_premise_is_told(tmp_path):
     parts = judged("C9", MEANS["C9"] | NO_GAP["C9"], tmp_path)
     about = page.record(module("C9"), params("C9", MEANS["C9"]), parts)
-    assert "undecided (premise not met)" in page.table({"C9": about})[-1]
+    row = page.table({"C9": about})[-1]
+    assert "undecided, premise not met" in row and "ca − colbert" in row and "colbert-softmax-ce" not in row
+
+
+def test_a_verdict_is_told_with_the_parts_that_decide_it(tmp_path):
+    parts = judged("C5", MEANS["C5"] | OPPOSITE["C5"], tmp_path)
+    why, deciding = page.deciding(page.record(module("C5"), params("C5", MEANS["C5"]), parts))
+    assert why == ""
+    assert [one["what"] for one in deciding] == [
+        f"de-{loss} − de-margin-mse, test MRR@10" for loss in ("m3se", "softmax-ce")
+    ]
 
 
 @pytest.mark.parametrize("claim", IDS)
 def test_every_claim_of_the_paper_has_a_module_that_says_what_it_does(claim):
     for name in ("CLAIM", "PAPER", "TEST", "REASON"):
         assert len(getattr(module(claim), name)) > 25
-    assert math.isinf(Part("", 0, 0, 0).below)

@@ -149,5 +149,5 @@ def test_a_missing_run_names_its_file_and_leaves_nothing_behind(root, tmp_path):
 
 
 def test_an_unknown_figure_is_refused(root, tmp_path):
-    with pytest.raises(UserError, match="has no 'fig99'; it has fig1"):
+    with pytest.raises(UserError, match=r"figures has no .fig99.; it has fig1"):
         artefacts.figure("fig99", PARAMS, root, tmp_path / "a", tmp_path / "b", tmp_path / "c")

@@ -162,9 +162,9 @@ def test_a_missing_run_names_its_file(tmp_path):
         tab1.table(params, tmp_path)
 
 
-def test_the_step_writes_three_files_that_agree(root, values, tmp_path):
+def test_the_step_writes_four_files_that_agree(root, values, tmp_path):
     artefacts.table("tab1", results_tree.params("tab1", RUNS), root, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["tab1.csv", "tab1.md", "tab1.tex"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tab1.csv", "tab1.html", "tab1.md", "tab1.tex"]
     csv = pd.read_csv(tmp_path / "tab1.csv", index_col="experiment")
     assert csv["test_MRR@10_mean"].dropna().to_dict() == pytest.approx(
         values["test_MRR@10_mean"].dropna().to_dict(), abs=1e-6
@@ -173,7 +173,9 @@ def test_the_step_writes_three_files_that_agree(root, values, tmp_path):
     markdown, latex = (tmp_path / "tab1.md").read_text(), (tmp_path / "tab1.tex").read_text()
     assert f"| M³SE | **{best}**\\* [" in markdown
     assert rf"M$^3$SE & \textbf{{{best}}}{{\scriptsize $^{{*}}$ " in latex
-    assert "Does distillation close the gap" in markdown and "Does distillation close the gap" in latex
+    html = (tmp_path / "tab1.html").read_text()
+    assert f"<strong>{best}</strong>* [" in html
+    assert all("Does distillation close the gap" in text for text in (markdown, latex, html))
 
 
 def test_an_unknown_table_is_refused(tmp_path):

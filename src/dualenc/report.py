@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dualenc import captions
+from dualenc import artefacts
 from dualenc.claims import page
 from dualenc.files import read_json
 
-KINDS = {"table": ".csv", "figure": ".csv", "claims": ".json"}
+KINDS = {"table": ".csv", "figure": ".csv", "claim": ".json"}
 """Rules that make artefacts, and the suffix of the file that is named after the artefact."""
 
 
@@ -70,25 +70,24 @@ def _seconds(jobs: Iterable[str], logs: Path, times: Path) -> float:
     return total
 
 
-def front(root: Path, figures: Path, scale: str, artefacts: Mapping[str, Cost]) -> str:
+def front(root: Path, figures: Path, scale: str, cost_of: Mapping[str, Cost]) -> str:
     """The first page, as Markdown."""
     records: Mapping[str, Any] = read_json(root / "claims.json")
     image = base64.b64encode((figures / "fig1.png").read_bytes()).decode()
     parts = [
         "# In defense of dual-encoders for neural ranking, rebuilt",
-        f"Every figure, table and claim of Menon et al. (ICML 2022), rebuilt at scale {scale}. The menu has all of them "
-        "under Results, with their captions behind the i, the data behind each as CSV, and under Workflow and "
-        "Statistics how they were made.",
+        f"Figures, tables and claims of Menon et al. (ICML 2022), rebuilt at scale {scale}. The menu on the left has "
+        "all of them, with their captions and the data behind them, and how they were made.",
         "## Claims of the paper",
         "\n".join(page.table(records)),
         "How verdicts are made, and what limits them at this scale, is said under Results, Claims.",
         "## Figure 1",
         f"![Figure 1](data:image/png;base64,{image})",
-        captions.caption("figure", "fig1"),
+        artefacts.caption("figure", "fig1"),
         "## Table 1",
         (root / "tables" / "tab1.md").read_text(encoding="utf-8"),
         "## What it costs",
-        _cost_table(artefacts),
+        _cost_table(cost_of),
         "Seconds are those of the jobs that an artefact needs if nothing has been made yet, summed as if they ran one "
         "after the other. Most jobs are shared by several artefacts; the last columns count those that only this one "
         "needs.",
@@ -96,11 +95,10 @@ def front(root: Path, figures: Path, scale: str, artefacts: Mapping[str, Cost]) 
     return "\n\n".join(parts) + "\n"
 
 
-def _cost_table(artefacts: Mapping[str, Cost]) -> str:
+def _cost_table(cost_of: Mapping[str, Cost]) -> str:
     lines = ["| artefact | | jobs | seconds | jobs of its own | seconds of its own |"]
     lines += ["| :-- | :-- | --: | --: | --: | --: |"]
-    for name, cost in artefacts.items():
-        title = "Verdicts on the claims" if cost.kind == "claims" else captions.title(cost.kind, name)
+    for name, cost in cost_of.items():
         numbers = f"{cost.jobs} | {cost.seconds:,.0f} | {cost.own_jobs} | {cost.own_seconds:,.0f}"
-        lines.append(f"| {name} | {title} | {numbers} |")
+        lines.append(f"| {name} | {artefacts.title(cost.kind, name)} | {numbers} |")
     return "\n".join(lines)

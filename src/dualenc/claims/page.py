@@ -25,16 +25,18 @@ def record(module: ModuleType, params: Mapping[str, Any], parts: list[Part]) -> 
             {key: None if value in (math.inf, -math.inf) else value for key, value in part.items()} for part in found
         ],
         "runs": {run["name"]: run["encoder"] for run in params["runs"]},
-        "seeds": params["seeds"],
+        **{key: params[key] for key in ("scale", "dataset", "seeds")},
+        **{key: params["evaluation"][key] for key in ("confidence", "resamples")},
     }
 
 
-def markdown(records: Mapping[str, Mapping[str, Any]], params: Mapping[str, Any]) -> str:
+def markdown(records: Mapping[str, Mapping[str, Any]]) -> str:
     """All claims: a table of verdicts, how they are made and what limits them, then a section for each.
 
-    ``records`` are `record`s by id, ``params`` the slice of any of them.
+    ``records`` are `record`s of one scale by id.
     """
-    lines = [f"# Claims of the paper, judged at scale {params['scale']}", "", *table(records), "", *_method(params)]
+    first = next(iter(records.values()))
+    lines = [f"# Claims of the paper, judged at scale {first['scale']}", "", *table(records), "", *_method(first)]
     for name, about in records.items():
         lines += ["", f"## {name}: {about['verdict']}", "", about["claim"], ""]
         lines += [f"- Paper: {about['paper']}", f"- Test: {about['test']}", f"- Thresholds: {about['reason']}"]
@@ -46,27 +48,32 @@ def markdown(records: Mapping[str, Mapping[str, Any]], params: Mapping[str, Any]
 
 
 def table(records: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Lines of a Markdown table: each claim, the verdict and the numbers that decide it."""
-    lines = ["| | claim | verdict | numbers |", "| :-- | :-- | :-- | :-- |"]
+    """Lines of a Markdown table: each claim, the verdict and the numbers that decide it (`deciding`)."""
+    lines = ["| | claim | verdict | decided by |", "| :-- | :-- | :-- | :-- |"]
     for name, about in records.items():
-        numbers = "<br>".join(f"{part['what']}: {_interval(part)}" for part in about["parts"]) or "none at this scale"
-        mark = f"{MARKS[about['verdict']]} {about['verdict']}{_why(about)}"
-        lines.append(f"| {name} | {about['claim']} | {mark} | {_escaped(numbers)} |")
+        why, parts = deciding(about)
+        numbers = "<br>".join(f"{_escaped(part['what'])}: {_interval(part)}" for part in parts)
+        mark = f"{MARKS[about['verdict']]} {about['verdict']}{why}"
+        lines.append(f"| {name} | {about['claim']} | {mark} | {numbers} |")
     return lines
 
 
-def _why(about: Mapping[str, Any]) -> str:
-    """Why a claim is undecided whatever its other numbers say."""
-    missing = [part for part in about["parts"] if part["premise"] and part["verdict"] != CONFIRMED]
-    return " (premise not met)" if missing else ""
+def deciding(about: Mapping[str, Any]) -> tuple[str, list[Mapping[str, Any]]]:
+    """What to say behind a verdict, and the parts that it comes from.
+
+    These are the premises that are not met, or else the parts with this verdict.
+    """
+    unmet = [part for part in about["parts"] if part["premise"] and part["verdict"] != CONFIRMED]
+    same = [part for part in about["parts"] if part["verdict"] == about["verdict"] and not part["premise"]]
+    return (", premise not met", unmet) if unmet else ("", same)
 
 
-def _method(params: Mapping[str, Any]) -> list[str]:
-    evaluation, dataset = params["evaluation"], params["dataset"]
-    confidence = f"{100 * evaluation['confidence']:g} %"
+def _method(about: Mapping[str, Any]) -> list[str]:
+    """How verdicts are made and what limits them, from what one claim was judged with."""
+    dataset = about["dataset"]
     method = (
-        f"A verdict is computed. Numbers come with their {confidence} bootstrap interval over queries "
-        f"({evaluation['resamples']:,} resamples), each query averaged over the seeds first; differences are paired. "
+        f"A verdict is computed. Numbers come with their {100 * about['confidence']:g} % bootstrap interval over "
+        f"queries ({about['resamples']:,} resamples), each averaged over the seeds first; differences are paired. "
         "A part is confirmed if its whole interval is on the claim's side of the threshold, refuted if the whole "
         "interval is on the other side, and undecided if the interval includes the threshold. A claim is confirmed if "
         "all its parts are, refuted if any is (there is no correction for their number), undecided otherwise and where "
@@ -80,7 +87,7 @@ def _method(params: Mapping[str, Any]) -> list[str]:
         else ""
     )
     limits = (
-        f"Limits of scale {params['scale']}.{stand_in} A verdict speaks about this dataset, these models and these "
+        f"Limits of scale {about['scale']}.{stand_in} A verdict speaks about this dataset, these models and these "
         "trainings: a claim that is refuted or undecided here may well hold at the paper's scale, and the other way "
         "round. Intervals speak about other queries, not about other trainings of the same models."
     )
@@ -110,5 +117,5 @@ def _claimed(above: float | None, below: float | None) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text for Markdown, of which only line breaks stay HTML."""
-    return text.replace("|", "\\|").replace("<", "\\<").replace("\\<br>", "<br>")
+    """Text with nothing in it that Markdown takes for a cell's end or for HTML."""
+    return text.replace("|", "\\|").replace("<", "\\<")

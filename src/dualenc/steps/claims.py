@@ -1,27 +1,25 @@
-"""The step that judges the paper's claims from results: no model."""
+"""Steps that judge the paper's claims from results: no model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dualenc import claims, pages
+from dualenc import artefacts, pages
 from dualenc.claims import page
-from dualenc.files import atomic, write_json
-from dualenc.steps.artefacts import find
+from dualenc.files import atomic, read_json, write_json
 
 
-def judge(params: Mapping[str, Mapping[str, Any]], root: Path, output: Path) -> None:
-    """Write ``claims.json``, ``.md`` and ``.html`` into ``output``, from the results below ``root``.
+def judge(claim: str, params: Mapping[str, Any], root: Path, output: Path) -> None:
+    """Write the verdict on one claim and the numbers behind it (JSON), from the results below ``root``."""
+    module = artefacts.module("claim", claim)
+    write_json(output, page.record(module, params, module.parts(params, root)))
 
-    ``params`` has the slice of params.yaml of each claim.
-    """
-    records = {}
-    for claim, slice_ in params.items():
-        module = find(claims, claim)
-        records[claim] = page.record(module, slice_, module.parts(slice_, root))
+
+def collect(names: Sequence[str], verdicts: Path, output: Path) -> None:
+    """Write ``claims.json``, ``.md`` and ``.html`` into ``output``, from ``<name>.json`` of the folder ``verdicts``."""
+    records = {name: read_json(verdicts / f"{name}.json") for name in names}
+    readable = page.markdown(records)
     write_json(output / "claims.json", records)
-    readable = page.markdown(records, next(iter(params.values())))
-    with atomic(output / "claims.md") as path:
-        path.write_text(readable, encoding="utf-8")
-    with atomic(output / "claims.html") as path:
-        path.write_text(pages.page(readable, "claims"), encoding="utf-8")
+    for suffix, text in ((".md", readable), (".html", pages.page(readable, "claims"))):
+        with atomic(output / f"claims{suffix}") as path:
+            path.write_text(text, encoding="utf-8")

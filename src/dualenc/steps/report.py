@@ -18,9 +18,9 @@ def make(scale: str, root: Path, figures: Path, logs: Path, stylesheet: Path, fr
     Raises `UserError` if Snakemake fails.
     """
     summary = _snakemake(scale, "--detailed-summary")
-    artefacts = report.costs(summary, logs, root / "times")
+    costs = report.costs(summary, logs, root / "times")
     with atomic(front) as path:
-        body = pages.fragment(report.front(root, figures, scale, artefacts))
+        body = pages.fragment(report.front(root, figures, scale, costs))
         path.write_text(f'<style>{pages.style()}</style><div class="dualenc">{body}</div>', encoding="utf-8")
     with atomic(output) as path:
         _snakemake(scale, "--report", str(path), "--report-stylesheet", str(stylesheet))
