@@ -3,6 +3,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
+from dualenc import artefacts
 from dualenc import config as parameters
 from dualenc import warm
 from dualenc import workflow as study_of
@@ -13,6 +14,9 @@ min_version("9.27")
 
 
 configfile: "params.yaml"
+
+
+report: "workflow/report/workflow.rst"
 
 
 try:
@@ -52,8 +56,8 @@ include: "workflow/rules/artefacts.smk"
 rule all:
     default_target: True
     input:
-        expand(rules.table.output, artefact=TABLES),
-        expand(rules.figure.output, artefact=FIGURES),
+        rules.artefacts.input,
+        rules.report.output,
     localrule: True
 
 

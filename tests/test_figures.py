@@ -9,7 +9,7 @@ import pytest
 import results_tree
 from dualenc import figures
 from dualenc.errors import UserError
-from dualenc.figures import COLOURS, MARKERS, fig1, spread
+from dualenc.figures import COLOURS, MARKERS, fig1, fig3, spread
 from dualenc.files import read_json
 from dualenc.steps import artefacts
 
@@ -61,6 +61,17 @@ def test_the_papers_points_are_those_of_its_six_layer_encoders(root):
     assert quoted["DE", "test"].to_dict() == {128: 0.249, 256: 0.282, 512: 0.293, 768: 0.310}
     assert quoted["DIST"].to_dict() == {("test", 128): 0.261, ("test", 768): 0.349}
     assert len(quoted) == 18
+
+
+def test_figure_3_is_figure_1_with_the_papers_shallow_encoders(root):
+    frame, same = fig3.data(PARAMS, root), fig1.data(PARAMS, root)
+    pd.testing.assert_frame_equal(frame[frame.source == "rebuilt"], same[same.source == "rebuilt"])
+    quoted = frame[frame.source == "paper"].set_index(["series", "evalset", "width"])["mean"].sort_index()
+    assert quoted["CA", "train"].to_dict() == {128: 0.356, 256: 0.358, 512: 0.398, 768: 0.429}
+    assert quoted["DIST"].to_dict() == {("test", 768): 0.286}
+    with figures.style():
+        titles = [part.get_suptitle() for part in fig3.draw(frame, PARAMS).subfigs]
+    assert titles[1] == "Paper: MS MARCO passage (layers: 2)"
 
 
 def test_every_point_of_the_csv_is_drawn_in_its_panel(root):
@@ -138,5 +149,5 @@ def test_a_missing_run_names_its_file_and_leaves_nothing_behind(root, tmp_path):
 
 
 def test_an_unknown_figure_is_refused(root, tmp_path):
-    with pytest.raises(UserError, match="has no 'fig99'; it has fig1"):
+    with pytest.raises(UserError, match=r"figures has no .fig99.; it has fig1"):
         artefacts.figure("fig99", PARAMS, root, tmp_path / "a", tmp_path / "b", tmp_path / "c")

@@ -54,8 +54,9 @@ def test_the_spread_over_seeds_is_that_of_their_means():
 def test_a_clear_difference_is_significant_and_none_is_not(tmp_path):
     results_tree.write(tmp_path, {"a": 0.5, "b": 0.4})
     systems = results.load_all(tmp_path, ["a", "b"], [1, 2])
-    pairs = [("a", "b"), ("a", "a")]
-    compared = results.compare(systems, pairs, [TEST, ("test", "nDCG@10")], EVALUATION)
+    measured = [TEST, ("test", "nDCG@10")]
+    tests = [(*pair, *column) for pair in [("a", "b"), ("a", "a")] for column in measured]
+    compared = results.compare(systems, tests, EVALUATION)
     clear, none = compared["a", "b", *TEST], compared["a", "a", *TEST]
     assert clear.gain_low < clear.gain < clear.gain_high
     assert clear.gain == pytest.approx(0.1, abs=0.005)
@@ -63,6 +64,23 @@ def test_a_clear_difference_is_significant_and_none_is_not(tmp_path):
     assert clear.p == pytest.approx(0.0002)
     assert clear.p_holm == pytest.approx(0.0008)
     assert (none.gain, none.p, none.p_holm) == (0, 1, 1)
+
+
+def test_retrieval_is_an_evaluation_set_of_those_that_have_it(tmp_path):
+    results_tree.write(tmp_path, {"ca": 0.5, "de": 0.4})
+    results_tree.write_retrieval(tmp_path, {"de": 0.2})
+    systems = results.with_retrieval(results.load_all(tmp_path, ["ca", "de"], [1, 2]), tmp_path, ["de"], [1, 2])
+    assert results.RETRIEVAL not in systems["ca"].qids
+    retrieved = results.values(systems["de"], results.RETRIEVAL, "MRR@10")
+    assert retrieved.shape == (2, 60) and retrieved.mean() == pytest.approx(0.2, abs=0.05)
+    assert results.values(systems["de"], *TEST).mean() == pytest.approx(0.4, abs=0.05)
+
+
+def test_a_missing_retrieval_names_its_file(tmp_path):
+    results_tree.write(tmp_path, {"de": 0.4})
+    systems = results.load_all(tmp_path, ["de"], [1])
+    with pytest.raises(UserError, match=r"retrieval/de/seed-1/per_query\.parquet does not exist"):
+        results.with_retrieval(systems, tmp_path, ["de"], [1])
 
 
 def test_a_missing_run_names_its_file(tmp_path):

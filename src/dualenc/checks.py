@@ -85,8 +85,9 @@ def _teacher(study: Study, where: str, experiment: Experiment) -> None:
 def artefact(study: Study, name: str, artefact: Artefact) -> None:
     """Check one resolved artefact. Raises ``UserError``."""
     where = f"artefacts.{name}"
-    for experiment in artefact.experiments:
-        choose(f"{where}.experiments", experiment, study.experiments)
+    for key in ("experiments", "besides"):
+        for experiment in getattr(artefact, key):
+            choose(f"{where}.{key}", experiment, study.experiments)
     for family in artefact.encoders:
         choose(f"{where}.encoders", family, study.at.encoders)
     for run in study.runs(name) if "checkpoints" in artefact.needs else []:

@@ -228,6 +228,33 @@ def figure(artefact: str, params: Params, root: Folder, data: Output, pdf: Outpu
 
 
 @app.command()
+def claim(artefact: str, params: Params, root: Folder, output: Output) -> None:
+    """Judge one of the paper's claims from the results below a scale's folder."""
+    from dualenc.steps.claims import judge
+
+    judge(artefact, params, root, output)
+
+
+@app.command()
+def claims(names: list[str], verdicts: Folder, output: Output) -> None:
+    """Collect the verdicts on claims in one page."""
+    from dualenc.steps.claims import collect
+
+    collect(names, verdicts, output)
+
+
+@app.command()
+def report(
+    scale: Annotated[str, typer.Option()], root: Folder, figures: Folder, logs: Folder, stylesheet: Folder,
+    front: Output, output: Output,
+) -> None:  # fmt: skip
+    """Make the report of a scale's results with Snakemake, and its first page."""
+    from dualenc.steps.report import make
+
+    make(scale, root, figures, logs, stylesheet, front, output)
+
+
+@app.command()
 def summary(root: Folder, figures: Folder) -> None:
     """Say where the results are and how long what took."""
     from dualenc.steps.summary import summary as summarise

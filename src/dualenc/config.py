@@ -93,7 +93,7 @@ class Study:
         wanted = self.artefacts[artefact]
         encoders = [name for family in wanted.encoders for name in self.at.encoders[family]] or [None]
         names = [self.run_name(experiment, encoder) for experiment in wanted.experiments for encoder in encoders]
-        return list(dict.fromkeys(names))
+        return list(dict.fromkeys([*wanted.besides, *names]))
 
     def seeds(self, artefact: str) -> list[int]:
         """The seeds that an artefact shows."""

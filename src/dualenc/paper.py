@@ -13,7 +13,7 @@ def cells(table: str) -> pd.DataFrame:
 
     ``value`` is the number (NaN in a cell without one) and ``mark`` what is printed behind or instead of it.
     The other columns say what the cell measures and are those of the table in ``paper.yaml``, such as
-    experiment, layers, width, dataset, task, evalset and measure.
+    experiment, layers, width, dataset, evalset and measure.
     """
     about = _tables()[table]
     lines = []

@@ -174,14 +174,16 @@ class Scale(Strict):
 
 
 class Artefact(Strict):
-    """A figure or a table: the experiments that it shows, each with its own encoder or over families of encoders.
+    """A figure, a table or a claim: the experiments that it shows, each with its own encoder or over families.
 
-    ``needs`` are the kinds of files that it is made from, ``options`` numbers that only it uses.
+    Those ``besides`` have their own encoder in any case. ``needs`` are the kinds of files that it is made from,
+    ``options`` numbers that only it uses.
     """
 
-    kind: Literal["figure", "table"]
+    kind: Literal["figure", "table", "claim"]
     experiments: list[str]
     encoders: Names = []
+    besides: list[str] = []
     needs: list[Need] = ["metrics"]
     seeds: Literal["first", "all"] = "first"
     options: dict[str, Any] = {}

@@ -9,9 +9,11 @@ from importlib import metadata
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-# Cannot change a result: how errors read, how progress is shown, how files are put in place, how a job is started; and
-# what params.yaml says reaches a step as its slice.
-PLUMBING = {"config", "checks", "lookup", "parameters", "errors", "files", "progress", "provenance", "warm"}
+# Cannot change a result: how errors read, how progress is shown, how files are put in place, how modules are found, how
+# a job is started; and what params.yaml says reaches a step as its slice.
+PLUMBING = {
+    *("artefacts", "config", "checks", "lookup", "parameters", "errors", "files", "progress", "provenance", "warm"),
+}
 
 
 def code(module: str) -> list[Path]:
@@ -33,7 +35,7 @@ def code(module: str) -> list[Path]:
                 parent = (node.module or "").removeprefix("dualenc").lstrip(".")
                 waiting += [parent] if parent else []
                 waiting += [f"{parent}.{alias.name}".lstrip(".") for alias in node.names]
-    data = [path.with_suffix(".yaml") for path in found.values()]
+    data = [path.with_suffix(suffix) for path in found.values() for suffix in (".yaml", ".css")]
     return sorted([*found.values(), *(path for path in data if path.is_file())])
 
 

@@ -2,6 +2,7 @@
 
 Below a results folder, the files are ``runs/<run name>/seed-<n>/per_query.parquet``, and for BM25 and the
 random order, which have no seeds, ``runs/bm25/per_query.parquet`` (`dualenc.evaluation.write_metrics` writes them).
+Where all passages were the candidates, they are below ``retrieval`` instead of ``runs``.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,6 +20,10 @@ BM25 = "bm25"
 
 RANDOM = "random"
 """Run name of a random order of the first stage's candidates."""
+
+
+RETRIEVAL = "retrieval"
+"""Folder of retrieval from all passages, and the name of its evaluation set in a `System`."""
 
 
 class System(NamedTuple):
@@ -61,13 +66,13 @@ class Comparison(NamedTuple):
     p_holm: float
 
 
-def load(root: Path, name: str, seeds: Iterable[int]) -> System:
-    """The run ``name`` below the results folder ``root``, with its ``seeds``.
+def load(root: Path, name: str, seeds: Iterable[int], folder: str = "runs") -> System:
+    """The run ``name`` below a ``folder`` of the results folder ``root``, with its ``seeds``.
 
     Raises `UserError` that names the file if one is missing or unreadable, and if two seeds were not
     evaluated on the same queries.
     """
-    run = root / "runs" / name
+    run = root / folder / name
     folders = [run] if name in (BM25, RANDOM) else [run / f"seed-{seed}" for seed in seeds]
     columns = {folder: _read(folder / "per_query.parquet") for folder in folders}
     first = columns[folders[0]]
@@ -87,20 +92,35 @@ def load(root: Path, name: str, seeds: Iterable[int]) -> System:
     return System(name, qids, per_query)
 
 
-def load_all(root: Path, names: Iterable[str], seeds: Iterable[int]) -> dict[str, System]:
+def load_all(root: Path, names: Iterable[str], seeds: Iterable[int], folder: str = "runs") -> dict[str, System]:
     """Run name -> `load`. Raises `UserError` also if two runs were not evaluated on the same queries."""
     seeds = list(seeds)
-    systems = {name: load(root, name, seeds) for name in names}
+    systems = {name: load(root, name, seeds, folder) for name in names}
     first = next(iter(systems.values()))
     for system in systems.values():
         for evalset in sorted(first.qids.keys() | system.qids.keys()):
             differing = set(first.qids.get(evalset, ())) ^ set(system.qids.get(evalset, ()))
             if differing:
                 raise UserError(
-                    f"Runs {first.name!r} and {system.name!r} below {root / 'runs'} were not evaluated on "
+                    f"Runs {first.name!r} and {system.name!r} below {root / folder} were not evaluated on "
                     f"the same queries of {evalset} (only one has {min(differing)}): evaluate both again."
                 )
     return systems
+
+
+def with_retrieval(
+    systems: Mapping[str, System], root: Path, names: Iterable[str], seeds: Iterable[int]
+) -> dict[str, System]:
+    """``systems``, of which those of ``names`` have the evaluation set `RETRIEVAL` too.
+
+    Raises `UserError` as `load_all` does.
+    """
+    retrieved = {}
+    for name, system in load_all(root, names, seeds, RETRIEVAL).items():
+        qids, per_query = system.qids["test"], system.per_query["test"]
+        before = systems[name]
+        retrieved[name] = System(name, before.qids | {RETRIEVAL: qids}, before.per_query | {RETRIEVAL: per_query})
+    return {**systems, **retrieved}
 
 
 def values(system: System, evalset: str, measure: str) -> np.ndarray:
@@ -128,27 +148,22 @@ def estimate(system: System, evalset: str, measure: str, evaluation: Mapping[str
 
 
 def compare(
-    systems: Mapping[str, System],
-    pairs: Iterable[tuple[str, str]],
-    measured: Iterable[tuple[str, str]],
-    evaluation: Mapping[str, Any],
+    systems: Mapping[str, System], tests: Iterable[tuple[str, str, str, str]], evaluation: Mapping[str, Any]
 ) -> dict[tuple[str, str, str, str], Comparison]:
-    """Compare systems by pairs (name, reference) on each (evaluation set, measure) of ``measured``.
+    """The `Comparison` of each test: (name, reference, evaluation set, measure).
 
-    The result is (name, reference, evaluation set, measure) -> `Comparison`. All of them together are one
-    family for Holm's correction. p is that of the paired randomisation test over queries, each query's value
-    averaged over seeds first. ``evaluation`` has confidence, resamples, permutations and seed.
+    All of them together are one family for Holm's correction. p is that of the paired randomisation test over
+    queries, each query's value averaged over seeds first. ``evaluation`` has confidence, resamples, permutations and
+    seed.
     """
-    measured = list(measured)
     averaged = {
         (name, reference, evalset, measure): [
             values(systems[one], evalset, measure).mean(axis=0) for one in (name, reference)
         ]
-        for name, reference in pairs
-        for evalset, measure in measured
+        for name, reference, evalset, measure in tests
     }
-    test = {"permutations": evaluation["permutations"], "seed": evaluation["seed"]}
-    p = {key: paired_test(*both, **test) for key, both in averaged.items()}
+    settings = {"permutations": evaluation["permutations"], "seed": evaluation["seed"]}
+    p = {key: paired_test(*both, **settings) for key, both in averaged.items()}
     p_holm = holm(p)
     return {
         key: Comparison(

@@ -46,6 +46,29 @@ def difference_interval(
     return bootstrap_interval(_paired(a, b), confidence=confidence, resamples=resamples, seed=seed)
 
 
+def unpaired_interval(
+    a: ArrayLike, b: ArrayLike, *, confidence: float, resamples: int, seed: int
+) -> tuple[float, float]:
+    """Percentile bootstrap interval (low, high) of mean(a) - mean(b), values of different queries.
+
+    The queries of ``a`` (N,) and of ``b`` (M,) are resampled independently. Raises `UserError` as
+    `bootstrap_interval` does.
+    """
+    from scipy.stats import bootstrap  # takes a second to import, which most commands do not need
+
+    a, b = _checked(a), _checked(b)
+    interval = bootstrap(
+        (a, b),
+        lambda one, other, axis: one.mean(axis=axis) - other.mean(axis=axis),
+        n_resamples=resamples,
+        batch=max(1, BLOCK // max(len(a), len(b))),
+        confidence_level=confidence,
+        method="percentile",
+        rng=seed,
+    ).confidence_interval
+    return float(interval.low), float(interval.high)
+
+
 def paired_test(a: ArrayLike, b: ArrayLike, *, permutations: int, seed: int) -> float:
     """Two-sided p-value of the randomisation test of mean(a) = mean(b), for ``a`` and ``b`` (queries,).
 

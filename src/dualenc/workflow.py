@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any
 
+from dualenc import artefacts
 from dualenc.config import Study
 from dualenc.errors import UserError
 from dualenc.lookup import nearest
 from dualenc.parameters import Splits
-from dualenc.provenance import PACKAGE
 
 SPLITS = tuple(Splits.model_fields)
 UNTRAINED = ("random", "bm25")  # orders of the candidates that no model made
@@ -113,11 +113,10 @@ NEEDS = {
 def check_modules(study: Study) -> None:
     """Raise ``UserError`` for the first artefact of params.yaml that has no module to make it."""
     for name, artefact in study.artefacts.items():
-        folder = PACKAGE / f"{artefact.kind}s"
-        if not (folder / f"{name}.py").is_file():
-            known = sorted(path.stem for path in folder.glob("*[0-9].py"))
+        known = artefacts.names(artefact.kind)
+        if name not in known:
             raise UserError(
-                f"params.yaml: artefacts.{name} has no module {folder.name}/{name}.py that makes it; "
+                f"params.yaml: artefacts.{name} has no module {artefact.kind}s/{name}.py that makes it; "
                 f"{nearest(name, known)}"
             )
 

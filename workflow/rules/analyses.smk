@@ -3,8 +3,8 @@
 
 rule score_matrix:
     input:
-        rules.dataset.output,
-        rules.tokens.output,
+        DATASET,
+        TOKENS,
         rules.evaluation_sets.output,
         model=f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/model.safetensors",
         code=code("steps.score_matrix"),
@@ -33,8 +33,8 @@ rule score_matrix:
 
 rule score_updates:
     input:
-        rules.dataset.output,
-        rules.tokens.output,
+        DATASET,
+        TOKENS,
         rules.evaluation_sets.output,
         rules.checkpoints.output,
         model=f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/model.safetensors",

@@ -1,7 +1,21 @@
-# Figures and tables, and the targets that a user names.
+# Figures, tables and verdicts on claims, and the targets that a user names.
 
 TABLES = [name for name, artefact in STUDY.artefacts.items() if artefact.kind == "table"]
 FIGURES = [name for name, artefact in STUDY.artefacts.items() if artefact.kind == "figure"]
+CLAIMS = [name for name, artefact in STUDY.artefacts.items() if artefact.kind == "claim"]
+
+
+def in_report(kind, file):
+    """Where an artefact's ``file`` stands in the report, and what it is called there."""
+    return {
+        "caption": "../report/artefact.rst",
+        "category": f"{kind.capitalize()}s",
+        "labels": lambda wildcards: {
+            "name": wildcards.artefact,
+            "content": artefacts.title(kind, wildcards.artefact),
+            "as": file,
+        },
+    }
 
 
 rule table:
@@ -9,7 +23,9 @@ rule table:
         lambda wildcards: [ROOT / path for path in study_of.files(STUDY, wildcards.artefact)],
         code=lambda wildcards: code("steps.artefacts") + code(f"tables.{wildcards.artefact}"),
     output:
-        multiext(f"{ROOT}/tables/{{artefact}}", ".csv", ".md", ".tex"),
+        multiext(f"{ROOT}/tables/{{artefact}}", ".md", ".tex"),
+        csv=report(f"{ROOT}/tables/{{artefact}}.csv", **in_report("table", "CSV")),
+        html=report(f"{ROOT}/tables/{{artefact}}.html", **in_report("table", "table")),
     log:
         f"{LOGS}/table/{{artefact}}.log",
     benchmark:
@@ -18,6 +34,7 @@ rule table:
         artefact="|".join(TABLES),
     params:
         slice=lambda wildcards: study_of.as_json(study_of.artefact_slice(STUDY, wildcards.artefact)),
+        caption=lambda wildcards: artefacts.restructured(artefacts.caption("table", wildcards.artefact)),
         root=ROOT,
         folder=ROOT / "tables",
     message:
@@ -32,9 +49,9 @@ rule figure:
         lambda wildcards: [ROOT / path for path in study_of.files(STUDY, wildcards.artefact)],
         code=lambda wildcards: code("steps.artefacts") + code(f"figures.{wildcards.artefact}"),
     output:
-        data=f"{ROOT}/figure-data/{{artefact}}.csv",
         pdf=f"figures/{SCALE}/{{artefact}}.pdf",
-        png=f"figures/{SCALE}/{{artefact}}.png",
+        data=report(f"{ROOT}/figure-data/{{artefact}}.csv", **in_report("figure", "CSV")),
+        png=report(f"figures/{SCALE}/{{artefact}}.png", **in_report("figure", "figure")),
     log:
         f"{LOGS}/figure/{{artefact}}.log",
     benchmark:
@@ -43,6 +60,7 @@ rule figure:
         artefact="|".join(FIGURES),
     params:
         slice=lambda wildcards: study_of.as_json(study_of.artefact_slice(STUDY, wildcards.artefact)),
+        caption=lambda wildcards: artefacts.restructured(artefacts.caption("figure", wildcards.artefact)),
         root=ROOT,
     message:
         "Drawing {wildcards.artefact}"
@@ -51,11 +69,91 @@ rule figure:
         " --data {output.data} --pdf {output.pdf} --png {output.png} > {log} 2>&1"
 
 
-for artefact in TABLES + FIGURES:
+rule claim:
+    input:
+        lambda wildcards: [ROOT / path for path in study_of.files(STUDY, wildcards.artefact)],
+        code=lambda wildcards: code("steps.claims") + code(f"claims.{wildcards.artefact}"),
+    output:
+        f"{ROOT}/claims/{{artefact}}.json",
+    log:
+        f"{LOGS}/claim/{{artefact}}.log",
+    benchmark:
+        f"{TIMES}/claim/{{artefact}}.tsv"
+    wildcard_constraints:
+        artefact="|".join(CLAIMS),
+    params:
+        slice=lambda wildcards: study_of.as_json(study_of.artefact_slice(STUDY, wildcards.artefact)),
+        root=ROOT,
+    message:
+        "Judging {wildcards.artefact}"
+    shell:
+        "dualenc claim {wildcards.artefact} --params {params.slice:q} --root {params.root} --output {output}"
+        " > {log} 2>&1"
+
+
+rule claims:
+    input:
+        expand(rules.claim.output, artefact=CLAIMS),
+        code=code("steps.claims"),
+    output:
+        multiext(f"{ROOT}/claims", ".json", ".md"),
+        html=report(
+            f"{ROOT}/claims.html", category="Claims", labels={"content": "All verdicts, with the numbers behind them"}
+        ),
+    log:
+        f"{LOGS}/claims.log",
+    benchmark:
+        f"{TIMES}/claims.tsv"
+    params:
+        names=CLAIMS,
+        verdicts=ROOT / "claims",
+        folder=ROOT,
+    message:
+        "Collecting the verdicts on claims"
+    shell:
+        "dualenc claims {params.names} --verdicts {params.verdicts} --output {params.folder} > {log} 2>&1"
+
+
+rule artefacts:
+    input:
+        expand(rules.table.output, artefact=TABLES),
+        expand(rules.figure.output, artefact=FIGURES),
+        rules.claims.output if CLAIMS else [],
+    localrule: True
+
+
+rule report:
+    input:
+        rules.artefacts.input,
+        multiext("workflow/report/", "artefact.rst", "style.css", "workflow.rst"),
+        code=code("steps.report"),
+    output:
+        front=f"{ROOT}/report/front.html",
+        report=f"{ROOT}/report.html",
+    log:
+        f"{LOGS}/report.log",
+    benchmark:
+        f"{TIMES}/report.tsv"
+    localrule: True
+    params:
+        scale=SCALE,
+        root=ROOT,
+        figures=f"figures/{SCALE}",
+        logs=LOGS,
+        stylesheet="workflow/report/style.css",
+    message:
+        "Making the report"
+    shell:
+        "dualenc report --scale {params.scale} --root {params.root} --figures {params.figures} --logs {params.logs}"
+        " --stylesheet {params.stylesheet} --front {output.front} --output {output.report} > {log} 2>&1"
+
+
+MAKERS = {"table": rules.table, "figure": rules.figure, "claim": rules.claim}
+for name, artefact in STUDY.artefacts.items():
 
     rule:
         name:
-            artefact
+            name
         input:
-            expand((rules.table if artefact in TABLES else rules.figure).output, artefact=artefact),
+            expand(MAKERS[artefact.kind].output, artefact=name),
         localrule: True

@@ -52,7 +52,7 @@ def data(params: Mapping[str, Any], root: Path, *, paper_layers: int) -> pd.Data
 def quoted(layers: int) -> pd.DataFrame:
     """The paper's numbers for encoders of ``layers`` layers, in the columns of `data` that it prints."""
     cells = pd.concat([paper.cells(table) for table in TABLES])
-    asked = (cells.dataset == "msmarco-passage") & (cells.task == "re-rank") & (cells.measure == MEASURE)
+    asked = (cells.dataset == "msmarco-passage") & cells.evalset.isin(EVALSETS) & (cells.measure == MEASURE)
     cells = cells[asked & (cells.layers == layers) & cells.experiment.isin(list(PAPER_SERIES))]
     cells = cells.drop_duplicates(["experiment", "width", "evalset"]).sort_values(["experiment", "width"])
     encoder = [f"small-bert-{layers}-{width}" for width in cells.width]

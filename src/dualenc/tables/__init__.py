@@ -1,4 +1,4 @@
-"""Tables: numbers for machines (CSV), and the same for readers (Markdown, LaTeX).
+"""Tables: numbers for machines (CSV), and the same for readers (Markdown, HTML, LaTeX).
 
 The table ``<id>`` is the module ``dualenc.tables.<id>``. It has ``CAPTION``, what the paper saw and what to
 look for, and ``table(params, root) -> Table``, where ``params`` is the artefact's slice of params.yaml and
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from dualenc import pages
 from dualenc.files import atomic
 
 MARKDOWN = str.maketrans({character: "\\" + character for character in "\\`*_|<&$~"})
@@ -50,11 +51,14 @@ class Table(NamedTuple):
 
 
 def write(table: Table, artefact: str, caption: str, output: Path) -> None:
-    """Write ``<artefact>.csv``, ``.md`` and ``.tex`` into the folder ``output``, each atomically."""
+    """Write ``<artefact>.csv``, ``.md``, ``.html`` and ``.tex`` into the folder ``output``, each atomically."""
+    readable = markdown(table, artefact, caption)
     with atomic(output / f"{artefact}.csv") as path:
         table.values.to_csv(path, index=False, float_format="%.6f")
     with atomic(output / f"{artefact}.md") as path:
-        path.write_text(markdown(table, artefact, caption), encoding="utf-8")
+        path.write_text(readable, encoding="utf-8")
+    with atomic(output / f"{artefact}.html") as path:
+        path.write_text(pages.page(readable, artefact), encoding="utf-8")
     with atomic(output / f"{artefact}.tex") as path:
         path.write_text(latex(table, artefact, caption), encoding="utf-8")
 

@@ -1,154 +1,132 @@
-"""Tables with a system in each row: rebuilt | rebuilt - paper | paper, with intervals and tests."""
+"""Tables with a trained model in each row: rebuilt | difference from its reference | paper, with intervals and tests.
+
+A table of this kind is a list of `Row`s, mostly one for each experiment (`rows`), and of measured columns.
+"""
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from dualenc import paper, results
-from dualenc.results import BM25, RANDOM
-from dualenc.tables import Cell, Table
+from dualenc.results import RETRIEVAL
+from dualenc.tables import Table
+from dualenc.tables.display import display, notes
 
 NOT_IN_PAPER = "Not in the paper"
+OTHERS = ""
+"""Key of `rows`' references for all experiments that have none of their own."""
+
 Measured = list[tuple[str, str]]
 """Rebuilt columns: (evaluation set, measure)."""
 
 
-def build(
-    artefact: str,
-    params: Mapping[str, Any],
-    root: Path,
-    *,
-    measured: Measured,
-    baseline: str,
-    references: Mapping[str, str],
-) -> Table:
-    """The systems of the paper's table ``artefact`` and all runs of ``params``, a row each.
+class Row(NamedTuple):
+    """A line of a table.
 
-    Rows stand in the paper's order; an experiment that the paper does not have comes last. On those columns
-    of ``measured`` that are about the test set, every rebuilt experiment is compared with the one that
-    ``references`` gives for it, or else with ``baseline``. Raises `UserError` if a run is missing or was
-    not evaluated on the others' queries.
+    ``run`` is what params.yaml says about the rebuilt run (name, model, encoder ...), empty for a system that only
+    the paper has. ``quoted`` are the paper's cells (`dualenc.paper.cells`), empty for one that it does not have.
+    ``reference`` is the name of the run that this one is compared with.
     """
-    evaluation = params["evaluation"]
-    runs = {RANDOM: {"name": RANDOM}, BM25: {"name": BM25}, **{run["experiment"]: run for run in params["runs"]}}
-    loaded = results.load_all(root, [run["name"] for run in runs.values()], params["seeds"])
-    systems = {experiment: loaded[run["name"]] for experiment, run in runs.items()}
-    pairs = {experiment: references.get(experiment, baseline) for experiment in runs if experiment != baseline}
-    pairs = {experiment: reference for experiment, reference in pairs.items() if reference in runs}
-    tested = [(evalset, measure) for evalset, measure in measured if evalset == "test"]
-    compared = results.compare(systems, pairs.items(), tested, evaluation)
 
-    quoted = paper.cells(artefact)
-    places = {RANDOM: (quoted.group.iloc[0], "Random order")}
-    places |= {cell.experiment: (cell.group, cell.label) for cell in quoted.itertuples()}
-    places |= {experiment: (NOT_IN_PAPER, experiment) for experiment in runs if experiment not in places}
+    group: str
+    label: str
+    run: Mapping[str, Any]
+    quoted: pd.DataFrame
+    reference: str | None
+
+
+def rows(table: str, runs: Iterable[Mapping[str, Any]], references: Mapping[str, str]) -> list[Row]:
+    """A row for each experiment of the paper's ``table``, in its order, then for those that it does not have.
+
+    ``references`` says which experiment each one is compared with. A row's own and those without a run are none.
+    """
+    by_experiment = {run["experiment"]: run for run in runs}
+    quoted = paper.cells(table)
+    known = dict(iter(quoted.groupby("experiment", sort=False)))
+    places = {experiment: tuple(cells.iloc[0][["group", "label"]]) for experiment, cells in known.items()}
+    places |= {experiment: (NOT_IN_PAPER, experiment) for experiment in by_experiment if experiment not in known}
     lines = []
     for experiment, (group, label) in places.items():
-        run, reference = runs.get(experiment, {}), pairs.get(experiment)
-        about = {"experiment": experiment, "run": run.get("name"), "encoder": run.get("encoder")}
-        line = {"group": group, "label": label, **about, "model": run.get("model"), "reference": reference}
-        for evalset, measure in measured if run else []:
-            estimate = results.estimate(systems[experiment], evalset, measure, evaluation)
-            line |= _prefixed(evalset, measure, estimate._asdict())
-            if reference and (evalset, measure) in tested:
-                line |= _prefixed(evalset, measure, compared[experiment, reference, evalset, measure]._asdict())
-        for cell in quoted[quoted.experiment == experiment].itertuples():
-            name = f"paper_{cell.dataset}_{cell.task}_{cell.measure}"
-            line |= {name: cell.value, f"{name}_mark": cell.mark}
-        lines.append(line)
-    values = _with_differences(pd.DataFrame(lines), params["dataset"], tested)
-    notes = _notes(values, params, tests=len(compared), marks=paper.note(artefact))
-    return Table(values, _display(values, params, measured, tested, quoted), notes)
+        reference = references.get(experiment, references.get(OTHERS))
+        compared = {experiment, reference} <= by_experiment.keys() and reference != experiment
+        name = by_experiment[reference]["name"] if compared else None
+        run, cells = by_experiment.get(experiment, {}), known.get(experiment, quoted.iloc[:0])
+        lines.append(Row(group, label, run, cells, name))
+    return lines
 
 
-def _prefixed(evalset: str, measure: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"{evalset}_{measure}_{name}": value for name, value in fields.items()}
+def untrained(name: str) -> dict[str, Any]:
+    """What `rows` needs to know about BM25 or a random order."""
+    return {"name": name, "experiment": name, "model": None, "encoder": None}
 
 
-def _with_differences(values: pd.DataFrame, dataset: str, tested: Measured) -> pd.DataFrame:
-    """``values`` with rebuilt - paper where both re-rank the same dataset, else NaN; counts as integers."""
-    for evalset, measure in tested:
-        printed = f"paper_{dataset}_re-rank_{measure}"
-        rebuilt = values[f"{evalset}_{measure}_mean"]
-        values[f"{evalset}_{measure}_minus_paper"] = rebuilt - values.get(printed, math.nan)
+def standing_for(rebuilt: object, printed: object) -> str:
+    """How a row names something rebuilt and what it stands for in the paper; either may be None."""
+    if None in (rebuilt, printed) or rebuilt == printed:
+        return str(printed if rebuilt is None else rebuilt)
+    return f"{rebuilt} for the paper's {printed}"
+
+
+def build(table: str, lines: list[Row], params: Mapping[str, Any], root: Path, *, measured: Measured) -> Table:
+    """The rebuilt numbers of ``lines`` on the columns ``measured``, beside those that the paper prints in ``table``.
+
+    A row and its reference are compared on every column that both have; Holm's correction is over all these tests.
+    Only BM25 and dual-encoders, not cross-attention models, have columns of `results.RETRIEVAL`. Raises `UserError`
+    if a run is missing or was not evaluated on the others' queries.
+    """
+    models = {line.run["name"]: line.run["model"] for line in lines if line.run}
+    systems = results.load_all(root, models, params["seeds"])
+    if RETRIEVAL in dict(measured):
+        able = [name for name, model in models.items() if model == "dual-encoder" or name == results.BM25]
+        systems = results.with_retrieval(systems, root, able, params["seeds"])
+    tests = [
+        (line.run["name"], line.reference, evalset, measure)
+        for line in lines
+        if line.reference
+        for evalset, measure in measured
+        if all(evalset in systems[name].qids for name in (line.run["name"], line.reference))
+    ]
+    compared = results.compare(systems, tests, params["evaluation"])
+    values = pd.DataFrame([_line(line, systems, compared, measured, params["evaluation"]) for line in lines])
+    values = _beside_paper(values, params["dataset"], measured)
+    about = notes(values, params, measured, tests=len(tests), marks=paper.note(table))
+    return Table(values, display(values, params, measured, pd.concat([line.quoted for line in lines])), about)
+
+
+def _line(line: Row, systems: Mapping, compared: Mapping, measured: Measured, evaluation: Mapping) -> dict[str, Any]:
+    """All numbers of a row: rebuilt ``<set>_<measure>_...``, printed ``paper_<dataset>_<set>_<measure>``."""
+    name = line.run.get("name")
+    experiment = line.run["experiment"] if name else line.quoted.experiment.iloc[0]
+    numbers = {"group": line.group, "label": line.label, "experiment": experiment, "run": name}
+    numbers |= {key: line.run.get(key) for key in ("encoder", "model")} | {"reference": line.reference}
+    for evalset, measure in measured:
+        if name and evalset in systems[name].qids:
+            fields = results.estimate(systems[name], evalset, measure, evaluation)._asdict()
+            comparison = compared.get((name, line.reference, evalset, measure))
+            fields |= comparison._asdict() if comparison else {}
+            numbers |= {f"{evalset}_{measure}_{field}": value for field, value in fields.items()}
+    for cell in line.quoted.itertuples():
+        column = f"paper_{cell.dataset}_{cell.evalset}_{cell.measure}"
+        numbers |= {column: cell.value, f"{column}_mark": cell.mark}
+    return numbers
+
+
+def _beside_paper(values: pd.DataFrame, dataset: str, measured: Measured) -> pd.DataFrame:
+    """``values`` with rebuilt - paper where the dataset is the paper's, and the paper's difference from the reference.
+
+    The latter, ``<set>_<measure>_paper_gain``, is of the first dataset for which the paper prints this column.
+    """
+    for name in (f"{evalset}_{measure}" for evalset, measure in measured):
+        printed = [column for column in values if re.fullmatch(rf"paper_[^_]+_{name}", column)]
+        same = values.get(f"paper_{dataset}_{name}", math.nan)
+        for field, column in (("", "mean"), ("_low", "low"), ("_high", "high")):
+            values[f"{name}_minus_paper{field}"] = values[f"{name}_{column}"] - same
+        if printed:
+            by_run = values.dropna(subset="run").set_index("run")[printed[0]]
+            values[f"{name}_paper_gain"] = values[printed[0]] - values.reference.map(by_run)
     counts = [name for name in values if name.endswith(("_seeds", "_queries"))]
     return values.astype(dict.fromkeys(counts, "Int64"))
-
-
-def _display(
-    values: pd.DataFrame,
-    params: Mapping[str, Any],
-    measured: Measured,
-    tested: Measured,
-    quoted: pd.DataFrame,
-) -> pd.DataFrame:
-    """``values`` for readers."""
-    alpha = 1 - params["evaluation"]["confidence"]
-    encoders = values[values.model == "dual-encoder"]
-    columns = {}
-    for evalset, measure in measured:
-        name = f"{evalset}_{measure}"
-        best = encoders[f"{name}_mean"].max()
-        cells = [_rebuilt(line, name, alpha, best) for line in values.to_dict("records")]
-        columns[f"rebuilt: {params['dataset']}", f"{evalset} {measure}"] = cells
-    for evalset, measure in tested:
-        gaps = values[f"{evalset}_{measure}_minus_paper"]
-        cells = [Cell("" if math.isnan(gap) else f"{gap:+.3f}") for gap in gaps]
-        columns["rebuilt - paper", f"{evalset} {measure}"] = cells
-    heads = quoted[["dataset", "task", "measure", "block"]].drop_duplicates()
-    for dataset, task, measure, block in heads.itertuples(index=False):
-        name = f"paper_{dataset}_{task}_{measure}"
-        pairs = zip(values[name], values[f"{name}_mark"], strict=True)
-        columns[f"paper: {block}", measure] = [_printed(value, mark) for value, mark in pairs]
-    return pd.DataFrame(columns, index=pd.MultiIndex.from_frame(values[["group", "label"]]))
-
-
-def _rebuilt(line: Mapping[str, Any], name: str, alpha: float, best: float) -> Cell:
-    """A rebuilt mean with its mark of significance, its interval and its spread over seeds."""
-    mean, low, high, sd = (line[f"{name}_{field}"] for field in ("mean", "low", "high", "seed_sd"))
-    if math.isnan(mean):
-        return Cell()
-    significant = "*" if line.get(f"{name}_p_holm", math.nan) <= alpha else ""
-    spread = "" if math.isnan(sd) else f" ±{sd:.3f}"
-    bold = line["model"] == "dual-encoder" and mean == best
-    return Cell(f"{mean:.3f}", f"{significant} [{low:.3f}, {high:.3f}]{spread}", bold)
-
-
-def _printed(value: float, mark: Any) -> Cell:
-    """A number of the paper as printed."""
-    if pd.isna(mark):
-        return Cell()  # a system that the paper does not have
-    return Cell(mark) if math.isnan(value) else Cell(f"{value:.3f}", mark)
-
-
-def _notes(values: pd.DataFrame, params: Mapping[str, Any], *, tests: int, marks: str) -> list[str]:
-    """What was rebuilt, how sure it is, and what the marks mean."""
-    evaluation, dataset, seeds = params["evaluation"], params["dataset"], params["seeds"]
-    queries = {name.split("_")[0]: values[name].max() for name in values if name.endswith("_queries")}
-    sizes = " and ".join(f"{count:,} {evalset} queries" for evalset, count in queries.items())
-    encoders = values.dropna(subset="encoder").groupby("model").encoder.unique()
-    models = "; ".join(f"{model}: {', '.join(names)}" for model, names in encoders.items())
-    labels = values.set_index("experiment").label
-    compared = "; ".join(
-        f"{', '.join(rows.label)} {'each ' * (len(rows) > 1)}with {labels[reference]}"
-        for reference, rows in values.groupby("reference", sort=False)
-    )
-    spread = "± standard deviation over seeds" if len(seeds) > 1 else "no spread over seeds, as there is one seed"
-    notes = [
-        f"Rebuilt: scale {params['scale']}, dataset {dataset}, BM25's candidates re-ranked; {sizes} (train "
-        f"queries are among those the models learn from); seeds: {', '.join(map(str, seeds))}; {models}.",
-        f"A rebuilt cell is the mean [{100 * evaluation['confidence']:g} % bootstrap interval over queries, "
-        f"each averaged over the seeds first], {spread}. Bold: the best dual-encoder of the column.",
-        f"* p ≤ {1 - evaluation['confidence']:.2g} in a two-sided paired randomisation test over queries "
-        f"({evaluation['permutations']:,} permutations), Holm-corrected over the {tests} tests of the table, "
-        f"which compare {compared}.",
-    ]
-    if values.filter(like="_minus_paper").isna().all(axis=None):
-        notes.append(
-            f"The paper did not use {dataset}, so rebuilt - paper is empty: compare the order of the systems "
-            "and the signs of the gaps, not the numbers."
-        )
-    return [*notes, f"Paper: {marks}"]

@@ -1,0 +1,52 @@
+"""The modules that make figures, tables and verdicts on claims: found by name, and what they say about themselves.
+
+A kind is ``figure``, ``table`` or ``claim``; its modules are in the package ``dualenc.<kind>s``.
+"""
+
+import ast
+import importlib
+import re
+from types import ModuleType
+
+from dualenc.errors import UserError
+from dualenc.provenance import PACKAGE
+
+NAME = re.compile(r"(?:fig|tab)S?\d+|[CP]\d+")
+MARKUP = re.compile(r"([\\*`|_@])")
+
+
+def names(kind: str) -> list[str]:
+    """All artefacts of a kind that there are modules for."""
+    return sorted(path.stem for path in (PACKAGE / f"{kind}s").glob("*.py") if NAME.fullmatch(path.stem))
+
+
+def module(kind: str, name: str) -> ModuleType:
+    """The module of an artefact. Raises `UserError` if there is none."""
+    if name not in names(kind):
+        raise UserError(f"dualenc.{kind}s has no {name!r}; it has {', '.join(names(kind))}.")
+    return importlib.import_module(f"dualenc.{kind}s.{name}")
+
+
+def title(kind: str, name: str) -> str:
+    """What an artefact shows: the first line of its module's docstring, without its name and the full stop."""
+    return ast.get_docstring(_parsed(kind, name)).splitlines()[0].partition(": ")[2].removesuffix(".")
+
+
+def caption(kind: str, name: str) -> str:
+    """``CAPTION`` of an artefact's module, which is not imported. Raises `UserError` if it is no literal."""
+    for node in _parsed(kind, name).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "CAPTION":
+            try:
+                return ast.literal_eval(node.value)
+            except ValueError:
+                break
+    raise UserError(f"src/dualenc/{kind}s/{name}.py has no CAPTION that is one string literal: write it out.")
+
+
+def restructured(text: str) -> str:
+    """``text`` with nothing in it that reStructuredText takes for markup, such as MRR@10 for an address."""
+    return MARKUP.sub(r"\\\1", text)
+
+
+def _parsed(kind: str, name: str) -> ast.Module:
+    return ast.parse((PACKAGE / f"{kind}s" / f"{name}.py").read_text(encoding="utf-8"))

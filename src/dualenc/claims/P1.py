@@ -1,0 +1,31 @@
+"""Claim P1: scores are dot products of embeddings of large enough dimension."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dualenc.analysis import factorisation
+from dualenc.claims import Part, evidence
+
+CLAIM = "Any continuous score function is a dot product of query and passage embeddings of large enough dimension."
+PAPER = "Proposition 1 and its proof. Figure S2 is this project's: the paper has no numbers of it."
+TEST = (
+    "For the finite case, the matrix of cross-attention (CA) scores of a block of test queries and passages: the "
+    "relative error of its best factorisation has to fall with the dimension (no rise above {tolerance:g}) and to "
+    "vanish at the full one (below {tolerance:g})."
+)
+REASON = "Rounding errors of float64 are far smaller, and errors that a plot shows far larger."
+
+
+def parts(params: Mapping[str, Any], root: Path) -> list[Part]:
+    """The numbers behind the claim. Raises `UserError` if a file that it needs is missing."""
+    tolerance = params["options"]["tolerance"]
+    scored = evidence.read(root / "score-matrices" / "ca", params["seeds"][0])
+    matrix = scored[scored.evalset == "test"].pivot(index="qid", columns="pid", values="score").to_numpy()
+    errors = factorisation.best_errors(factorisation.centred(matrix))
+    return [
+        evidence.exact(f"relative error at dimension {len(errors)}, {errors[0]:.2f} at 1", errors[-1], below=tolerance),
+        evidence.exact("largest rise of the error with the dimension", np.diff(errors).max(), below=tolerance),
+    ]

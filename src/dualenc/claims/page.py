@@ -1,0 +1,121 @@
+"""The verdicts on all claims, for machines (JSON) and for readers (Markdown)."""
+
+import math
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from dualenc.claims import CONFIRMED, Part, part_verdict, verdict
+
+MARKS = {"confirmed": "✓", "refuted": "✗", "undecided": "?"}
+OWN_DATASETS = ("msmarco-passage", "natural-questions")
+"""The paper's datasets, as params.yaml names them."""
+
+
+def record(module: ModuleType, params: Mapping[str, Any], parts: list[Part]) -> dict[str, Any]:
+    """One claim with its verdict, ready for JSON: an end of an interval that does not exist is null."""
+    found = [{**part._asdict(), "verdict": part_verdict(part)} for part in parts]
+    return {
+        "claim": module.CLAIM,
+        "paper": module.PAPER,
+        "test": module.TEST.format(**params["options"]),
+        "reason": module.REASON.format(**params["options"]),
+        "verdict": verdict(parts),
+        "parts": [
+            {key: None if value in (math.inf, -math.inf) else value for key, value in part.items()} for part in found
+        ],
+        "runs": {run["name"]: run["encoder"] for run in params["runs"]},
+        **{key: params[key] for key in ("scale", "dataset", "seeds")},
+        **{key: params["evaluation"][key] for key in ("confidence", "resamples")},
+    }
+
+
+def markdown(records: Mapping[str, Mapping[str, Any]]) -> str:
+    """All claims: a table of verdicts, how they are made and what limits them, then a section for each.
+
+    ``records`` are `record`s of one scale by id.
+    """
+    first = next(iter(records.values()))
+    lines = [f"# Claims of the paper, judged at scale {first['scale']}", "", *table(records), "", *_method(first)]
+    for name, about in records.items():
+        lines += ["", f"## {name}: {about['verdict']}", "", about["claim"], ""]
+        lines += [f"- Paper: {about['paper']}", f"- Test: {about['test']}", f"- Thresholds: {about['reason']}"]
+        lines += ["", *_numbers(about["parts"]), ""]
+        runs = ", ".join(f"{run} ({encoder})" for run, encoder in about["runs"].items())
+        seeds = ", ".join(map(str, about["seeds"]))
+        lines.append(f"Made from: {runs}; seeds: {seeds}." if runs else "Made from the losses alone.")
+    return "\n".join(lines) + "\n"
+
+
+def table(records: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Lines of a Markdown table: each claim, the verdict and the numbers that decide it (`deciding`)."""
+    lines = ["| | claim | verdict | decided by |", "| :-- | :-- | :-- | :-- |"]
+    for name, about in records.items():
+        why, parts = deciding(about)
+        numbers = "<br>".join(f"{_escaped(part['what'])}: {_interval(part)}" for part in parts)
+        mark = f"{MARKS[about['verdict']]} {about['verdict']}{why}"
+        lines.append(f"| {name} | {about['claim']} | {mark} | {numbers} |")
+    return lines
+
+
+def deciding(about: Mapping[str, Any]) -> tuple[str, list[Mapping[str, Any]]]:
+    """What to say behind a verdict, and the parts that it comes from.
+
+    These are the premises that are not met, or else the parts with this verdict.
+    """
+    unmet = [part for part in about["parts"] if part["premise"] and part["verdict"] != CONFIRMED]
+    same = [part for part in about["parts"] if part["verdict"] == about["verdict"] and not part["premise"]]
+    return (", premise not met", unmet) if unmet else ("", same)
+
+
+def _method(about: Mapping[str, Any]) -> list[str]:
+    """How verdicts are made and what limits them, from what one claim was judged with."""
+    dataset = about["dataset"]
+    method = (
+        f"A verdict is computed. Numbers come with their {100 * about['confidence']:g} % bootstrap interval over "
+        f"queries ({about['resamples']:,} resamples), each averaged over the seeds first; differences are paired. "
+        "A part is confirmed if its whole interval is on the claim's side of the threshold, refuted if the whole "
+        "interval is on the other side, and undecided if the interval includes the threshold. A claim is confirmed if "
+        "all its parts are, refuted if any is (there is no correction for their number), undecided otherwise and where "
+        "a premise is not confirmed. Tests and thresholds were written before the numbers were looked at."
+    )
+    stand_in = (
+        f" The dataset {dataset} stands in for the paper's MS MARCO and Natural Questions, and the encoders, "
+        "small-<layers>-<width>, for BERT models of 2, 6 and 12 layers and widths of 128 to 768 that were pre-trained "
+        "on far more text."
+        if dataset not in OWN_DATASETS
+        else ""
+    )
+    limits = (
+        f"Limits of scale {about['scale']}.{stand_in} A verdict speaks about this dataset, these models and these "
+        "trainings: a claim that is refuted or undecided here may well hold at the paper's scale, and the other way "
+        "round. Intervals speak about other queries, not about other trainings of the same models."
+    )
+    return [method, "", _escaped(limits)]
+
+
+def _numbers(parts: list[Mapping[str, Any]]) -> list[str]:
+    lines = ["| number | found | claimed | |", "| :-- | --: | :-- | :-- |"]
+    for part in parts:
+        kind = "premise " if part["premise"] else ""
+        claimed = _claimed(part["above"], part["below"])
+        lines.append(f"| {_escaped(part['what'])} | {_interval(part)} | {claimed} | {kind}{part['verdict']} |")
+    return lines if parts else ["There is nothing to judge it by at this scale."]
+
+
+def _interval(part: Mapping[str, Any]) -> str:
+    """A number with its interval, if it has one."""
+    if part["low"] == part["value"] == part["high"]:
+        return f"{part['value']:.2g}"
+    return f"{part['value']:+.3f} [{part['low']:+.3f}, {part['high']:+.3f}]"
+
+
+def _claimed(above: float | None, below: float | None) -> str:
+    if above is None:
+        return f"below {below:g}"
+    return f"above {above:g}" if below is None else f"between {above:g} and {below:g}"
+
+
+def _escaped(text: str) -> str:
+    """Text with nothing in it that Markdown takes for a cell's end or for HTML."""
+    return text.replace("|", "\\|").replace("<", "\\<")

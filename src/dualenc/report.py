@@ -1,0 +1,104 @@
+"""The first page of the report: claims, figure 1, table 1, and what each artefact costs."""
+
+import base64
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dualenc import artefacts
+from dualenc.claims import page
+from dualenc.files import read_json
+
+KINDS = {"table": ".csv", "figure": ".csv", "claim": ".json"}
+"""Rules that make artefacts, and the suffix of the file that is named after the artefact."""
+
+
+class Cost(NamedTuple):
+    """Jobs and seconds that an artefact needs from nothing, and those that no other artefact needs too."""
+
+    kind: str
+    jobs: int
+    seconds: float
+    own_jobs: int
+    own_seconds: float
+
+
+def costs(summary: str, logs: Path, times: Path) -> dict[str, Cost]:
+    """Artefact -> `Cost`, from what ``snakemake --detailed-summary`` prints and the benchmarks below ``times``.
+
+    A job is known by its log: ``<logs>/<job>.log`` belongs to ``<times>/<job>.tsv``. A job without benchmark (it
+    was made elsewhere) counts no seconds.
+    """
+    makers: dict[str, str] = {}
+    inputs: dict[str, set[str]] = {}
+    artefacts: dict[str, tuple[str, str]] = {}
+    for row in csv.DictReader(io.StringIO(summary), delimiter="\t", quoting=csv.QUOTE_NONE):
+        output, log = Path(row["output_file"]), row["log-file(s)"]
+        makers[str(output)] = log
+        inputs.setdefault(log, set()).update(row["input-file(s)"].split(","))
+        if KINDS.get(row["rule"]) == output.suffix:
+            artefacts[output.stem] = row["rule"], log
+    needed = {name: _ancestors(log, makers, inputs) for name, (_, log) in artefacts.items()}
+    found = {}
+    for name, (kind, _) in artefacts.items():
+        others = set().union(*(jobs for other, jobs in needed.items() if other != name))
+        both = [_seconds(jobs, logs, times) for jobs in (needed[name], needed[name] - others)]
+        found[name] = Cost(kind, len(needed[name]), both[0], len(needed[name] - others), both[1])
+    return found
+
+
+def _ancestors(log: str, makers: Mapping[str, str], inputs: Mapping[str, set[str]]) -> set[str]:
+    """Logs of all jobs that have to run for the job of ``log``, itself included."""
+    found, waiting = set(), [log]
+    while waiting:
+        job = waiting.pop()
+        if job not in found:
+            found.add(job)
+            waiting += [makers[file] for file in inputs[job] if file in makers]
+    return found
+
+
+def _seconds(jobs: Iterable[str], logs: Path, times: Path) -> float:
+    total = 0.0
+    for log in jobs:
+        path = times / Path(log).relative_to(logs).with_suffix(".tsv")
+        if path.is_file():
+            with open(path) as file:
+                total += float(next(csv.DictReader(file, delimiter="\t"))["s"])
+    return total
+
+
+def front(root: Path, figures: Path, scale: str, cost_of: Mapping[str, Cost]) -> str:
+    """The first page, as Markdown."""
+    records: Mapping[str, Any] = read_json(root / "claims.json")
+    image = base64.b64encode((figures / "fig1.png").read_bytes()).decode()
+    parts = [
+        "# In defense of dual-encoders for neural ranking, rebuilt",
+        f"Figures, tables and claims of Menon et al. (ICML 2022), rebuilt at scale {scale}. The menu on the left has "
+        "all of them, with their captions and the data behind them, and how they were made.",
+        "## Claims of the paper",
+        "\n".join(page.table(records)),
+        "How verdicts are made, and what limits them at this scale, is said under Results, Claims.",
+        "## Figure 1",
+        f"![Figure 1](data:image/png;base64,{image})",
+        artefacts.caption("figure", "fig1"),
+        "## Table 1",
+        (root / "tables" / "tab1.md").read_text(encoding="utf-8"),
+        "## What it costs",
+        _cost_table(cost_of),
+        "Seconds are those of the jobs that an artefact needs if nothing has been made yet, summed as if they ran one "
+        "after the other. Most jobs are shared by several artefacts; the last columns count those that only this one "
+        "needs.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _cost_table(cost_of: Mapping[str, Cost]) -> str:
+    lines = ["| artefact | | jobs | seconds | jobs of its own | seconds of its own |"]
+    lines += ["| :-- | :-- | --: | --: | --: | --: |"]
+    for name, cost in cost_of.items():
+        numbers = f"{cost.jobs} | {cost.seconds:,.0f} | {cost.own_jobs} | {cost.own_seconds:,.0f}"
+        lines.append(f"| {name} | {artefacts.title(cost.kind, name)} | {numbers} |")
+    return "\n".join(lines)

@@ -1,0 +1,35 @@
+"""The step that makes the report, from results and from what Snakemake knows about how they were made."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from dualenc import pages, report
+from dualenc.errors import UserError
+from dualenc.files import atomic
+
+TARGET = "artefacts"
+"""The rule whose results are reported."""
+
+
+def make(scale: str, root: Path, figures: Path, logs: Path, stylesheet: Path, front: Path, output: Path) -> None:
+    """Write the first page, ``front``, which Snakemake's report then takes up, and the report, ``output``.
+
+    Raises `UserError` if Snakemake fails.
+    """
+    summary = _snakemake(scale, "--detailed-summary")
+    costs = report.costs(summary, logs, root / "times")
+    with atomic(front) as path:
+        body = pages.fragment(report.front(root, figures, scale, costs))
+        path.write_text(f'<style>{pages.style()}</style><div class="dualenc">{body}</div>', encoding="utf-8")
+    with atomic(output) as path:
+        _snakemake(scale, "--report", str(path), "--report-stylesheet", str(stylesheet))
+
+
+def _snakemake(scale: str, *arguments: str) -> str:
+    """What Snakemake prints about the artefacts of a scale; it runs no job."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", f"scale={scale}", *arguments]
+    result = subprocess.run([*command, "--", TARGET], stdout=subprocess.PIPE, text=True, check=False)
+    if result.returncode:
+        raise UserError(f"snakemake {arguments[0]} ended with status {result.returncode}: see its lines above.")
+    return result.stdout

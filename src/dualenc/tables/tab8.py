@@ -1,0 +1,20 @@
+"""Table 8: label smoothing."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dualenc.tables import Table
+from dualenc.tables.comparison import OTHERS, build, rows
+
+CAPTION = (
+    "Does label smoothing, distillation from a teacher that knows nothing, do what distillation does? In the "
+    "paper, it changes the train column much (a little smoothing lifts it, a lot lowers it) and lowers the test "
+    "column for every weight α. Look for test differences from α = 0 that are never clearly positive."
+)
+
+
+def table(params: Mapping[str, Any], root: Path) -> Table:
+    """The rebuilt table beside the paper's. Raises `UserError` as `dualenc.tables.comparison.build` does."""
+    lines = rows("tab8", params["runs"], {OTHERS: "de"})
+    return build("tab8", lines, params, root, measured=[("train", "MRR@10"), ("test", "MRR@10")])

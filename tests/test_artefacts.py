@@ -1,0 +1,48 @@
+"""What is said about artefacts without importing their modules is what the modules say."""
+
+import pytest
+from docutils.core import publish_string
+
+from dualenc import artefacts
+from dualenc.errors import UserError
+
+SHOWN = [(kind, name) for kind in ("table", "figure") for name in artefacts.names(kind)]
+
+
+@pytest.mark.parametrize(("kind", "name"), SHOWN)
+def test_a_caption_is_that_of_the_module(kind, name):
+    module = artefacts.module(kind, name)
+    assert artefacts.caption(kind, name) == module.CAPTION
+
+
+@pytest.mark.parametrize(("kind", "name"), [*SHOWN, *(("claim", name) for name in artefacts.names("claim"))])
+def test_a_title_is_a_short_line_of_the_docstring(kind, name):
+    title = artefacts.title(kind, name)
+    assert f": {title}." in artefacts.module(kind, name).__doc__
+    assert 10 < len(title) < 100
+
+
+def test_all_tables_claims_and_no_machinery_are_found():
+    assert {"tab1", "tabS1", "tab12"} <= set(artefacts.names("table")) and "comparison" not in artefacts.names("table")
+    assert {"C1", "C12", "P3"} <= set(artefacts.names("claim")) and "page" not in artefacts.names("claim")
+
+
+def test_an_unknown_artefact_is_refused():
+    with pytest.raises(UserError, match=r"dualenc.tables has no 'fig1'; it has tab1, "):
+        artefacts.module("table", "fig1")
+
+
+def test_a_caption_that_is_computed_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(artefacts, "PACKAGE", tmp_path)
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables/tab99.py").write_text("CAPTION = str(1)\n")
+    with pytest.raises(UserError, match=r"tables/tab99.py has no CAPTION that is one string literal"):
+        artefacts.caption("table", "tab99")
+
+
+@pytest.mark.parametrize("text", ["a*b* *c*", "`x`_ |y| z_", "1\\2", *(artefacts.caption(*one) for one in SHOWN)])
+def test_a_caption_in_restructured_text_is_read_as_it_is(text):
+    settings = {"report_level": 1, "halt_level": 1, "warning_stream": False}
+    read = publish_string(artefacts.restructured(text), writer="pseudoxml", settings_overrides=settings).decode()
+    lines = [line.strip() for line in read.splitlines() if not line.strip().startswith("<")]
+    assert "".join(lines) == text

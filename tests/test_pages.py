@@ -1,0 +1,26 @@
+"""Pages are whole, show Markdown's tables, and need nothing from outside."""
+
+import re
+
+from dualenc import pages
+
+MARKDOWN = "# A\n\n| a | b |\n| :-- | --: |\n| **1**<br>2 | \\*x\\* |\n\n- one\n\n![i](data:image/png;base64,AAAA)\n"
+
+
+def test_tables_lists_and_images_are_rendered():
+    html = pages.fragment(MARKDOWN)
+    assert "<h1>A</h1>" in html and "<li>one</li>" in html
+    assert '<td style="text-align:left"><strong>1</strong><br>2</td>' in html and ">*x*</td>" in html
+    assert '<img src="data:image/png;base64,AAAA" alt="i" />' in html
+
+
+def test_a_page_is_a_document_with_its_own_style():
+    html = pages.page(MARKDOWN, "title")
+    assert html.startswith("<!doctype html>") and "<title>title</title>" in html
+    assert pages.style() in html and pages.fragment(MARKDOWN) in html
+    assert not re.search(r"https?:|<link|@import|url\(", html)
+
+
+def test_the_style_concerns_nothing_else():
+    rules = re.findall(r"^([^{}]+){", pages.style(), flags=re.MULTILINE)
+    assert rules and all(part.strip().startswith(".dualenc") for rule in rules for part in rule.split(","))
