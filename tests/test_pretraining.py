@@ -9,11 +9,11 @@ import torch
 
 import tiny_study
 from dualenc import datasets, models, pretraining
-from dualenc.pretraining import IGNORED, mask, read_pairs, vectors
+from dualenc.masking import IGNORED
+from dualenc.pretraining import read_pairs, vectors
 from dualenc.steps.pretrain import read, together
 from tiny_study import LENGTHS, SETTINGS
 
-SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
 VOCABULARY = 600
 
 
@@ -33,27 +33,6 @@ def batch(corpus):
         return collator([{"position": position} for position in range(start, start + 8)])
 
     return make
-
-
-def binomial(count, total, share):
-    """Whether ``count`` lies within five standard deviations of a binomial's mean."""
-    return abs(count - total * share) < 5 * (total * share * (1 - share)) ** 0.5
-
-
-def test_the_shares_are_berts(corpus):
-    ids = torch.from_numpy(np.random.default_rng(1).integers(0, VOCABULARY, (400, 30)))
-    features = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    which = np.arange(400) % 2 == 0
-    after = mask(features, which, 0.15, corpus[0], np.random.default_rng(0))
-    chosen, changed = after["words"] != IGNORED, after["input_ids"]
-    assert torch.equal(features["input_ids"], ids) and torch.equal(after["attention_mask"], features["attention_mask"])
-    assert not chosen[~which].any() and torch.equal(changed[~chosen], ids[~chosen])
-    assert torch.equal(after["words"][chosen], ids[chosen]) and ids[chosen].min() > max(SPECIAL.values())
-    count = chosen.sum().item()
-    assert binomial(count, (ids[which] > max(SPECIAL.values())).sum().item(), 0.15)
-    hidden, kept = chosen & (changed == SPECIAL["mask"]), chosen & (changed == ids)
-    assert binomial(hidden.sum().item(), count, 0.8) and binomial(kept.sum().item(), count, 0.1)
-    assert changed[chosen & ~hidden].min() > max(SPECIAL.values()) and changed.max() < VOCABULARY
 
 
 def test_a_list_is_masked_in_all_of_its_pairs_or_in_none(batch):

@@ -24,12 +24,12 @@ from transformers import BertForPreTraining, Trainer, TrainingArguments, set_see
 
 from dualenc import batches, initialisation, models, resumable
 from dualenc.evaluation import Qrels, evaluate
+from dualenc.masking import IGNORED, mask
 from dualenc.parameters import Encoder, Pretraining
 from dualenc.runs import Run, ranked
 from dualenc.scoring import Texts
 from dualenc.supervision import Lists, pick
 
-IGNORED = -100  # label of a position that is not predicted
 MEASURE = "MRR@10"
 
 
@@ -115,18 +115,19 @@ def probe(
     columns = source.queries, source.passages
 
     def pair_features(at: np.ndarray) -> batches.Features:
-        features = batches.pairs(*columns, queries[at], passages[at], source.special, lengths["pair"])
+        return batches.pairs(*columns, queries[at], passages[at], source.special, lengths["pair"])
+
+    def on_device(features: batches.Features) -> batches.Features:
         return {name: tensor.to(model.device) for name, tensor in features.items()}
 
     def text_vectors(column, rows: np.ndarray) -> np.ndarray:
         features = batches.texts(column, rows, source.special, lengths["text"])
-        on_device = {name: tensor.to(model.device) for name, tensor in features.items()}
-        return vectors(model, on_device, parameters.gain).float().cpu().numpy()
+        return vectors(model, on_device(features), parameters.gain).float().cpu().numpy()
 
     by_pair, by_vector = np.empty(len(queries)), np.empty(len(queries))
     for start in range(0, len(queries), 512):
         at = np.arange(start, min(start + 512, len(queries)))
-        by_pair[at] = read_pairs(model, pair_features(at))[0].float().cpu().numpy()
+        by_pair[at] = read_pairs(model, on_device(pair_features(at)))[0].float().cpu().numpy()
         unique, index = np.unique(queries[at], return_inverse=True)
         asked, found = text_vectors(source.queries, unique)[index], text_vectors(source.passages, passages[at])
         by_vector[at] = np.einsum("nd,nd->n", asked, found)
@@ -145,14 +146,10 @@ def probe(
         if relevant[mine].any() and not relevant[mine].all()
     ]
     values["pair_accuracy"] = float(np.mean(wins))
-    masked = mask(
-        pair_features(np.flatnonzero(relevant)),
-        np.ones(relevant.sum(), dtype=bool),
-        parameters.masked,
-        source,
-        np.random.default_rng(parameters.seed),
-    )
-    words = masked.pop("words")
+    generator = np.random.default_rng(parameters.seed)
+    features = pair_features(np.flatnonzero(relevant))
+    masked = on_device(mask(features, parameters.masked, source.special, source.vocabulary, generator))
+    words = masked.pop("labels")
     chosen = words != IGNORED
     predicted = model.cls.predictions(read_pairs(model, masked)[1][chosen]).argmax(-1)
     values["masked_accuracy"] = (predicted == words[chosen]).float().mean().item()
@@ -180,8 +177,9 @@ class Collator:
             *(source.special, self.lengths["pair"]),
         )
         masked_lists = np.repeat(generator.random(len(rows)) < self.parameters.masked_lists, size)
-        pairs = mask(pairs, masked_lists, self.parameters.masked, source, generator)
-        words = pairs.pop("words")
+        share = np.where(masked_lists, self.parameters.masked, 0.0)[:, None]
+        pairs = mask(pairs, share, source.special, source.vocabulary, generator)
+        words = pairs.pop("labels")
         contrasted = passages[:, [0, -1]].ravel()  # a positive comes first, a negative last
         return {
             "pairs": pairs,
@@ -190,22 +188,6 @@ class Collator:
             "queries": batches.texts(source.queries, queries, source.special, self.lengths["text"]),
             "passages": batches.texts(source.passages, contrasted, source.special, self.lengths["text"]),
         }
-
-
-def mask(
-    features: batches.Features, which: np.ndarray, share: float, source: Texts, generator: np.random.Generator
-) -> batches.Features:
-    """The features with a ``share`` of the word pieces of the rows ``which`` (N,) masked, and their ``words``."""
-    ids = features["input_ids"].cpu().numpy()
-    pieces = ~np.isin(ids, list(source.special.values()))
-    chosen = pieces & which[:, None] & (generator.random(ids.shape) < share)
-    kind = generator.random(ids.shape)
-    changed = np.where(chosen & (kind < 0.8), source.special["mask"], ids)
-    random_pieces = generator.integers(max(source.special.values()) + 1, source.vocabulary, ids.shape)
-    changed = np.where(chosen & (kind >= 0.8) & (kind < 0.9), random_pieces, changed)
-    device = features["input_ids"].device
-    words = torch.from_numpy(np.where(chosen, ids, IGNORED)).to(device)
-    return features | {"input_ids": torch.from_numpy(changed).to(device), "words": words}
 
 
 def pretrain(

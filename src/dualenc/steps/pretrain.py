@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualenc import models, pretraining, provenance, resumable, scoring, supervision, tokens
+from dualenc import datasets, models, pretraining, provenance, resumable, scoring, supervision, tokens
 from dualenc.datasets import read_qrels
 from dualenc.files import atomic, write_json
 from dualenc.parameters import Encoder, Pretraining
@@ -67,7 +67,9 @@ def pretrain(
 def read(folder: Path, lists: Path, tokens_per_batch: int) -> tuple[Texts, Lists]:
     """The texts of a dataset's train split, and the lists of its corpus."""
     source = scoring.texts(folder / "tokens", "train", tokens_per_batch)
-    return source, supervision.read(lists, rows(folder, "train"), rows(folder, "passages"))
+    return source, supervision.read(
+        lists, rows(folder, "train"), rows(folder, "passages"), datasets.qrels(folder, "train")
+    )
 
 
 def together(parts: list[tuple[Texts, Lists]]) -> tuple[Texts, Lists]:
@@ -82,5 +84,6 @@ def together(parts: list[tuple[Texts, Lists]]) -> tuple[Texts, Lists]:
         passages=np.concatenate([part.passages + at for (_, part), (_, at) in zip(parts, before, strict=True)]),
         labels=np.concatenate([part.labels for _, part in parts]),
         teacher=None,
+        judged=[row + at for (_, part), (_, at) in zip(parts, before, strict=True) for row in part.judged],
     )
     return sources[0]._replace(queries=queries, passages=passages), lists
