@@ -1,6 +1,9 @@
 """Figures S1 to S3: score updates, factorisations of the teacher's scores, and Proposition 3."""
 
 import math
+import subprocess
+import sys
+from pkgutil import iter_modules
 
 import numpy as np
 import pandas as pd
@@ -8,7 +11,7 @@ import pytest
 
 import results_tree
 import scored_tree
-from dualenc import figures
+from dualenc import figures, tables
 from dualenc.errors import UserError
 from dualenc.figures import figS1, figS2, figS3
 
@@ -167,3 +170,17 @@ def test_s3_draws_a_line_for_every_pair_of_margins(tmp_path):
 def test_s3_refuses_equal_margins(tmp_path):
     with pytest.raises(UserError, match="same margin 2"):
         figS3.data(params_s3([(2, 2)]), tmp_path)
+
+
+def test_nothing_but_s3_needs_torch():
+    """S3 differentiates the losses; what models compute for other artefacts, steps of their own have written."""
+    names = [
+        f"dualenc.{room}.{one.name}"
+        for room, at in [("figures", figures), ("tables", tables)]
+        for one in iter_modules(at.__path__)
+        if one.name != "figS3"
+    ]
+    assert len(names) > 12
+    code = f"import sys, {', '.join(names)}; print(*sorted({{'torch', 'transformers'}} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
