@@ -50,6 +50,7 @@ wildcard_constraints:
 include: "workflow/rules/data.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/analyses.smk"
 include: "workflow/rules/artefacts.smk"
 
 

@@ -7,7 +7,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Names = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
-Need = Literal["metrics", "runs", "curves", "retrieval", "checkpoints", "lists", "text", "models"]
+Need = Literal[
+    *("metrics", "runs", "curves", "retrieval", "checkpoints", "lists", "text", "models"),
+    *("score-matrices", "score-updates"),
+]
 
 
 class Strict(BaseModel):
@@ -150,6 +153,21 @@ class Experiment(Strict):
     patience: Positive
 
 
+class ScoreMatrix(Strict):
+    """Size of the blocks of scores that are factorised (``dualenc.analysis.factorisation``)."""
+
+    queries: Positive
+    passages: Positive
+
+
+class ScoreUpdates(Strict):
+    """Gradient steps on single pairs (``dualenc.score_updates``): how many, watched by how many others, how large."""
+
+    pairs: Positive
+    others: Positive
+    step: Annotated[float, Field(gt=0)]
+
+
 class Scale(Strict):
     """Everything that is large or small: data, lists, lengths, models, steps."""
 
@@ -162,6 +180,8 @@ class Scale(Strict):
     probe_queries: Positive
     retrieval_depth: Positive
     early: Positive
+    score_matrix: ScoreMatrix
+    score_updates: ScoreUpdates
     lengths: Lengths
     vocabulary: Positive
     encoders: dict[str, list[str]]

@@ -97,6 +97,14 @@ def _models(study: Study, artefact: str) -> list[PurePosixPath]:
     return [*models, PurePosixPath("data", study.at.dataset, "tokens", "manifest.json")]
 
 
+def _score_matrices(study: Study, artefact: str) -> list[PurePosixPath]:
+    return [folder.with_suffix(".parquet") for folder in _seeded(study, artefact, "score-matrices")]
+
+
+def _score_updates(study: Study, artefact: str) -> list[PurePosixPath]:
+    return [folder.with_suffix(".parquet") for folder in _seeded(study, artefact, "score-updates")]
+
+
 NEEDS = {
     "metrics": _metrics,
     "runs": _runs,
@@ -106,6 +114,8 @@ NEEDS = {
     "lists": _lists,
     "text": _text,
     "models": _models,
+    "score-matrices": _score_matrices,
+    "score-updates": _score_updates,
 }
 """What an artefact may need, and which files that is."""
 
@@ -202,6 +212,17 @@ def teacher_scores_slice(study: Study, teacher: str) -> dict[str, Any]:
 def retrieval_slice(study: Study) -> dict[str, Any]:
     """How a dual-encoder searches the whole collection."""
     return {"depth": study.at.retrieval_depth, "tokens_per_batch": study.at.tokens_per_batch}
+
+
+def score_matrix_slice(study: Study, run: str) -> dict[str, Any]:
+    """Which block of scores is made, and how the model scores."""
+    return {**study.at.score_matrix.model_dump(), **teacher_scores_slice(study, run)}
+
+
+def score_updates_slice(study: Study, run: str) -> dict[str, Any]:
+    """Which steps are taken, at which checkpoints, and how the model scores."""
+    settings = study.at.score_updates.model_dump() | {"checkpoints": checkpoint_steps(study)}
+    return {**settings, **teacher_scores_slice(study, run)}
 
 
 def evaluation_slice(study: Study) -> dict[str, Any]:
