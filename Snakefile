@@ -4,6 +4,7 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 from dualenc import config as parameters
+from dualenc import warm
 from dualenc import workflow as study_of
 from dualenc.errors import UserError
 from dualenc.provenance import code
@@ -50,6 +51,11 @@ rule all:
         expand(rules.table.output, artefact=TABLES),
         expand(rules.figure.output, artefact=FIGURES),
     localrule: True
+
+
+onstart:
+    if workflow.local_exec:
+        warm.start()
 
 
 onsuccess:

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import os
 import re
 
 import numpy as np
@@ -155,3 +156,11 @@ def test_every_job_leaves_a_log_and_its_time(finished, results, smoke):
     assert len(times) == jobs
     for path in times:
         assert pd.read_csv(results / "times" / path, sep="\t").s.gt(0).all(), path
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="jobs are forked on Linux only")
+def test_late_jobs_are_forked_from_the_warm_process(results):
+    """Snakemake then sees the memory of their commands alone, which import little."""
+    times = [*results.glob("times/train/*/*.tsv"), *results.glob("times/evaluate/*/*.tsv")]
+    latest = max(times, key=lambda path: path.stat().st_mtime)
+    assert pd.read_csv(latest, sep="\t").max_rss[0] < 60, latest
