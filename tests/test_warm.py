@@ -74,6 +74,14 @@ def started() -> Iterator[Warm]:
     assert not Path(address).parent.exists()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def interruptible():
+    """As from a terminal, also where the tests run in the background, with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def process():
     with started() as found:
