@@ -173,6 +173,7 @@ def retrieval(params: Params, dataset: Folder, tokens: Folder, model: Folder, ou
     search(dataset, tokens, model, params["depth"], params["tokens_per_batch"], output)
 
 
+@app.command()
 def score_matrix(
     params: Params, dataset: Folder, tokens: Folder, evaluation: Folder, run: Folder, output: Output
 ) -> None:
