@@ -213,10 +213,13 @@ def test_a_run_says_what_it_was_made_of(tiny, trained, kind):
     assert resolved == {"experiment": experiment(model=kind).model_dump(), **SETTINGS, "seed": 1}
 
 
-def test_a_teacher_scores_the_lists(tiny, trained, scored):
-    before, after = pd.read_parquet(tiny / "lists.parquet"), pd.read_parquet(scored)
+@every_kind
+def test_a_teacher_scores_the_lists(tiny, trained, tmp_path, kind):
+    folders = tiny / "dataset", tiny / "tokens", trained[kind] / "model"
+    teacher_scores(*folders, kind, tiny / "lists.parquet", 4096, tmp_path / "lists.parquet")
+    before, after = pd.read_parquet(tiny / "lists.parquet"), pd.read_parquet(tmp_path / "lists.parquet")
     pd.testing.assert_frame_equal(after.drop(columns="teacher_scores"), before)
-    run = read_run(trained["cross-attention"] / "train.run.gz")
+    run = read_run(trained[kind] / "train.run.gz")
     theirs = {(qid, pid): s for qid, ranking in run.items() for pid, s in zip(*ranking, strict=True)}
     scores = {
         (row.qid, pid): score
