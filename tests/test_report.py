@@ -69,6 +69,13 @@ def test_jobs_of_another_machine_cost_nothing(root):
     assert (costs["tab1"].jobs, costs["tab1"].seconds) == (3, 1002.0)
 
 
+def test_a_job_without_a_log_is_followed_to_what_it_needs(root):
+    copied = ("results/x/copy/test.run.gz", "copy", "", ["results/x/runs/b/test.run.gz"])
+    jobs = [*JOBS[:4], copied, ("results/x/tables/tab1.csv", "table", "table/tab1", [copied[0]])]
+    text = summary(jobs).replace("logs/x/.log", "")
+    assert report.costs(text, Path("logs/x"), root / "times")["tab1"] == report.Cost("table", 4, 1102.5, 4, 1102.5)
+
+
 def test_the_first_page_has_claims_figure_1_table_1_and_costs(root, tmp_path):
     costs = report.costs(summary(JOBS), Path("logs/x"), root / "times")
     text = report.front(root, tmp_path, "x", costs)
