@@ -18,5 +18,5 @@ def tiny(tmp_path_factory):
 @pytest.fixture(scope="session")
 def trained(tiny):
     """The folder of a trained model of each kind, with its runs."""
-    kinds = ["cross-attention", "dual-encoder"]
+    kinds = ["cross-attention", "dual-encoder", "late-interaction"]
     return {kind: tiny_study.train(tiny, tiny / kind, tiny_study.experiment(model=kind)) for kind in kinds}

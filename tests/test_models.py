@@ -11,25 +11,30 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from dualenc import datasets, models, scoring, tokens
+import tiny_study
+from dualenc import batches, datasets, models, scoring, tokens
 from dualenc.errors import UserError
 from dualenc.runs import read_run
 from dualenc.steps.inputs import rows
 from tiny_study import LENGTHS
 
-KINDS = ["cross-attention", "dual-encoder"]
+KINDS = ["cross-attention", "dual-encoder", "late-interaction"]
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 USE = """
 import json, sys
 import numpy as np
-from sentence_transformers import CrossEncoder, SentenceTransformer
+from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer
 work = json.load(sys.stdin)
 pairs = work["pairs"]
 scores = {"cross-attention": CrossEncoder(work["cross-attention"]).predict(pairs).tolist()}
 model = SentenceTransformer(work["dual-encoder"])
 queries, passages = (model.encode(list(side)) for side in zip(*pairs))
 scores["dual-encoder"] = model.similarity_pairwise(queries, passages).tolist()
+model = MultiVectorEncoder(work["late-interaction"])
+queries, passages = zip(*pairs)
+queries, passages = model.encode_query(list(queries)), model.encode_document(list(passages))
+scores["late-interaction"] = model.similarity_pairwise(queries, passages).tolist()
 assert not any(name.partition(".")[0] == "dualenc" for name in sys.modules)
 json.dump(scores, sys.stdout)
 """
@@ -106,10 +111,8 @@ def test_a_missing_file_is_named(trained, tmp_path, kind):
 def start(tiny, kind, dropout=0.1, gain=1.0, pooling="mean"):
     """An untrained scorer."""
     torch.manual_seed(3)
-    if kind == "cross-attention":
-        return models.cross_encoder(tiny / "encoder", dropout=dropout, max_length=LENGTHS["pair"])
-    options = {"pooling": pooling, "dropout": dropout, "gain": gain, "max_length": LENGTHS["text"]}
-    return models.dual_encoder(tiny / "encoder", **options)
+    about = tiny_study.experiment(model=kind, dropout=dropout, gain=gain, pooling=pooling)
+    return models.start(tiny / "encoder", about, LENGTHS)
 
 
 @every_kind
@@ -145,7 +148,26 @@ def test_a_dual_encoder_is_pooled_and_normalised(tiny, gain, pooling):
         torch.testing.assert_close(model(dict(text))["sentence_embedding"][0], expected)
 
 
-@every_kind
+@pytest.mark.parametrize("gain", [0.5, 2.0])
+def test_late_interaction_is_a_mean_of_maxima(tiny, gain):
+    """Against the definition, on the token vectors of texts one at a time."""
+    model = start(tiny, "late-interaction", gain=gain).eval()
+    source = scoring.texts(tiny / "tokens", "test", 512)
+
+    def vectors(column, row):
+        text = batches.texts(column, [row], source.special, LENGTHS["text"])
+        return model[0](dict(text))["token_embeddings"][0].numpy() * gain  # of [CLS], all pieces and [SEP]
+
+    queries, passages = np.arange(60) % 7, np.arange(60)
+    expected = []
+    with torch.no_grad():
+        for query, passage in zip(queries, passages, strict=True):
+            products = vectors(source.queries, query) @ vectors(source.passages, passage).T
+            expected.append(products.max(axis=1).mean())
+    np.testing.assert_allclose(scoring.score(model, source, queries, passages), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["cross-attention", "dual-encoder"])
 def test_dropout_is_at_the_output_in_training_and_off_in_scoring(tiny, kind):
     source = scoring.texts(tiny / "tokens", "test", 512)
     pairs = np.arange(30) % 7, np.arange(30)

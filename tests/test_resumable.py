@@ -86,8 +86,9 @@ def files(folder, names):
 TRAINED = ["model/model.safetensors", "model/3_LayerNorm/model.safetensors", "curve.csv", "test.run.gz"]
 PRETRAINED = ["model.safetensors", "curve.csv", "metrics.json"]
 STEPS = {"steps": 100, "evaluate_every": 20}
+DRAWN = {"token_dropout": 0.2, "mlm_weight": 0.1, "in_batch": True, "uniform": 5}  # all that is drawn in a training
 KINDS = {
-    "train": (tiny_study.train_command, experiment(**STEPS, patience=99), TRAINED),
+    "train": (tiny_study.train_command, experiment(**STEPS, **DRAWN, patience=99), TRAINED),
     "pretrain": (tiny_study.pretrain_command, pretraining(**STEPS), PRETRAINED),
 }
 

@@ -73,6 +73,7 @@ def test_the_first_lists_are_a_fixed_sample():
 
 
 ROWS = {"q": {"q1": 0, "q2": 1}, "p": {"a": 0, "b": 1, "c": 2}}
+QRELS = {"q1": {"c": 1}, "q2": {"a": 1, "b": 0}}
 
 
 def frame(pids=("a", "b", "c"), qid="q2", scores=None):
@@ -88,13 +89,14 @@ def write(path, lists):
 def test_lists_come_back_by_row_number(tmp_path):
     scores = np.array([[3.0, -1.5, 0.25], [1e-3, 2.0, -7.0]])
     path = write(tmp_path, supervision.with_scores(frame(), scores))
-    lists = supervision.read(path, ROWS["q"], ROWS["p"])
+    lists = supervision.read(path, ROWS["q"], ROWS["p"], QRELS)
+    assert [rows.tolist() for rows in lists.judged] == [[2], [0, 1]]
     assert lists.queries.tolist() == [0, 1] and lists.passages.tolist() == [[2, 0, 1], [0, 1, 2]]
     assert lists.labels.tolist() == [[1, 0, 0], [1, 0, 0]] and lists.labels.dtype == np.float32
     np.testing.assert_array_equal(lists.teacher, scores.astype(np.float32))
     about = json.loads((tmp_path / "lists.parquet.json").read_text())
     assert about == {"source": "here", "rows": 2, "md5": md5(path)}
-    assert supervision.read(write(tmp_path, frame()), ROWS["q"], ROWS["p"]).teacher is None
+    assert supervision.read(write(tmp_path, frame()), ROWS["q"], ROWS["p"], QRELS).teacher is None
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf"), -float("inf")])
@@ -104,7 +106,7 @@ def test_a_score_that_is_not_finite_is_named(tmp_path, score):
         supervision.with_scores(frame(), scores)
     path = write(tmp_path, frame(scores=list(scores)))
     with pytest.raises(UserError, match=f"query 'q2' and passage 'b' is {score}"):
-        supervision.read(path, ROWS["q"], ROWS["p"])
+        supervision.read(path, ROWS["q"], ROWS["p"], QRELS)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,7 @@ def test_a_score_that_is_not_finite_is_named(tmp_path, score):
 def test_lists_that_do_not_fit_the_dataset(tmp_path, changes, message):
     path = write(tmp_path, frame(**changes))
     with pytest.raises(UserError, match=message) as error:
-        supervision.read(path, ROWS["q"], ROWS["p"])
+        supervision.read(path, ROWS["q"], ROWS["p"], QRELS)
     assert str(path) in str(error.value) and "build the lists again" in str(error.value)
 
 
@@ -127,7 +129,7 @@ def random_lists(seed, rows=20, length=8):
     positives = generator.integers(1, 4, rows)
     labels = (np.arange(length) < positives[:, None]).astype(np.float32)
     teacher = generator.normal(size=(rows, length)).astype(np.float32)
-    return Lists(np.arange(rows), np.tile(np.arange(length), (rows, 1)), labels, teacher)
+    return Lists(np.arange(rows), np.tile(np.arange(length), (rows, 1)), labels, teacher, [])
 
 
 @pytest.mark.parametrize("size", range(4, 9))
@@ -160,7 +162,7 @@ def test_sampled_draws_every_negative_alike():
 @pytest.mark.parametrize("selection", ["sampled", "top"])
 def test_a_short_list_keeps_a_negative(selection):
     labels = np.array([[1, 1, 1, 0, 0]], dtype=np.float32)
-    lists = Lists(np.zeros(1, int), np.arange(5)[None], labels, np.array([[0, 1, 2, 3, 4.0]]))
+    lists = Lists(np.zeros(1, int), np.arange(5)[None], labels, np.array([[0, 1, 2, 3, 4.0]]), [])
     columns = supervision.pick(lists, 0, size=2, selection=selection, generator=np.random.default_rng(0))
     assert columns[0] == 0 and columns[1] in ([4] if selection == "top" else [3, 4])
 

@@ -1,4 +1,4 @@
-"""Training: what a batch is, that the loss is the loss of the scores, and that a seed decides everything."""
+"""Training: that the loss is the loss of the scores, that a seed decides everything, and what chooses."""
 
 import json
 import shutil
@@ -12,118 +12,46 @@ import yaml
 from transformers import set_seed
 
 import tiny_study
-from dualenc import batches, models, resumable, scoring, supervision, training
+from dualenc import models, resumable, scoring, supervision, training
 from dualenc.datasets import SPLITS
 from dualenc.evaluation import evaluate
 from dualenc.files import md5
 from dualenc.losses import loss_function
+from dualenc.minibatches import Collator
 from dualenc.runs import read_run
 from dualenc.steps import inputs
 from dualenc.steps.checkpoints import checkpoints
-from dualenc.steps.inputs import rows
 from dualenc.steps.teacher_scores import teacher_scores
 from dualenc.steps.train import probe
 from tiny_study import LENGTHS, SETTINGS, experiment
 
-KINDS = ["cross-attention", "dual-encoder"]
+KINDS = ["cross-attention", "dual-encoder", "late-interaction"]
 every_kind = pytest.mark.parametrize("kind", KINDS)
 WEIGHTS = "model.safetensors"
 ONE_HOT = {"temperature": 1.0, "label_smoothing": 0.0}
-
-
-@pytest.fixture(scope="module")
-def source(tiny):
-    return scoring.texts(tiny / "tokens", "train", SETTINGS["tokens_per_batch"])
-
-
-@pytest.fixture(scope="module")
-def lists(tiny):
-    """The tiny lists, with a teacher's scores that tell which passage they belong to."""
-    found = supervision.read(
-        tiny / "lists.parquet", rows(tiny / "dataset", "train"), rows(tiny / "dataset", "passages")
-    )
-    return found._replace(teacher=found.passages.astype(np.float32))
 
 
 def data(tiny):
     return inputs.data(tiny / "dataset", tiny / "tokens", SETTINGS["tokens_per_batch"])
 
 
-def batch(collator, start, stop):
-    return collator([{"position": position} for position in range(start, stop)])
-
-
-def equal(one, other):
-    return set(one) == set(other) and all(torch.equal(one[name], other[name]) for name in one)
-
-
-@every_kind
-@pytest.mark.parametrize("selection", ["sampled", "top"])
-def test_a_batch_depends_on_the_seed_and_its_positions_alone(lists, source, kind, selection):
-    about = experiment(model=kind, selection=selection, steps=100)
-
-    def collator(seed=1):
-        return training.Collator(lists, source, about, LENGTHS, seed)
-
-    walked = collator()
-    expected = [batch(walked, start, start + 4) for start in range(0, 40, 4)]
-    fresh = collator()
-    assert equal(batch(fresh, 36, 40), expected[9]) and equal(batch(fresh, 8, 12), expected[2])
-    assert not equal(batch(collator(seed=2), 8, 12), expected[2])
-
-
-def test_sampled_negatives_differ_from_epoch_to_epoch(lists, source):
-    collator = training.Collator(lists, source, experiment(list_size=3, steps=60), LENGTHS, 1)
-    epochs = collator.rows.reshape(3, 80)
-    assert all(sorted(epoch) == list(range(80)) for epoch in epochs.tolist())
-    seen = {row: set() for row in range(80)}
-    for position, row in enumerate(collator.rows):
-        seen[row].add(tuple(batch(collator, position, position + 1)["label"][0, 1].tolist()))
-    assert np.mean([len(passages) for passages in seen.values()]) > 2
-
-
-@every_kind
-def test_labels_and_teacher_scores_stand_beside_their_texts(lists, source, kind):
-    collator = training.Collator(lists, source, experiment(model=kind), LENGTHS, 1)
-    features = batch(collator, 0, 6)
-    queries = np.repeat(lists.queries[collator.rows[:6]], 4)
-    labels, passages = features.pop("label").numpy().swapaxes(0, 1)
-    passages = passages.astype(int).ravel()  # the teacher's score is the passage's row
-    if kind == "cross-attention":
-        columns = source.queries, source.passages
-        expected = batches.pairs(*columns, queries, passages, source.special, LENGTHS["pair"])
-    else:
-        sides = {"query": (source.queries, queries[::4]), "passage": (source.passages, passages)}
-        expected = {
-            f"{side}_{name}": tensor
-            for side, (column, at) in sides.items()
-            for name, tensor in batches.texts(column, at, source.special, LENGTHS["text"]).items()
-        }
-    assert equal(features, expected)
-    relevant = {(q, p) for q, row, label in zip(lists.queries, lists.passages, lists.labels, strict=True)
-                for p in row[label > 0]}  # fmt: skip
-    pairs = zip(queries, passages, labels.ravel(), strict=True)
-    assert all(((query, passage) in relevant) == label for query, passage, label in pairs)
-
-
-def first_loss(tiny, source, about, path):
-    """The loss of the first batch, from the scores of the model before its first step."""
-    places = rows(tiny / "dataset", "train"), rows(tiny / "dataset", "passages")
-    lists = supervision.read(path, *places)
-    collator = training.Collator(lists, source, about, LENGTHS, 1)
-    labels, teacher = batch(collator, 0, about.batch_size)["label"].unbind(1)
+def first_loss(tiny, about, path):
+    """The loss of the first minibatch, from the scores of the model before its first step."""
+    texts = data(tiny)
+    lists = inputs.read_lists(path, tiny / "dataset", texts)
+    collator = Collator(lists, texts.sources["train"], about, LENGTHS, 1)
+    label = collator([{"position": position} for position in range(about.batch_size)])["label"]
+    labels, teacher, _ = label.unbind(1)
     at = collator.rows[: about.batch_size]
     columns = [collator._columns(position, row) for position, row in enumerate(at)]
     passages = lists.passages[at[:, None], np.stack(columns)]
     set_seed(1)
-    if about.model == "cross-attention":
-        model = models.cross_encoder(tiny / "encoder", dropout=0.0, max_length=LENGTHS["pair"])
-    else:
-        options = {"pooling": "mean", "dropout": 0.0, "gain": 1.0, "max_length": LENGTHS["text"]}
-        model = models.dual_encoder(tiny / "encoder", **options)
+    model = models.start(tiny / "encoder", about, LENGTHS)
     queries = np.repeat(lists.queries[at], about.list_size)
-    student = torch.from_numpy(scoring.score(model, source, queries, passages.ravel())).view(labels.shape)
-    return loss_function(about.loss, about.loss_parameters)(student, teacher, labels).item()
+    scores = scoring.score(model, texts.sources["train"], queries, passages.ravel())
+    return loss_function(about.loss, about.loss_parameters)(
+        torch.from_numpy(scores).view(labels.shape), teacher, labels
+    ).item()
 
 
 @pytest.fixture(scope="module")
@@ -142,9 +70,11 @@ def scored(tiny, trained, tmp_path_factory):
         ("dual-encoder", "softmax-ce-onehot", ONE_HOT),
         ("dual-encoder", "m3se", {}),
         ("dual-encoder", "softmax-ce", {"temperature": 1.0}),
+        ("late-interaction", "softmax-ce-onehot", ONE_HOT),
+        ("late-interaction", "m3se", {}),
     ],
 )
-def test_the_loss_is_that_of_the_scores_and_falls(tiny, source, scored, tmp_path, kind, loss, parameters):
+def test_the_loss_is_that_of_the_scores_and_falls(tiny, scored, tmp_path, kind, loss, parameters):
     few = pd.read_parquet(scored).head(6)
     supervision.write(tmp_path / "few.parquet", few, {})
     about = experiment(
@@ -154,7 +84,7 @@ def test_the_loss_is_that_of_the_scores_and_falls(tiny, source, scored, tmp_path
     once = about.model_copy(update={"steps": 1, "evaluate_every": 1})
     folder = tiny_study.train(tiny, tmp_path / "once", once, lists=tmp_path / "few.parquet")
     logged = losses(folder)
-    assert logged == pytest.approx([first_loss(tiny, source, once, tmp_path / "few.parquet")], rel=1e-3)
+    assert logged == pytest.approx([first_loss(tiny, once, tmp_path / "few.parquet")], rel=1e-3)
     after = losses(tiny_study.train(tiny, tmp_path, about, lists=tmp_path / "few.parquet"))
     least = 0.0 if loss != "softmax-ce" else entropy(few, parameters["temperature"])
     assert after[-1] - least < 0.5 * (logged[0] - least)
@@ -283,10 +213,13 @@ def test_a_run_says_what_it_was_made_of(tiny, trained, kind):
     assert resolved == {"experiment": experiment(model=kind).model_dump(), **SETTINGS, "seed": 1}
 
 
-def test_a_teacher_scores_the_lists(tiny, trained, scored):
-    before, after = pd.read_parquet(tiny / "lists.parquet"), pd.read_parquet(scored)
+@every_kind
+def test_a_teacher_scores_the_lists(tiny, trained, tmp_path, kind):
+    folders = tiny / "dataset", tiny / "tokens", trained[kind] / "model"
+    teacher_scores(*folders, kind, tiny / "lists.parquet", 4096, tmp_path / "lists.parquet")
+    before, after = pd.read_parquet(tiny / "lists.parquet"), pd.read_parquet(tmp_path / "lists.parquet")
     pd.testing.assert_frame_equal(after.drop(columns="teacher_scores"), before)
-    run = read_run(trained["cross-attention"] / "train.run.gz")
+    run = read_run(trained[kind] / "train.run.gz")
     theirs = {(qid, pid): s for qid, ranking in run.items() for pid, s in zip(*ranking, strict=True)}
     scores = {
         (row.qid, pid): score

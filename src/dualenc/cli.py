@@ -212,6 +212,25 @@ def summary(root: Folder, figures: Folder) -> None:
     print(summarise(root, figures))
 
 
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="what to look for")],
+    experiment: Annotated[str, typer.Option(help="a dual-encoder of params.yaml, or <experiment>.<encoder>")],
+    scale: Annotated[str | None, typer.Option(help="the scale, if not that of params.yaml")] = None,
+    top: Annotated[int, typer.Option(min=1, help="number of passages")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Show the top passages of a trained dual-encoder for a query, with BM25's ranks and its teacher's order."""
+    from dualenc import config
+
+    study = config.load("params.yaml", {"scale": scale} if scale else {})
+    study.run(experiment, "--experiment")
+    from dualenc import search as room  # only now, as it takes seconds
+
+    found = room.search(study, experiment, query, top, Path("results"), Path("scratch"))
+    print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else room.as_text(found))
+
+
 def main() -> None:
     """Run the command line; wrong input ends with one sentence and status 2, a full disk with status 1."""
     try:

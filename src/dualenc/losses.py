@@ -5,6 +5,11 @@ holds the K passages of one query and at least one of them is positive, and retu
 as a scalar. One-hot losses ignore ``teacher``, which may then be None. In the equations s and t are a row's
 student and teacher scores, P and N its positive and negative passages, and [x]+ = max(x, 0).
 
+A teacher score of minus infinity stands for a negative that the teacher has not scored (`dualenc.negatives`). The
+paper treats it "as a negative document in the loss" (Appendix C.12); where its score would be needed, all that is asked
+of the student is to put it no higher than the teacher puts the lowest passage of the row that it has scored.
+Every row has one negative or more that the teacher has scored.
+
 Equation and section numbers refer to Menon et al., "In defense of dual-encoders for neural ranking" (ICML
 2022). The module only calls methods of the tensors it is given, so the names and parameters of the losses can
 be read without importing torch.
@@ -58,9 +63,12 @@ def mse(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
 
     sum_k (t_k - s_k)^2
 
-    Not invariant to translations: a constant offset between the two scorers is an error.
+    A negative without a teacher score contributes [s_k - min t]+^2. Not invariant to translations: a constant
+    offset between the two scorers is an error.
     """
-    return (teacher - student).square().sum(-1).mean()
+    scored, teacher = _filled(teacher)
+    error = teacher - student
+    return error.where(scored, error.clamp_max(0)).square().sum(-1).mean()
 
 
 def margin_mse(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
@@ -68,11 +76,13 @@ def margin_mse(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
 
     sum_{i in P} sum_{j in N} ((t_i - t_j) - (s_i - s_j))^2
 
-    With one positive and one negative this is eq. 3. Invariant to adding a constant to a row of ``student``
-    or of ``teacher``.
+    With one positive and one negative this is eq. 3. A negative j without a teacher score contributes
+    [(t_i - min t) - (s_i - s_j)]+^2. Invariant to adding a constant to a row of ``student`` or of ``teacher``.
     """
+    scored, teacher = _filled(teacher)
     error = teacher - student
     margin_error = error.unsqueeze(-1) - error.unsqueeze(-2)
+    margin_error = margin_error.where(scored.unsqueeze(-2), margin_error.clamp_min(0))
     positives = labels.bool()
     pairs = positives.unsqueeze(-1) & ~positives.unsqueeze(-2)
     return (pairs * margin_error.square()).sum((-2, -1)).mean()
@@ -86,7 +96,7 @@ def rankdistil_b(student: Tensor, teacher: Tensor, labels: Tensor, *, gamma0: fl
     Not invariant to translations: positives match raw scores and the threshold ``gamma0`` is absolute.
     """
     positives = labels.bool()
-    match = positives * (teacher - student).square()
+    match = positives * (_filled(teacher)[1] - student).square()
     below = ~positives * (student - gamma0).clamp_min(0).square()
     return (match + below).sum(-1).mean()
 
@@ -102,6 +112,7 @@ def m3se(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
     """
     positives = labels.bool()
     hardest = teacher.masked_fill(positives, -math.inf).argmax(-1, keepdim=True)
+    teacher = _filled(teacher)[1]
     teacher_margin = teacher - teacher.gather(-1, hardest)
     student_margin = student - student.gather(-1, hardest)
     has_negative = ~positives.all(-1, keepdim=True)
@@ -116,10 +127,16 @@ def softmax_ce(student: Tensor, teacher: Tensor, labels: Tensor, *, temperature:
     -sum_k softmax(t / temperature)_k log softmax(s / temperature)_k
 
     This is the KL divergence plus the teacher's entropy, which no student changes; it is not multiplied by
-    temperature^2. ``labels`` play no part. Invariant to adding a constant to a row of ``student`` or of
-    ``teacher``.
+    temperature^2. ``labels`` play no part. A negative without a teacher score has the target 0. Invariant to adding
+    a constant to a row of ``student`` or of ``teacher``.
     """
     return _cross_entropy((teacher / temperature).softmax(-1), student, temperature)
+
+
+def _filled(teacher: Tensor) -> tuple[Tensor, Tensor]:
+    """Which passages the teacher has scored, and its scores with the lowest of the row for the others."""
+    scored = teacher.isfinite()
+    return scored, teacher.where(scored, teacher.masked_fill(~scored, math.inf).amin(-1, keepdim=True))
 
 
 def _label_distribution(labels: Tensor, like: Tensor) -> Tensor:

@@ -2,20 +2,27 @@
 
 Dual-encoder (eq. 2): one BERT for query and passage, pooled, dropout, layer normalisation (Appendix B), dot product:
 ``SentenceTransformer(path)``. Cross-attention: BERT on [CLS] query [SEP] passage [SEP], score = w . dropout(pool):
-``CrossEncoder(path)``, whose scores are raw logits.
+``CrossEncoder(path)``, whose scores are raw logits. Late interaction (ColBERT, Khattab and Zaharia, 2020): one BERT for
+query and passage, the mean over the query's tokens of the largest dot product with a token of the passage:
+``MultiVectorEncoder(path)``.
 """
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from sentence_transformers import CrossEncoder, SentenceTransformer
+from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer
+from sentence_transformers.base.modules import Dense
+from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, Pooling, Transformer
 from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
 from transformers.utils import logging as transformers_logging
 
 from dualenc.errors import UserError
+from dualenc.parameters import Experiment
 
+Model = SentenceTransformer | CrossEncoder | MultiVectorEncoder
 # Reports of missing heads when a scorer starts from an encoder are expected, and drown what matters in a log.
 transformers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
@@ -29,7 +36,12 @@ FILES = {
         *["1_Pooling/config.json", "2_Dropout/config.json"],
         *["3_LayerNorm/config.json", "3_LayerNorm/model.safetensors"],
     ],
+    "late-interaction": [
+        *["config_sentence_transformers.json", "modules.json", "sentence_bert_config.json"],
+        *["1_Dense/config.json", "1_Dense/model.safetensors", "2_MultiVectorMask/config.json"],
+    ],
 }
+CLASSES = {"cross-attention": CrossEncoder, "dual-encoder": SentenceTransformer, "late-interaction": MultiVectorEncoder}
 
 
 def device() -> str:
@@ -93,15 +105,49 @@ def cross_encoder(encoder: str | Path, *, dropout: float, max_length: int) -> Cr
     )
 
 
-def load(folder: str | Path, kind: str) -> SentenceTransformer | CrossEncoder:
-    """A saved dual-encoder or cross-attention model. Raises ``UserError`` if its folder lacks a file."""
+def late_interaction(encoder: str | Path, *, gain: float, max_length: int) -> MultiVectorEncoder:
+    """A late-interaction scorer that starts from the encoder in a folder; ``max_length`` tokens of a text count.
+
+    What the library offers and the paper does not mention is left out, so that this model differs from the dual-encoder
+    in its score alone: queries are not expanded with [MASK] tokens, no marker tells them from passages, punctuation is
+    scored like words (passages may be code), and so are [CLS] and [SEP]. Tokens keep the encoder's width and are not
+    normalised to unit length, since within +-1 no scores could have a teacher's margins; they end in the layer
+    normalisation of the encoder's last layer, and a projection that starts as ``gain`` times the identity: scores then
+    lie about where a dual-encoder's do. Raises ``UserError`` if the folder lacks a file.
+    """
+    check(encoder, "encoder")
+    transformer = Transformer(str(encoder), max_seq_length=max_length)
+    width = transformer.get_embedding_dimension()
+    projection = Dense(
+        width,
+        width,
+        bias=False,
+        activation_function=torch.nn.Identity(),
+        init_weight=gain * torch.eye(width),
+        module_input_name="token_embeddings",
+    )
+    modules = [transformer, projection, MultiVectorMask()]
+    return MultiVectorEncoder(modules=modules, similarity_fn_name="meanmaxsim", device=device())
+
+
+def start(encoder: str | Path, experiment: Experiment, lengths: Mapping[str, int]) -> Model:
+    """The scorer of an experiment before its first step; ``lengths`` has "text" and "pair"."""
+    if experiment.model == "cross-attention":
+        return cross_encoder(encoder, dropout=experiment.dropout, max_length=lengths["pair"])
+    if experiment.model == "late-interaction":
+        return late_interaction(encoder, gain=experiment.gain, max_length=lengths["text"])
+    options = {"pooling": experiment.pooling, "dropout": experiment.dropout, "gain": experiment.gain}
+    return dual_encoder(encoder, **options, max_length=lengths["text"])
+
+
+def load(folder: str | Path, kind: str) -> Model:
+    """A saved model of a kind. Raises ``UserError`` if its folder lacks a file."""
     check(folder, "encoder")
     check(folder, kind)
-    build = SentenceTransformer if kind == "dual-encoder" else CrossEncoder
-    return build(str(folder), local_files_only=True, device=device())
+    return CLASSES[kind](str(folder), local_files_only=True, device=device())
 
 
-def max_length(model: SentenceTransformer | CrossEncoder) -> int:
+def max_length(model: Model) -> int:
     """How many tokens of a text, or of a pair, a model reads."""
     return model.max_length if isinstance(model, CrossEncoder) else model.max_seq_length
 

@@ -1,7 +1,6 @@
 """Pre-training of miniature BERTs: masked language modelling on (query, passage) pairs of the train split.
 
-Pairs have the format of a cross-attention model, so attention across the two sides is trained too. Masking follows
-Devlin et al. (2019): of the chosen tokens 80 % become [MASK], 10 % a random token, 10 % stay.
+Pairs have the format of a cross-attention model, so attention across the two sides is trained too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,15 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from datasets import Dataset
-from torch.nn.functional import cross_entropy
 from torch.utils.data import SequentialSampler
 from transformers import BertForMaskedLM, Trainer, TrainingArguments, set_seed
 
 from dualenc import batches, initialisation, models, resumable
+from dualenc.masking import mask, masked_loss
 from dualenc.parameters import Encoder, Pretraining
 from dualenc.scoring import Texts
-
-IGNORED = -100  # label of a position that is not predicted
 
 
 class MaskedLanguageTrainer(Trainer):
@@ -33,7 +30,7 @@ class MaskedLanguageTrainer(Trainer):
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """Mean cross-entropy over the masked positions of a batch."""
-        loss, _ = masked_loss(model, inputs)
+        loss, _ = masked_loss(model.bert, model.cls, inputs)
         return (loss, {}) if return_outputs else loss
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval"):
@@ -45,7 +42,7 @@ class MaskedLanguageTrainer(Trainer):
             for start in range(0, len(self.eval_dataset), size):
                 at = range(start, min(start + size, len(self.eval_dataset)))
                 inputs = self._prepare_inputs(self.probe([{"position": position} for position in at]))
-                mean, right = masked_loss(self.model, inputs)
+                mean, right = masked_loss(self.model.bert, self.model.cls, inputs)
                 total, hits = total + len(right), hits + right.sum().item()
                 loss += mean.item() * len(right)
         self.model.train()
@@ -53,15 +50,6 @@ class MaskedLanguageTrainer(Trainer):
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
-
-
-def masked_loss(model: BertForMaskedLM, inputs: batches.Features) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean cross-entropy over the masked positions, and for each whether its word was predicted (M,)."""
-    labels = inputs["labels"]
-    chosen = labels != IGNORED
-    features = {name: tensor for name, tensor in inputs.items() if name != "labels"}
-    logits = model.cls(model.bert(**features).last_hidden_state[chosen])
-    return cross_entropy(logits, labels[chosen]), logits.argmax(-1) == labels[chosen]
 
 
 class MaskingCollator:
@@ -79,28 +67,6 @@ class MaskingCollator:
         features = batches.pairs(source.queries, source.passages, queries, passages, source.special, self.max_length)
         generator = np.random.default_rng([self.seed, at[0]])
         return mask(features, self.masked, source.special, source.vocabulary, generator)
-
-
-def mask(
-    features: batches.Features,
-    share: float,
-    special: Mapping[str, int],
-    vocabulary: int,
-    generator: np.random.Generator,
-) -> batches.Features:
-    """The features with a ``share`` of their word pieces masked, and ``labels``. At least one piece is masked."""
-    ids = features["input_ids"].numpy()
-    words = ~np.isin(ids, list(special.values()))
-    draw = np.where(words, generator.random(ids.shape), 2.0)
-    chosen = draw < share
-    if not chosen.any():
-        chosen.ravel()[draw.argmin()] = True
-    kind = generator.random(ids.shape)
-    changed = np.where(chosen & (kind < 0.8), special["mask"], ids)
-    random_pieces = generator.integers(max(special.values()) + 1, vocabulary, ids.shape)
-    changed = np.where(chosen & (kind >= 0.8) & (kind < 0.9), random_pieces, changed)
-    labels = np.where(chosen, ids, IGNORED)
-    return features | {"input_ids": torch.from_numpy(changed), "labels": torch.from_numpy(labels)}
 
 
 def pretrain(

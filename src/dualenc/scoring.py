@@ -7,13 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from sentence_transformers import CrossEncoder, SentenceTransformer
+from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer
 
 from dualenc import batches, tokens
+from dualenc.models import Model
 from dualenc.runs import Run, ranked
 from dualenc.tokens import Tokens
-
-Model = SentenceTransformer | CrossEncoder
 
 
 class Texts(NamedTuple):
@@ -35,7 +34,7 @@ def texts(folder: str | Path, split: str, tokens_per_batch: int) -> Texts:
 
 def score(model: Model, source: Texts, query_rows: np.ndarray, passage_rows: np.ndarray) -> np.ndarray:
     """Scores (N,) float32 of the pairs (``query_rows[i]``, ``passage_rows[i]``), in evaluation mode."""
-    scorer = _cross_attention if isinstance(model, CrossEncoder) else _dual
+    scorer = next(scorer for kind, scorer in SCORERS.items() if isinstance(model, kind))
     with _evaluating(model):
         return scorer(model, source, np.asarray(query_rows), np.asarray(passage_rows))
 
@@ -81,6 +80,28 @@ def _cross_attention(
         )
         result[batch] = model(_to(model, features))["scores"].view(-1).float().cpu().numpy()
     return result
+
+
+def _late_interaction(
+    model: MultiVectorEncoder, source: Texts, query_rows: np.ndarray, passage_rows: np.ndarray
+) -> np.ndarray:
+    """Queries are encoded again for each batch of passages: they are short, and so no token embeddings are kept."""
+    result = np.empty(len(query_rows), dtype=np.float32)
+    lengths = np.minimum(source.passages.lengths()[passage_rows] + 2, model.max_seq_length)
+    for batch in batches.by_length(lengths, source.tokens_per_batch):
+        sides = []
+        for column, rows in ((source.queries, query_rows[batch]), (source.passages, passage_rows[batch])):
+            distinct, places = np.unique(rows, return_inverse=True)
+            features = batches.texts(column, distinct, source.special, model.max_seq_length)
+            output = model(_to(model, features))
+            sides.append([output[name][places] for name in ("token_embeddings", "attention_mask")])
+        (query, query_mask), (passage, passage_mask) = sides
+        scores = model.similarity_pairwise(query, passage, a_mask=query_mask, b_mask=passage_mask)
+        result[batch] = scores.float().cpu().numpy()
+    return result
+
+
+SCORERS = {CrossEncoder: _cross_attention, SentenceTransformer: _dual, MultiVectorEncoder: _late_interaction}
 
 
 def _to(model: Model, features: batches.Features) -> batches.Features:

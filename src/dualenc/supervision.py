@@ -23,12 +23,16 @@ Qrels = Mapping[str, Mapping[str, int]]
 
 
 class Lists(NamedTuple):
-    """N lists of K passages by row number: ``queries`` (N,), ``passages``, ``labels``, ``teacher`` (N, K)."""
+    """N lists of K passages by row number: ``queries`` (N,), ``passages``, ``labels``, ``teacher`` (N, K).
+
+    ``judged`` are for each list all passages that are judged for its query, whether they are in the list or not.
+    """
 
     queries: np.ndarray
     passages: np.ndarray
     labels: np.ndarray
     teacher: np.ndarray | None
+    judged: list[np.ndarray]
 
 
 def in_hash_order(names: Sequence[str], salt: str = "") -> list[str]:
@@ -90,8 +94,10 @@ def check_scores(frame: pd.DataFrame, scores: np.ndarray) -> None:
         )
 
 
-def read(path: str | Path, query_rows: Mapping[str, int], passage_rows: Mapping[str, int]) -> Lists:
-    """Lists by row number. Raises ``UserError`` for an unknown id, a passage twice in a list, a score not finite."""
+def read(path: str | Path, query_rows: Mapping[str, int], passage_rows: Mapping[str, int], qrels: Qrels) -> Lists:
+    """Lists by row number; ``qrels`` are the judgements of their queries.
+
+    Raises ``UserError`` for an unknown id, a passage twice in a list, a score not finite."""
     frame = pd.read_parquet(path)
     for qid, pids in zip(frame.qid, frame.pids, strict=True):
         unknown = [one for one in pids if one not in passage_rows] + [qid] * (qid not in query_rows)
@@ -108,6 +114,7 @@ def read(path: str | Path, query_rows: Mapping[str, int], passage_rows: Mapping[
         passages=np.array([[passage_rows[pid] for pid in pids] for pids in frame.pids]),
         labels=np.stack(frame.labels).astype(np.float32),
         teacher=teacher,
+        judged=[np.array([passage_rows[pid] for pid in qrels[qid]]) for qid in frame.qid],
     )
 
 

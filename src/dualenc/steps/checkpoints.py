@@ -4,10 +4,10 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from dualenc import models, provenance, resumable, supervision, training
+from dualenc import models, provenance, resumable, training
 from dualenc.files import atomic
 from dualenc.parameters import Experiment
-from dualenc.steps.inputs import data, rerank_sets
+from dualenc.steps.inputs import data, read_lists, rerank_sets
 from dualenc.steps.train import made_of
 
 SPLITS = ("train", "test")
@@ -27,16 +27,10 @@ def checkpoints(
     state = resumable.state_folder(scratch, about, inputs, provenance.code("training"))
     texts = data(folder, token_folder, settings["tokens_per_batch"])
     with resumable.locked(state):
-        kept = training.keep(
-            encoder,
-            supervision.read(lists, texts.query_rows["train"], texts.passage_rows),
-            texts.sources["train"],
-            experiment=experiment,
-            lengths=settings["lengths"],
-            seed=seed,
-            state=state,
-            steps=settings["checkpoints"],
-        )
+        read = read_lists(lists, folder, texts)
+        source, lengths = texts.sources["train"], settings["lengths"]
+        job = training.Training(encoder, read, source, experiment, lengths, seed, state)
+        kept = training.keep(job, settings["checkpoints"])
         for step, saved in kept.items():
             with atomic(output / f"step-{step}") as temporary:
                 shutil.copytree(saved, temporary / "model")

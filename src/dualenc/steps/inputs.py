@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from dualenc import datasets, provenance, scoring
+from dualenc import datasets, provenance, scoring, supervision
 from dualenc.datasets import SPLITS
 from dualenc.files import md5, write_json
 from dualenc.runs import read_run, write_run
+from dualenc.supervision import Lists
 
 STACK = ["torch", "transformers", "sentence-transformers", "tokenizers"]
 
@@ -31,6 +32,11 @@ def data(folder: Path, token_folder: Path, tokens_per_batch: int) -> Data:
         {split: rows(folder, split) for split in SPLITS},
         rows(folder, "passages"),
     )
+
+
+def read_lists(path: Path, folder: Path, texts: Data) -> Lists:
+    """Training lists by row number, with what the train split's judgements say of their queries."""
+    return supervision.read(path, texts.query_rows["train"], texts.passage_rows, datasets.qrels(folder, "train"))
 
 
 def rerank_sets(model: scoring.Model, data: Data, evaluation: Path, splits: Iterable[str], tag: str, to: Path) -> None:

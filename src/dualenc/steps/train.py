@@ -9,7 +9,7 @@ from dualenc.datasets import SPLITS, read_qrels
 from dualenc.files import atomic, atomic_entries
 from dualenc.parameters import Experiment
 from dualenc.runs import read_run
-from dualenc.steps.inputs import Data, data, rerank_sets, write_about, write_curve
+from dualenc.steps.inputs import Data, data, read_lists, rerank_sets, write_about, write_curve
 
 
 def train(
@@ -29,17 +29,11 @@ def train(
     with resumable.locked(state):
         finished = state / "finished"
         if not finished.exists():
-            model, curve = training.train(
-                encoder,
-                supervision.read(lists, texts.query_rows["train"], texts.passage_rows),
-                texts.sources["train"],
-                {split: probe(evaluation, split, texts, settings["probe_queries"]) for split in SPLITS},
-                texts.passage_rows,
-                experiment=experiment,
-                lengths=settings["lengths"],
-                seed=seed,
-                state=state,
-            )
+            read = read_lists(lists, folder, texts)
+            source, lengths = texts.sources["train"], settings["lengths"]
+            job = training.Training(encoder, read, source, experiment, lengths, seed, state)
+            probes = {split: probe(evaluation, split, texts, settings["probe_queries"]) for split in SPLITS}
+            model, curve = training.train(job, probes, texts.passage_rows)
             with atomic(finished) as temporary:
                 model.save(str(temporary / "model"), create_model_card=False)
                 write_curve(temporary, curve)
