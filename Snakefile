@@ -3,7 +3,6 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-from dualenc import artefacts
 from dualenc import config as parameters
 from dualenc import warm
 from dualenc import workflow as study_of

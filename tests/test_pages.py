@@ -14,6 +14,12 @@ def test_tables_lists_and_images_are_rendered():
     assert '<img src="data:image/png;base64,AAAA" alt="i" />' in html
 
 
+def test_intervals_do_not_break():
+    text = "0.1* [0.050, 0.150] ±0.010, -0.1 [-0.150, +0.050] paper -0.020; seeds: 1, 2"
+    broken = pages.fragment(text).replace("&nbsp;", "~")
+    assert broken == "<p>0.1* [0.050,~0.150] ±0.010, -0.1 [-0.150,~+0.050] paper~-0.020; seeds: 1, 2</p>\n"
+
+
 def test_a_page_is_a_document_with_its_own_style():
     html = pages.page(MARKDOWN, "title")
     assert html.startswith("<!doctype html>") and "<title>title</title>" in html

@@ -1,13 +1,18 @@
 """Markdown as HTML: pages that a browser shows without anything from outside."""
 
+import re
 from importlib import resources
 
 from markdown_it import MarkdownIt
 
+BREAK = re.compile(r"(?<=\d,) (?=[-+.\d]+\])|(?<=paper) (?=[-+])")
+"""Where a line must not break: within an interval, and before the paper's difference."""
+
 
 def fragment(markdown: str) -> str:
-    """The HTML of Markdown with tables as on GitHub; HTML within it stays."""
-    return MarkdownIt("commonmark").enable("table").render(markdown)
+    """The HTML of Markdown with tables as on GitHub; HTML within it stays, and `BREAK`s do not break."""
+    html = MarkdownIt("commonmark").enable("table").render(markdown)
+    return BREAK.sub("&nbsp;", html)
 
 
 def page(markdown: str, title: str) -> str:

@@ -3,7 +3,7 @@
 import base64
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,46 +28,48 @@ class Cost(NamedTuple):
 def costs(summary: str, logs: Path, times: Path) -> dict[str, Cost]:
     """Artefact -> `Cost`, from what ``snakemake --detailed-summary`` prints and the benchmarks below ``times``.
 
-    A job is known by its log: ``<logs>/<job>.log`` belongs to ``<times>/<job>.tsv``. A job without benchmark (it
-    was made elsewhere) counts no seconds.
+    The log ``<logs>/<job>.log`` belongs to the benchmark ``<times>/<job>.tsv``. A job without log or benchmark (it
+    only copies a file, or ran elsewhere) counts no seconds.
     """
     makers: dict[str, str] = {}
     inputs: dict[str, set[str]] = {}
+    seconds: dict[str, float] = {}
     artefacts: dict[str, tuple[str, str]] = {}
     for row in csv.DictReader(io.StringIO(summary), delimiter="\t", quoting=csv.QUOTE_NONE):
-        output, log = Path(row["output_file"]), row["log-file(s)"]
-        makers[str(output)] = log
-        inputs.setdefault(log, set()).update(row["input-file(s)"].split(","))
+        output, log = Path(row["output_file"]), Path(row["log-file(s)"])
+        logged = log.is_relative_to(logs)
+        job = str(log if logged else output)
+        makers[str(output)] = job
+        inputs.setdefault(job, set()).update(row["input-file(s)"].split(","))
+        seconds[job] = _seconds(times / log.relative_to(logs).with_suffix(".tsv")) if logged else 0.0
         if KINDS.get(row["rule"]) == output.suffix:
-            artefacts[output.stem] = row["rule"], log
-    needed = {name: _ancestors(log, makers, inputs) for name, (_, log) in artefacts.items()}
+            artefacts[output.stem] = row["rule"], job
+    needed = {name: _ancestors(job, makers, inputs) for name, (_, job) in artefacts.items()}
     found = {}
     for name, (kind, _) in artefacts.items():
-        others = set().union(*(jobs for other, jobs in needed.items() if other != name))
-        both = [_seconds(jobs, logs, times) for jobs in (needed[name], needed[name] - others)]
-        found[name] = Cost(kind, len(needed[name]), both[0], len(needed[name] - others), both[1])
+        own = needed[name].difference(*(jobs for other, jobs in needed.items() if other != name))
+        both = [(len(jobs), sum(seconds[job] for job in jobs)) for jobs in (needed[name], own)]
+        found[name] = Cost(kind, *both[0], *both[1])
     return found
 
 
-def _ancestors(log: str, makers: Mapping[str, str], inputs: Mapping[str, set[str]]) -> set[str]:
-    """Logs of all jobs that have to run for the job of ``log``, itself included."""
-    found, waiting = set(), [log]
+def _ancestors(job: str, makers: Mapping[str, str], inputs: Mapping[str, set[str]]) -> set[str]:
+    """All jobs that have to run for ``job``, itself included."""
+    found, waiting = set(), [job]
     while waiting:
-        job = waiting.pop()
-        if job not in found:
-            found.add(job)
-            waiting += [makers[file] for file in inputs[job] if file in makers]
+        one = waiting.pop()
+        if one not in found:
+            found.add(one)
+            waiting += [makers[file] for file in inputs[one] if file in makers]
     return found
 
 
-def _seconds(jobs: Iterable[str], logs: Path, times: Path) -> float:
-    total = 0.0
-    for log in jobs:
-        path = times / Path(log).relative_to(logs).with_suffix(".tsv")
-        if path.is_file():
-            with open(path) as file:
-                total += float(next(csv.DictReader(file, delimiter="\t"))["s"])
-    return total
+def _seconds(benchmark: Path) -> float:
+    """What a benchmark says, 0 if there is none."""
+    if not benchmark.is_file():
+        return 0.0
+    with open(benchmark) as file:
+        return float(next(csv.DictReader(file, delimiter="\t"))["s"])
 
 
 def front(root: Path, figures: Path, scale: str, cost_of: Mapping[str, Cost]) -> str:

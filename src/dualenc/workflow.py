@@ -131,6 +131,24 @@ def check_modules(study: Study) -> None:
             )
 
 
+def in_report(kind: str, file: str) -> dict[str, Any]:
+    """How Snakemake's report names an artefact's ``file``: arguments of its ``report`` flag."""
+    return {
+        "caption": "../report/artefact.rst",
+        "category": f"{kind.capitalize()}s",
+        "labels": lambda wildcards: {
+            "name": wildcards.artefact,
+            "content": artefacts.title(kind, wildcards.artefact),
+            "as": file,
+        },
+    }
+
+
+def caption(kind: str, name: str) -> str:
+    """The caption of an artefact, as the report reads it."""
+    return artefacts.restructured(artefacts.caption(kind, name))
+
+
 def dataset_slice(study: Study, dataset: str) -> dict[str, Any]:
     """What decides a dataset."""
     return study.params.datasets[dataset].model_dump()

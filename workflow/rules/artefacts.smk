@@ -5,27 +5,14 @@ FIGURES = [name for name, artefact in STUDY.artefacts.items() if artefact.kind =
 CLAIMS = [name for name, artefact in STUDY.artefacts.items() if artefact.kind == "claim"]
 
 
-def in_report(kind, file):
-    """Where an artefact's ``file`` stands in the report, and what it is called there."""
-    return {
-        "caption": "../report/artefact.rst",
-        "category": f"{kind.capitalize()}s",
-        "labels": lambda wildcards: {
-            "name": wildcards.artefact,
-            "content": artefacts.title(kind, wildcards.artefact),
-            "as": file,
-        },
-    }
-
-
 rule table:
     input:
         lambda wildcards: [ROOT / path for path in study_of.files(STUDY, wildcards.artefact)],
         code=lambda wildcards: code("steps.artefacts") + code(f"tables.{wildcards.artefact}"),
     output:
         multiext(f"{ROOT}/tables/{{artefact}}", ".md", ".tex"),
-        csv=report(f"{ROOT}/tables/{{artefact}}.csv", **in_report("table", "CSV")),
-        html=report(f"{ROOT}/tables/{{artefact}}.html", **in_report("table", "table")),
+        csv=report(f"{ROOT}/tables/{{artefact}}.csv", **study_of.in_report("table", "CSV")),
+        html=report(f"{ROOT}/tables/{{artefact}}.html", **study_of.in_report("table", "table")),
     log:
         f"{LOGS}/table/{{artefact}}.log",
     benchmark:
@@ -34,7 +21,7 @@ rule table:
         artefact="|".join(TABLES),
     params:
         slice=lambda wildcards: study_of.as_json(study_of.artefact_slice(STUDY, wildcards.artefact)),
-        caption=lambda wildcards: artefacts.restructured(artefacts.caption("table", wildcards.artefact)),
+        caption=lambda wildcards: study_of.caption("table", wildcards.artefact),
         root=ROOT,
         folder=ROOT / "tables",
     message:
@@ -50,8 +37,8 @@ rule figure:
         code=lambda wildcards: code("steps.artefacts") + code(f"figures.{wildcards.artefact}"),
     output:
         pdf=f"figures/{SCALE}/{{artefact}}.pdf",
-        data=report(f"{ROOT}/figure-data/{{artefact}}.csv", **in_report("figure", "CSV")),
-        png=report(f"figures/{SCALE}/{{artefact}}.png", **in_report("figure", "figure")),
+        data=report(f"{ROOT}/figure-data/{{artefact}}.csv", **study_of.in_report("figure", "CSV")),
+        png=report(f"figures/{SCALE}/{{artefact}}.png", **study_of.in_report("figure", "figure")),
     log:
         f"{LOGS}/figure/{{artefact}}.log",
     benchmark:
@@ -60,7 +47,7 @@ rule figure:
         artefact="|".join(FIGURES),
     params:
         slice=lambda wildcards: study_of.as_json(study_of.artefact_slice(STUDY, wildcards.artefact)),
-        caption=lambda wildcards: artefacts.restructured(artefacts.caption("figure", wildcards.artefact)),
+        caption=lambda wildcards: study_of.caption("figure", wildcards.artefact),
         root=ROOT,
     message:
         "Drawing {wildcards.artefact}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from dualenc.claims import CONFIRMED, Part, part_verdict, verdict
 
+ENDS = ("value", "low", "high")
 MARKS = {"confirmed": "✓", "refuted": "✗", "undecided": "?"}
 OWN_DATASETS = ("msmarco-passage", "natural-questions")
 """The paper's datasets, as params.yaml names them."""
@@ -105,9 +106,10 @@ def _numbers(parts: list[Mapping[str, Any]]) -> list[str]:
 
 def _interval(part: Mapping[str, Any]) -> str:
     """A number with its interval, if it has one."""
-    if part["low"] == part["value"] == part["high"]:
+    if len({part[key] for key in ENDS}) == 1:
         return f"{part['value']:.2g}"
-    return f"{part['value']:+.3f} [{part['low']:+.3f}, {part['high']:+.3f}]"
+    value, low, high = (f"{part[key]:+.3f}" if abs(part["value"]) < 10 else f"{part[key]:+.4g}" for key in ENDS)
+    return f"{value} [{low}, {high}]"
 
 
 def _claimed(above: float | None, below: float | None) -> str:

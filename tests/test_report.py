@@ -1,0 +1,94 @@
+"""The first page of the report: what it shows, and that costs are those of the jobs behind each artefact."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from dualenc import artefacts, pages, report
+from dualenc.claims import Part, page
+
+HEAD = "output_file\tdate\trule\tlog-file(s)\tinput-file(s)\tshellcmd\tstatus\tplan"
+# output, rule, job, inputs: table 1 needs run a, figure 1 and the claim need both runs.
+JOBS = [
+    ("results/x/data/passages.parquet", "dataset", "dataset", ["src/dualenc/steps/dataset.py"]),
+    ("results/x/data/queries.parquet", "dataset", "dataset", ["src/dualenc/steps/dataset.py"]),
+    ("results/x/runs/a/test.run.gz", "train", "train/a", ["results/x/data/passages.parquet"]),
+    ("results/x/runs/b/test.run.gz", "train", "train/b", ["results/x/data/queries.parquet"]),
+    ("results/x/tables/tab1.md", "table", "table/tab1", ["results/x/runs/a/test.run.gz"]),
+    ("results/x/tables/tab1.csv", "table", "table/tab1", ["results/x/runs/a/test.run.gz"]),
+    ("figures/x/fig1.png", "figure", "figure/fig1", ["results/x/runs/a/test.run.gz", "results/x/runs/b/test.run.gz"]),
+    ("results/x/figure-data/fig1.csv", "figure", "figure/fig1", ["results/x/runs/b/test.run.gz"]),
+    ("results/x/claims/C1.json", "claim", "claim/C1", ["results/x/runs/a/test.run.gz", "results/x/runs/b/test.run.gz"]),
+]
+SECONDS = {"dataset": 1, "train/a": 10, "train/b": 100, "table/tab1": 1000, "figure/fig1": 10000, "claim/C1": 100000}
+
+
+def summary(jobs):
+    """What Snakemake prints about jobs."""
+    rows = [(file, "date", rule, f"logs/x/{job}.log", ",".join(inputs)) for file, rule, job, inputs in jobs]
+    return "\n".join([HEAD, *("\t".join([*row, 'dualenc "x" --a', "ok", "no update"]) for row in rows)]) + "\n"
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A results folder with benchmarks, claims and a table, and figures in ``tmp_path``."""
+    root = tmp_path / "results/x"
+    for job, seconds in SECONDS.items():
+        path = root / "times" / f"{job}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"s\th:m:s\tmax_rss\n{seconds}.5\t0:00:01\t10\n")
+    params = {"options": {"margin": 0.03}, "runs": [], "scale": "x", "dataset": "d", "seeds": [1]}
+    params["evaluation"] = {"confidence": 0.95, "resamples": 10}
+    about = page.record(artefacts.module("claim", "C1"), params, [Part("ca − de", 0.01, 0.0, 0.02, -0.03, 0.03)])
+    (root / "claims.json").write_text(json.dumps({"C1": about}))
+    (root / "tables").mkdir()
+    (root / "tables/tab1.md").write_text("|  | MRR@10 |\n| :-- | --: |\n| CA | 0.370 |\n\n**tab1.** A caption.\n")
+    (tmp_path / "fig1.png").write_bytes(b"an image")
+    return root
+
+
+def test_costs_are_those_of_all_jobs_behind_an_artefact(root):
+    costs = report.costs(summary(JOBS), Path("logs/x"), root / "times")
+    assert costs == {
+        "tab1": report.Cost("table", 3, 1012.5, 1, 1000.5),
+        "fig1": report.Cost("figure", 4, 10113.0, 1, 10000.5),
+        "C1": report.Cost("claim", 4, 100113.0, 1, 100000.5),
+    }
+
+
+def test_what_only_one_artefact_needs_is_its_own(root):
+    costs = report.costs(summary([job for job in JOBS if job[1] != "claim"]), Path("logs/x"), root / "times")
+    assert (costs["fig1"].own_jobs, costs["fig1"].own_seconds) == (2, 10101.0)
+
+
+def test_jobs_of_another_machine_cost_nothing(root):
+    (root / "times/train/a.tsv").unlink()
+    costs = report.costs(summary(JOBS), Path("logs/x"), root / "times")
+    assert (costs["tab1"].jobs, costs["tab1"].seconds) == (3, 1002.0)
+
+
+def test_a_job_without_a_log_is_followed_to_what_it_needs(root):
+    copied = ("results/x/copy/test.run.gz", "copy", "", ["results/x/runs/b/test.run.gz"])
+    jobs = [*JOBS[:4], copied, ("results/x/tables/tab1.csv", "table", "table/tab1", [copied[0]])]
+    text = summary(jobs).replace("logs/x/.log", "")
+    assert report.costs(text, Path("logs/x"), root / "times")["tab1"] == report.Cost("table", 4, 1102.5, 4, 1102.5)
+
+
+def test_the_first_page_has_claims_figure_1_table_1_and_costs(root, tmp_path):
+    costs = report.costs(summary(JOBS), Path("logs/x"), root / "times")
+    text = report.front(root, tmp_path, "x", costs)
+    assert re.findall("^## (.*)$", text, flags=re.MULTILINE) == [
+        "Claims of the paper",
+        "Figure 1",
+        "Table 1",
+        "What it costs",
+    ]
+    html = pages.fragment(text)
+    assert "✓ confirmed" in html and artefacts.module("claim", "C1").CLAIM in html
+    assert '<img src="data:image/png;base64,YW4gaW1hZ2U=" alt="Figure 1"' in html
+    assert ">0.370</td>" in html and "<strong>tab1.</strong> A caption." in html
+    for name in ("tab1", "fig1", "C1"):
+        cost = costs[name]
+        assert f"| {name} | {artefacts.title(cost.kind, name)} | {cost.jobs} | {cost.seconds:,.0f} | " in text

@@ -1,0 +1,90 @@
+"""The report has every artefact, with its caption and its data, and asks for nothing from outside."""
+
+import re
+
+import browser
+import pytest
+
+from dualenc import artefacts
+
+WAIT = "const wait = () => new Promise(resolve => setTimeout(resolve, 50));"
+FRONT = f"{WAIT} await wait(); return document.querySelector('#app').innerText;"
+# Click through all results: the text of the information panel, and whether the image or the page is shown.
+CLICKED = f"""{WAIT} const seen = {{}};
+for (const [path, result] of Object.entries(results)) {{
+    app.showResultInfo(path); await wait();
+    const text = document.querySelector('#app').innerText;
+    const content = {{"image/png": "img", "text/html": "html"}}[result.mime_type];
+    let shown = null;
+    if (content) {{
+        app.setView({{content: content, contentPath: result.data_uri, resultPath: path}}); await wait();
+        const element = document.querySelector(content == "img" ? "img[src^='data:image/png']" : "iframe");
+        if (content == "img") {{ await element.decode(); shown = element.naturalWidth; }}
+        else shown = decodeURIComponent(escape(atob(element.src.split(",")[1])));
+    }}
+    seen[path] = {{text, shown}};
+}}
+return seen;"""
+
+
+@pytest.fixture(scope="module")
+def report(finished):
+    """The report of the smoke scale."""
+    return finished / "results/smoke/report.html"
+
+
+@pytest.fixture(scope="module")
+def clicked(report, tmp_path_factory):
+    """What a browser shows of every result."""
+    return browser.opened(report, CLICKED, tmp_path_factory.mktemp("clicked"))
+
+
+def test_nothing_is_asked_for_from_outside_and_no_error_is_logged(clicked):
+    assert clicked.requests == []
+    assert clicked.console == []
+
+
+def test_a_page_that_asks_for_something_is_found_out(tmp_path):
+    page = tmp_path / "bad.html"
+    page.write_text('<img src="http://example.com/a.png"><script>console.error("bad")</script>')
+    opened = browser.opened(page, "return 1;", tmp_path)
+    assert opened.requests == ["http://example.com/a.png"] and opened.console == ['"bad"'] and opened.returned == 1
+
+
+def test_every_artefact_is_shown_with_its_caption_and_its_data(clicked, study):
+    seen = clicked.returned
+    for name, artefact in study.artefacts.items():
+        if artefact.kind == "claim":
+            assert f"{name}: " in seen["results/smoke/claims.html"]["shown"]
+            continue
+        caption = artefacts.caption(artefact.kind, name)
+        if artefact.kind == "table":
+            view, data = f"results/smoke/tables/{name}.html", f"results/smoke/tables/{name}.csv"
+            assert f"<strong>{name}.</strong>" in seen[view]["shown"]
+        else:
+            view, data = f"figures/smoke/{name}.png", f"results/smoke/figure-data/{name}.csv"
+            assert seen[view]["shown"] > 500
+        for path in (view, data):
+            assert " ".join(caption.split()) in " ".join(seen[path]["text"].split()), path
+
+
+def test_the_first_page_has_claims_figure_table_and_costs(report, study, tmp_path):
+    text = browser.opened(report, FRONT, tmp_path).returned
+    for heading in ("rebuilt", "Claims of the paper", "Figure 1", "Table 1", "What it costs"):
+        assert heading in text
+    costs = text.partition("What it costs")[2]
+    for name, artefact in study.artefacts.items():
+        assert re.search(
+            rf"^{name}\s+{re.escape(artefacts.title(artefact.kind, name))}\s+\d+\s+[\d,]+\s", costs, re.M
+        ), name
+
+
+def test_costs_are_those_of_the_jobs(finished, report):
+    front = (finished / "results/smoke/report/front.html").read_text()
+    jobs, seconds, own, own_seconds = re.search(
+        r"<td[^>]*>tab1</td>\n<td[^>]*>.*</td>" + r"\n<td[^>]*>([\d,]+)</td>" * 4, front
+    ).groups()
+    times = (finished / "results/smoke/times").rglob("*.tsv")
+    total = sum(float(path.read_text().splitlines()[1].split("\t")[0]) for path in times)
+    assert 0 < float(own_seconds) <= float(seconds.replace(",", "")) < total
+    assert 0 < int(own) < int(jobs)
