@@ -232,8 +232,8 @@ def test_a_scale_may_change_an_artefact():
     study = config.study(changed(fewer))
     assert study.runs("tab1") == ["ca", "de"] and study.artefacts["tab1"].kind == "table"
     assert len(config.study(changed(fewer | {"scale": "mini"})).runs("tab1")) > 2
-    error = message(changed({"scales.smoke.artefacts": {"tab11": {}}}))
-    assert error.startswith("params.yaml: scales.smoke.artefacts = 'tab11' is unknown") and "tab1" in error
+    error = message(changed({"scales.smoke.artefacts": {"tab13": {}}}))
+    assert error.startswith("params.yaml: scales.smoke.artefacts = 'tab13' is unknown") and "tab1" in error
 
 
 def test_an_experiment_may_have_dots_in_its_name():

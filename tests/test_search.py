@@ -24,7 +24,6 @@ def root(tiny, trained, tmp_path_factory):
     results = root / "results" / "smoke"
     data = results / "data" / study().at.dataset
     shutil.copytree(tiny / "dataset", data)
-    shutil.copytree(tiny / "tokens", data / "tokens")
     for run, kind in (("de-m3se", "dual-encoder"), ("de", "dual-encoder"), ("ca", "cross-attention")):
         shutil.copytree(trained[kind] / "model", results / "runs" / run / "seed-1" / "model")
     return root
