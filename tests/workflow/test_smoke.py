@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from dualenc import workflow
+
 SPLITS = ("train", "validation", "test")
 MODEL = ("config.json", "model.safetensors", "modules.json", "tokenizer.json", "tokenizer_config.json")
 PROGRESS = re.compile(r"step \d+/\d+, loss \d+\.\d+, \d+\.\d+ steps/s, \d+ s left")
@@ -93,27 +95,49 @@ def test_provenance_names_every_input_with_its_checksum(results, study, run_name
         assert {"commit", "python", "torch", "transformers"} <= provenance.keys()
 
 
+def test_what_artefacts_need_is_there(results, study):
+    for name in study.artefacts:
+        for path in workflow.files(study, name):
+            assert (results / path).stat().st_size > 0, (name, path)
+
+
 def test_metrics_are_those_of_the_run_files(results, run_names):
-    runs = {f"{name}/seed-1": results / "runs" / name / "seed-1" for name in run_names}
-    runs["bm25"] = results / "evaluation"
-    for name, folder in runs.items():
-        metrics = json.loads((results / "runs" / name / "metrics.json").read_text())
-        for split in SPLITS:
+    runs = {results / "runs" / name / "seed-1": results / "runs" / name / "seed-1" for name in run_names}
+    runs[results / "runs/bm25"] = results / "evaluation"
+    runs |= {path.parent: path.parent for path in results.glob("retrieval/**/test.run.gz")}
+    for evaluated, folder in runs.items():
+        metrics = json.loads((evaluated / "metrics.json").read_text())
+        assert set(metrics) == ({"test"} if "retrieval" in folder.parts else set(SPLITS))
+        for split in metrics:
             expected = reciprocal_rank(folder / f"{split}.run.gz", results / f"evaluation/{split}.qrels.tsv")
             found = metrics[split]["MRR@10"]
-            assert found["mean"] == pytest.approx(expected, abs=1e-9), (name, split)
+            assert found["mean"] == pytest.approx(expected, abs=1e-9), (evaluated, split)
             assert found["low"] <= found["mean"] <= found["high"]
 
 
-def test_runs_rerank_the_same_candidates(results, run_names):
-    def pairs(path):
-        lines = gzip.decompress(path.read_bytes()).decode().splitlines()
-        return sorted((qid, pid) for qid, _, pid, *_ in map(str.split, lines))
+def pairs(path):
+    """The (qid, pid) of a run."""
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    return sorted((qid, pid) for qid, _, pid, *_ in map(str.split, lines))
 
+
+def test_runs_rerank_the_same_candidates(results, run_names):
     for split in SPLITS:
         candidates = pairs(results / f"evaluation/{split}.run.gz")
-        for name in run_names:
-            assert pairs(results / "runs" / name / f"seed-1/{split}.run.gz") == candidates, (name, split)
+        runs = [results / "runs" / name / f"seed-1/{split}.run.gz" for name in run_names]
+        for run in [*runs, *results.glob(f"checkpoints/*/*/*/{split}.run.gz")]:
+            assert pairs(run) == candidates, run
+
+
+def test_retrieval_finds_what_bm25_did_not(results, study):
+    candidates = set(pairs(results / "evaluation/test.run.gz"))
+    queries = len({qid for qid, _ in candidates})
+    runs = list(results.glob("retrieval/*/seed-*/test.run.gz"))
+    assert runs
+    for run in runs:
+        found = pairs(run)
+        assert len(found) == len(set(found)) >= queries * study.at.retrieval_depth
+        assert len(set(found) - candidates) > len(found) / 10, run
 
 
 def test_curves_hold_finite_losses_and_probes(results, run_names):
@@ -128,15 +152,18 @@ def test_curves_hold_finite_losses_and_probes(results, run_names):
         assert len(losses) and np.isfinite(losses).all(), path
 
 
-def test_teacher_scores_have_a_manifest(results):
-    lists = results / "supervision/ca/lists.parquet"
-    manifest = json.loads((results / "supervision/ca/lists.parquet.json").read_text())
-    scores = np.stack(pd.read_parquet(lists).teacher_scores)
-    assert manifest["md5"] == md5(lists)
-    assert manifest["rows"] == len(scores)
-    assert manifest["teacher_md5"] == md5(results / "runs/ca/seed-1/model/model.safetensors")
-    assert scores.dtype == np.float32 and np.isfinite(scores).all()
-    assert manifest["scores"]["mean"] == pytest.approx(scores.mean(), abs=1e-5)
+def test_teacher_scores_have_a_manifest(results, study, run_names):
+    teachers = {study.run(name).teacher for name in run_names} - {None}
+    assert teachers
+    for teacher in teachers:
+        lists = results / "supervision" / teacher / "lists.parquet"
+        manifest = json.loads(lists.with_name("lists.parquet.json").read_text())
+        scores = np.stack(pd.read_parquet(lists).teacher_scores)
+        assert manifest["md5"] == md5(lists)
+        assert manifest["rows"] == len(scores)
+        assert manifest["teacher_md5"] == md5(results / "runs" / teacher / "seed-1/model/model.safetensors")
+        assert scores.dtype == np.float32 and np.isfinite(scores).all()
+        assert manifest["scores"]["mean"] == pytest.approx(scores.mean(), abs=1e-5)
 
 
 def test_logs_of_training_have_plain_lines_of_progress(finished):

@@ -1,0 +1,20 @@
+"""Names that are looked up: found, or told with the nearest of those allowed."""
+
+import pytest
+
+from dualenc.errors import UserError
+from dualenc.lookup import choose, nearest
+
+
+def test_a_known_name_is_its_value_or_itself():
+    assert choose("scale", "mini", {"smoke": 1, "mini": 2}) == 2
+    assert choose("loss", "mse", ["mse", "m3se"]) == "mse"
+
+
+def test_an_unknown_name_is_told_with_the_nearest():
+    with pytest.raises(
+        UserError, match=r"^params.yaml: scale = 'min' is unknown; allowed are smoke, mini; did you mean"
+    ):
+        choose("scale", "min", {"smoke": 1, "mini": 2})
+    assert nearest("m3es", ["mse", "m3se"]) == "allowed are mse, m3se; did you mean m3se?"
+    assert nearest("zzz", ["mse"]) == "allowed are mse."
