@@ -145,6 +145,26 @@ def retrieval(params: Params, dataset: Folder, tokens: Folder, model: Folder, ou
     search(dataset, tokens, model, params["depth"], params["tokens_per_batch"], output)
 
 
+def score_matrix(
+    params: Params, dataset: Folder, tokens: Folder, evaluation: Folder, run: Folder, output: Output
+) -> None:
+    """Score blocks of queries and passages with one model, every query with every passage."""
+    from dualenc.steps.score_matrix import score_matrix as score
+
+    score(dataset, tokens, evaluation, run, params, output)
+
+
+@app.command()
+def score_updates(
+    params: Params, dataset: Folder, tokens: Folder, evaluation: Folder, checkpoints: Folder, run: Folder,
+    output: Output,
+) -> None:  # fmt: skip
+    """Measure what a gradient step on one pair does to the scores of others, along one training."""
+    from dualenc.steps.score_updates import updates
+
+    updates(dataset, tokens, evaluation, checkpoints, run, params, output)
+
+
 @app.command()
 def evaluate(
     params: Params,

@@ -5,6 +5,7 @@ look for, ``data(params, root) -> DataFrame``, every number that is drawn, and `
 Figure``, where ``params`` is the artefact's slice of params.yaml and ``root`` the folder ``results/<scale>``.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ GREY = "#666666"
 # Okabe and Ito's colours, which the colour-blind tell apart; the markers tell them apart in grey.
 COLOURS = {"CA": "#0072B2", "DE": "#D55E00", "DIST": "#009E73", "BM25": GREY}
 MARKERS = {"CA": "o", "DE": "s", "DIST": "^"}
+NAMES = {"mse": "MSE", "margin-mse": "margin MSE", "m3se": "M³SE", "rankdistil-b": "RankDistil-B"}
+NAMES |= {"softmax-ce": "softmax CE"}
 STYLE = {
     "font.size": 10,
     "figure.titlesize": 11,
@@ -64,6 +67,19 @@ def series(run: Mapping[str, Any]) -> str:
     return "DIST" if LOSSES[run["loss"]].needs_teacher else "DE"
 
 
+def label(run: Mapping[str, Any]) -> str:
+    """The paper's name for a run in a figure, such as CA, DE or DIST (M³SE)."""
+    kind = series(run)
+    return f"{kind} ({NAMES.get(run['loss'], run['loss'])})" if kind == "DIST" else kind
+
+
+def interval(mean: float, low: float, high: float) -> str:
+    """A mean and its interval as text, to the digits that the interval's width makes worth reading."""
+    width = high - low
+    digits = max(0, 1 - math.floor(math.log10(width))) if width > 0 else 3
+    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
 def save(figure: Figure, pdf: Path, png: Path) -> None:
     """Save a figure twice, each file atomically. The same figure always gives the same bytes."""
     with atomic(pdf) as path:
@@ -94,4 +110,4 @@ def spread(positions: ArrayLike, gap: float) -> np.ndarray:
 def write(frame: pd.DataFrame, path: Path) -> None:
     """Write a figure's data as CSV, atomically."""
     with atomic(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.6f")
+        frame.to_csv(temporary, index=False, float_format="%.7g")

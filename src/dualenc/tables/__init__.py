@@ -14,14 +14,15 @@ import pandas as pd
 from dualenc import pages
 from dualenc.files import atomic
 
-MARKDOWN = str.maketrans({character: "\\" + character for character in "\\`*_|<"})
+MARKDOWN = str.maketrans({character: "\\" + character for character in "\\`*_|<&$~"})
 LATEX = str.maketrans(
     {
         **{character: "\\" + character for character in "&%$#_{}"},
         **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
         **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "]": "{]}"},
         **{"*": r"$^{*}$", "†": r"$^\dagger$", "⋆": r"$^\star$", "♢": r"$^\diamondsuit$", "³": "$^3$"},
-        **{"±": r"$\pm$", "≤": r"$\leq$", "—": "---"},
+        **{"±": r"$\pm$", "≤": r"$\leq$", "—": "---", "–": "--", "…": r"\ldots{}", "ρ": r"$\rho$"},
+        **{"‘": "`", "’": "'", "“": "``", "”": "''"},
     }
 )
 
@@ -39,12 +40,14 @@ class Table(NamedTuple):
 
     ``values`` is written as CSV. ``display`` holds a `Cell` everywhere; its rows are indexed by (group,
     label) and its columns by (block, label), and rows of a group and columns of a block stand together.
-    ``notes`` are sentences below the caption: what was rebuilt, and what the marks mean.
+    ``notes`` are sentences below the caption: what was rebuilt, and what the marks mean. ``texts`` are those columns
+    of ``display`` that hold text instead of numbers: they are left-aligned, and wrap in LaTeX, as long labels then do.
     """
 
     values: pd.DataFrame
     display: pd.DataFrame
     notes: list[str]
+    texts: tuple[tuple[str, str], ...] = ()
 
 
 def write(table: Table, artefact: str, caption: str, output: Path) -> None:
@@ -64,7 +67,8 @@ def markdown(table: Table, artefact: str, caption: str) -> str:
     """The table as GitHub's Markdown: block and label of a column in one header cell, groups as rows."""
     display = table.display
     heads = [f"{_markdown(block)}<br>{_markdown(label)}" for block, label in display.columns]
-    lines = [_markdown_row(["", *heads]), _markdown_row([":--", *["--:"] * len(heads)])]
+    rules = [":--" if column in table.texts else "--:" for column in display.columns]
+    lines = [_markdown_row(["", *heads]), _markdown_row([":--", *rules])]
     for group, rows in _groups(display):
         lines.append(_markdown_row([f"*{_markdown(group)}*", *[""] * len(heads)]))
         for label, cells in rows:
@@ -93,7 +97,7 @@ def latex(table: Table, artefact: str, caption: str) -> str:
         [
             r"% Needs \usepackage{booktabs,adjustbox}.",
             *[r"\begin{table}", r"\centering", r"\begin{adjustbox}{max width=\textwidth}"],
-            *[rf"\begin{{tabular}}{{l*{{{start - 2}}}{{r}}}}", r"\toprule", *lines, r"\bottomrule"],
+            *[rf"\begin{{tabular}}{{{_latex_columns(table)}}}", r"\toprule", *lines, r"\bottomrule"],
             *[r"\end{tabular}", r"\end{adjustbox}"],
             *[rf"\caption{{{text}}}", rf"\label{{tab:{artefact}}}", r"\end{table}", ""],
         ]
@@ -108,7 +112,7 @@ def _groups(display: pd.DataFrame):
 
 
 def _markdown(text: str) -> str:
-    return text.translate(MARKDOWN).replace("\n", " ")
+    return text.translate(MARKDOWN).replace("\n", " ").replace("](", "]\\(")
 
 
 def _markdown_row(cells: list[str]) -> str:
@@ -121,7 +125,19 @@ def _markdown_cell(cell: Cell) -> str:
 
 
 def _latex(text: str) -> str:
-    return text.translate(LATEX)
+    # Beyond Latin Extended-A, pdfLaTeX stops at a character that it has no glyph for.
+    return "".join(character if character < "\u0180" else "?" for character in text.translate(LATEX))
+
+
+def _latex_columns(table: Table) -> str:
+    """Column types of a tabular: numbers to the right; with text among the columns, it and long labels wrap."""
+    columns = list(table.display.columns)
+    if not table.texts:
+        return rf"l*{{{len(columns)}}}{{r}}"
+    long = any(len(label) > 20 for _, label in table.display.index)
+    wrapped = rf"p{{{(0.65 if long else 0.85) / len(table.texts):.2f}\textwidth}}"
+    types = [wrapped if column in table.texts else "r" for column in columns]
+    return (r"p{0.2\textwidth}" if long else "l") + "".join(types)
 
 
 def _latex_row(cells: list[str]) -> str:

@@ -1,0 +1,66 @@
+"""Score matrices and how well embeddings of a given dimension can make them (Proposition 1, finite case)."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dualenc.errors import UserError
+from dualenc.runs import Run
+from dualenc.supervision import in_hash_order
+
+
+def block(
+    candidates: Run, qrels: Mapping[str, Mapping[str, int]], *, queries: int, passages: int
+) -> tuple[list[str], list[str]]:
+    """The qids (Q) and pids (P) of a score matrix: a random sample of queries, and passages that belong to them.
+
+    Queries are the first in hash order, at most ``queries``. Passages are one relevant passage of each of them, so
+    that each can be ranked well or badly, then a random sample of their candidates, at most ``passages`` in all.
+    Raises `UserError` if there are fewer passages than queries, for then some query has no relevant one.
+    """
+    if passages < queries:
+        raise UserError(
+            f"a score matrix of {queries} queries and {passages} passages lacks relevant passages: ask for at least "
+            "as many passages as queries."
+        )
+    qids = in_hash_order([qid for qid in candidates if qid in qrels])[:queries]
+    relevant = [max(qrels[qid], key=qrels[qid].get) for qid in qids]
+    others = in_hash_order([pid for qid in qids for pid in candidates[qid].pids])
+    return qids, list(dict.fromkeys([*relevant, *others]))[:passages]
+
+
+def centred(scores: ArrayLike) -> np.ndarray:
+    """Scores (Q, P) without each query's mean, in float64.
+
+    A query's constant changes no ranking. A dot product of dimension r stays one: z.w - mean(z.w) = z.(w - mean(w)).
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    return scores - scores.mean(axis=1, keepdims=True)
+
+
+def best(scores: np.ndarray, rank: int) -> np.ndarray:
+    """The matrix (Q, P) of at most ``rank`` that is nearest to ``scores`` in the Frobenius norm: its truncated SVD.
+
+    Its rows are dot products of query and passage embeddings of dimension ``rank`` (section 3.1). Source: Eckart and
+    Young, The approximation of one matrix by another of lower rank (Psychometrika, 1936).
+    """
+    left, singular, right = np.linalg.svd(scores, full_matrices=False)
+    return (left[:, :rank] * singular[:rank]) @ right[:rank]
+
+
+def best_errors(scores: np.ndarray) -> np.ndarray:
+    """||scores - best(scores, r)|| / ||scores|| for r = 1 .. min(Q, P), from the singular values beyond r."""
+    squared = np.linalg.svd(scores, compute_uv=False) ** 2
+    beyond = squared[::-1].cumsum()[::-1]
+    return np.sqrt(np.append(beyond[1:], 0.0) / beyond[0])
+
+
+def error(scores: np.ndarray, approximation: np.ndarray) -> float:
+    """min over a of ||scores - a approximation|| / ||scores||, in [0, 1].
+
+    A factor changes no ranking and no dimension of embeddings, so no ``approximation`` whose rank is r has less
+    than the r-th of `best_errors`.
+    """
+    cosine = np.vdot(scores, approximation) / (np.linalg.norm(scores) * np.linalg.norm(approximation))
+    return float(np.sqrt(max(0.0, 1.0 - cosine**2)))

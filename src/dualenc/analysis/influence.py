@@ -1,0 +1,31 @@
+"""How far an update on one pair carries over to other pairs (section 3.3)."""
+
+import pandas as pd
+
+from dualenc.errors import UserError
+
+
+def relative(updates: pd.DataFrame) -> pd.Series:
+    """How far each other pair's score moved relative to the stepped pair's own: |change| / |own change|, (N,).
+
+    1: it moved as much as the pair that the step was for; 0: it stayed. ``updates`` is as
+    `dualenc.score_updates.changes` gives it. Raises `UserError` if a step left its own score as it was.
+    """
+    still = updates[updates.own_change == 0]
+    if len(still):
+        raise UserError(
+            f"The step on query {still.qid.iloc[0]!r} and passage {still.pid.iloc[0]!r} changed nothing: its scores "
+            "are too large for so small a step in float32; raise the options' step."
+        )
+    return (updates.change / updates.own_change).abs()
+
+
+def excess(updates: pd.DataFrame, shared: str) -> pd.Series:
+    """How much more pairs move that share something with the stepped pair than pairs that share nothing.
+
+    For each stepped query, indexed by qid: the mean of `relative` where ``shared`` is "query" or "passage", minus
+    that where it is "neither". What moves all scores alike, such as the bias of a cross-attention head, moves no
+    ranking and does not count.
+    """
+    moved = relative(updates).groupby([updates.shared, updates.qid]).mean()
+    return (moved[shared] - moved["neither"]).dropna()

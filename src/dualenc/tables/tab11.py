@@ -1,0 +1,18 @@
+"""Table 11: table 10 for the next queries."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dualenc.tables import Table, top_passages
+
+CAPTION = (
+    "The queries that follow those of table 10 in the difference of margin MSE and softmax CE. In the paper (TREC "
+    "DL19), the authors find softmax CE's passages at least as good on all of them, and the judgements incomplete. "
+    "Look for passages in plain type that answer the query as well as those in bold."
+)
+
+
+def table(params: Mapping[str, Any], root: Path) -> Table:
+    """The second half of these queries; see `dualenc.tables.top_passages.build`."""
+    return top_passages.build(params, root)
