@@ -85,6 +85,9 @@ def test_every_table_is_whole_in_every_format(artefact, tmp_path):
     tables.write(built, artefact, module.CAPTION, tmp_path)
     assert pd.read_csv(tmp_path / f"{artefact}.csv").label.tolist() == built.values.label.tolist()
     assert built.display.map(lambda cell: isinstance(cell, Cell)).all(axis=None)
+    words = [module.CAPTION, *built.notes, *(word for place in built.display.index for word in place)]
+    latex = (tmp_path / f"{artefact}.tex").read_text()
+    assert latex.count("?") == sum(text.count("?") for text in words)  # else LaTeX lacks a character
 
 
 def test_table_12_shows_retrieval_of_mined_negatives_beside_re_ranking(tmp_path):

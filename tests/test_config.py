@@ -142,6 +142,13 @@ def test_seeds_and_families_of_an_artefact():
     assert one.runs("fig1") == [f"{name}.small-1-16" for name in one.artefacts["fig1"].experiments]
 
 
+def test_experiments_besides_those_of_a_family_have_their_own_encoder():
+    about = {"artefacts.tab1.besides": ["ca"], "artefacts.tab1.experiments": ["de"], "artefacts.tab1.encoders": "deep"}
+    assert config.study(changed(about)).runs("tab1") == ["ca", "de.small-1-16", "de"]
+    error = message(changed({"artefacts.tab1.besides": ["da"]}))
+    assert error.startswith("params.yaml: artefacts.tab1.besides = 'da' is unknown") and error.endswith("mean de?")
+
+
 def test_a_scale_may_change_an_artefact():
     fewer = {"scales.smoke.artefacts": {"tab1": {"experiments": ["ca", "de"]}}}
     study = config.study(changed(fewer))

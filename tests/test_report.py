@@ -8,6 +8,8 @@ import pytest
 
 from dualenc import artefacts, pages, report
 from dualenc.claims import Part, page
+from dualenc.errors import UserError
+from dualenc.steps.report import make
 
 HEAD = "output_file\tdate\trule\tlog-file(s)\tinput-file(s)\tshellcmd\tstatus\tplan"
 # output, rule, job, inputs: table 1 needs run a, figure 1 and the claim need both runs.
@@ -74,6 +76,14 @@ def test_a_job_without_a_log_is_followed_to_what_it_needs(root):
     jobs = [*JOBS[:4], copied, ("results/x/tables/tab1.csv", "table", "table/tab1", [copied[0]])]
     text = summary(jobs).replace("logs/x/.log", "")
     assert report.costs(text, Path("logs/x"), root / "times")["tab1"] == report.Cost("table", 4, 1102.5, 4, 1102.5)
+
+
+def test_the_error_of_snakemake_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where there is no Snakefile
+    files = tmp_path / "style.css", tmp_path / "front.html", tmp_path / "report.html"
+    with pytest.raises(UserError, match="snakemake --detailed-summary ended with status 1"):
+        make("smoke", tmp_path, tmp_path, tmp_path, *files)
+    assert not files[1].exists() and not files[2].exists()
 
 
 def test_the_first_page_has_claims_figure_1_table_1_and_costs(root, tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dualenc.errors import UserError
-from dualenc.statistics import bootstrap_interval, difference_interval, holm, paired_test
+from dualenc.statistics import bootstrap_interval, difference_interval, holm, paired_test, unpaired_interval
 
 INTERVAL = {"confidence": 0.95, "resamples": 400, "seed": 0}
 
@@ -142,3 +142,24 @@ def test_values_must_be_finite_and_paired():
         paired_test(good, np.array([0.1, np.nan, 0.3]), permutations=10, seed=0)
     with pytest.raises(UserError, match="Cannot pair 3 queries with 2"):
         difference_interval(good, good[:2], **INTERVAL)
+
+
+def test_the_interval_of_unpaired_values_adds_both_variances():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(1, 2, size=3000), rng.normal(0, 1, size=500)
+    low, high = unpaired_interval(a, b, confidence=0.95, resamples=2000, seed=0)
+    half = 1.96 * np.sqrt(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b))
+    difference = a.mean() - b.mean()
+    assert [low, high] == pytest.approx([difference - half, difference + half], abs=0.1 * half)
+
+
+def test_unpaired_values_that_are_alike_do_not_narrow_the_interval():
+    values = np.random.default_rng(0).random(40)
+    low, high = unpaired_interval(values, values, **INTERVAL)
+    assert low < -0.05 < 0.05 < high
+    assert difference_interval(values, values, **INTERVAL) == (0, 0)
+
+
+def test_unpaired_values_have_to_be_finite():
+    with pytest.raises(UserError, match="Query number 1 of 2 has the value nan"):
+        unpaired_interval([0.1, 0.2], [0.1, np.nan], **INTERVAL)

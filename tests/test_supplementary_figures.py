@@ -128,6 +128,7 @@ def test_s2_draws_the_line_and_the_markers_of_each_panel(root):
     for number, axes in enumerate(panels):
         evalset, column = ["train", "test"][number % 2], ["error", "MRR@10"][number // 2]
         shown = frame[frame.evalset == evalset]
+        assert axes.get_title(loc="left") == f"{evalset.capitalize()}: {QUERIES} queries × {PASSAGES} passages"
         for label, series in [("best", "SVD"), ("trained DE", "DE"), ("trained DIST", "DIST")]:
             line = next(line for line in axes.get_lines() if line.get_label().startswith(label))
             points = shown[shown.series == series]

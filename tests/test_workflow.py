@@ -79,7 +79,7 @@ def test_probes_do_not_concern_checkpoints():
 
 
 def test_an_artefact_without_a_module():
-    values = changed({"scales.smoke.artefacts": {}}) | {"artefacts": {"tab99": {"kind": "table", "experiments": ["ca"]}}}
+    values = PARAMS | {"scale": "mini", "artefacts": {"tab99": {"kind": "table", "experiments": ["ca"]}}}
     with pytest.raises(UserError, match=r"artefacts.tab99 has no module tables/tab99.py .* allowed are .*tab1"):
         workflow.check_modules(config.study(values))
     workflow.check_modules(config.study(PARAMS))

@@ -7,15 +7,27 @@ import re
 
 import pytest
 
+from dualenc.workflow import files
+
 
 def artefacts(study, shown):
-    """Messages of the artefacts that show one of these runs."""
-    verbs = {"table": "Making", "figure": "Drawing"}
-    return {
-        f"{verbs[artefact.kind]} {name}"
-        for name, artefact in study.artefacts.items()
-        if not shown.isdisjoint(study.runs(name))
-    }
+    """Messages of the artefacts that show one of these runs, and of what is made of all artefacts."""
+    verbs = {"table": "Making", "figure": "Drawing", "claim": "Judging"}
+    found = [name for name in study.artefacts if not shown.isdisjoint(study.runs(name))]
+    return {f"{verbs[study.artefacts[name].kind]} {name}" for name in found} | pages(study, found)
+
+
+def pages(study, changed):
+    """Messages of the pages that are made of these artefacts."""
+    claims = any(study.artefacts[name].kind == "claim" for name in changed)
+    return {"Making the report"} | ({"Collecting the verdicts on claims"} if claims else set())
+
+
+def retrievals(study, runs):
+    """Messages of the searches with these runs, where an artefact needs them."""
+    needed = {file.parts[1] for name in study.artefacts for file in files(study, name) if file.parts[0] == "retrieval"}
+    searching, evaluating = "Searching all passages with {}, seed 1", "Evaluating the retrieval of {}/seed-1"
+    return {message.format(run) for run in needed & set(runs) for message in (searching, evaluating)}
 
 
 def runs(study, need=None):
@@ -33,21 +45,19 @@ def retrieval(study, names):
 @pytest.fixture(scope="module")
 def jobs(study):
     """Messages of the jobs at the smoke scale, by kind, but for dataset, tokenizer and tokens."""
-    shown = runs(study)
-    bm25 = {"Evaluating the retrieval of bm25"} if runs(study, "retrieval") else set()
+    runs = {run for artefact in study.artefacts for run in study.runs(artefact)}
+    teachers = {study.run(run).teacher for run in runs} - {None}
+    retrieved = retrievals(study, runs)
     return {
         "candidates": {"Retrieving BM25 candidates", "Making training lists", "Making evaluation sets"},
-        "pretrain": {f"Pre-training {study.run(run).encoder}" for run in shown},
-        "train": {f"Training {run}, seed 1" for run in shown}
-        | {f"Training {run}, seed 1, again up to its checkpoints" for run in runs(study, "checkpoints")},
-        "teacher": {
-            f"Scoring the training lists with {study.run(run).teacher}" for run in shown if study.run(run).teacher
-        },
-        "evaluate candidates": {"Evaluating bm25", "Evaluating random", *bm25},
-        "evaluate": {f"Evaluating {run}/seed-1" for run in shown}
-        | {message for message in retrieval(study, shown) if message.startswith("Evaluating")},
-        "retrieve": {message for message in retrieval(study, shown) if message.startswith("Searching")},
-        "artefacts": artefacts(study, shown),
+        "pretrain": {f"Pre-training {study.run(run).encoder}" for run in runs},
+        "train": {f"Training {run}, seed 1" for run in runs},
+        "teacher": {f"Scoring the training lists with {teacher}" for teacher in teachers},
+        "evaluate candidates": {"Evaluating bm25", "Evaluating random", "Evaluating the retrieval of bm25"},
+        "evaluate": {f"Evaluating {run}/seed-1" for run in runs}
+        | {message for message in retrieved if message.startswith("Evaluating")},
+        "retrieve": {message for message in retrieved if message.startswith("Searching")},
+        "artefacts": artefacts(study, runs),
     }
 
 
@@ -92,7 +102,7 @@ def test_nothing_after_changes_that_decide_nothing(append, pending, set_params, 
 def test_one_learning_rate_concerns_one_experiment(values, pending, set_params, study):
     set_params(values)
     expected = {"Training de-mse, seed 1", "Evaluating de-mse/seed-1"}
-    assert pending() == expected | retrieval(study, {"de-mse"}) | artefacts(study, {"de-mse"})
+    assert pending() == expected | retrievals(study, {"de-mse"}) | artefacts(study, {"de-mse"})
 
 
 def test_evaluation_trains_nothing(jobs, pending, set_params):
@@ -102,35 +112,37 @@ def test_evaluation_trains_nothing(jobs, pending, set_params):
 
 def test_bm25_leaves_the_dataset_and_the_encoders(jobs, pending, set_params, study):
     set_params({"scales.smoke.bm25": study.at.bm25.model_dump() | {"b": 0.5}})
-    kinds = ["candidates", "train", "teacher", "evaluate candidates", "evaluate", "retrieve", "artefacts"]
-    assert pending() == union(jobs, *kinds)
+    trained = union(jobs, "train", "teacher", "retrieve", "evaluate", "artefacts")
+    assert pending() == union(jobs, "candidates", "evaluate candidates") | trained
 
 
 def test_pretraining_leaves_the_data(jobs, pending, set_params):
     set_params({"scales.smoke.pretraining.steps": 30})
-    assert pending() == union(jobs, "pretrain", "train", "teacher", "evaluate", "retrieve", "artefacts")
+    assert pending() == union(jobs, "pretrain", "train", "teacher", "retrieve", "evaluate", "artefacts")
 
 
 def test_an_artefact_with_one_more_experiment_needs_only_its_runs(pending, set_params, study):
     set_params({"artefacts.fig1.experiments": [*study.artefacts["fig1"].experiments, "de-mse"]})
     new = {"Training de-mse.small-1-16, seed 1", "Evaluating de-mse.small-1-16/seed-1"}
-    assert pending() == new | {"Drawing fig1"}
+    assert pending() == new | {"Drawing fig1", "Making the report"}
 
 
 def test_code_of_a_table_concerns_the_table(append, pending):
     append("src/dualenc/tables/tab1.py")
-    assert pending() == {"Making tab1"}
+    assert pending() == {"Making tab1", "Making the report"}
+
+
+def test_code_of_a_claim_concerns_the_claim(append, pending):
+    append("src/dualenc/claims/C5.py")
+    assert pending() == {"Judging C5", "Collecting the verdicts on claims", "Making the report"}
+
+
+def test_the_look_of_the_report_concerns_the_report(append, pending):
+    append("workflow/report/artefact.rst")
+    assert pending() == {"Making the report"}
 
 
 def test_losses_concern_trainings(append, jobs, pending):
     append("src/dualenc/losses.py")
-    assert pending() == union(jobs, "train", "teacher", "evaluate", "retrieve", "artefacts")
-
-
-def test_the_depth_of_retrieval_trains_nothing(pending, set_params, study):
-    set_params({"scales.smoke.retrieval_depth": 15})
-    changed = retrieval(study, runs(study, "retrieval"))
-    shown = {name for name, one in study.artefacts.items() if "retrieval" in one.needs}
-    assert changed and pending() == changed | {
-        message for message in artefacts(study, runs(study)) if message.split()[1] in shown
-    }
+    trained = union(jobs, "train", "teacher", "retrieve", "evaluate", "artefacts")
+    assert pending() == trained | {"Judging P3"}  # which looks at no run, but at the losses

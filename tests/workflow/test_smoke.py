@@ -48,9 +48,14 @@ def reciprocal_rank(run, qrels):
 def test_it_succeeds_and_ends_with_a_summary(smoke, study):
     assert smoke.returncode == 0, smoke.stdout
     summary = smoke.stdout.partition("(100%) done")[2]
+    files = {"report": "results/smoke/report.html", "claims": "results/smoke/claims.md"}
+    listed = [(kind, file) for kind, file in files.items()]
     for name, artefact in study.artefacts.items():
-        file = f"results/smoke/tables/{name}.md" if artefact.kind == "table" else f"figures/smoke/{name}.pdf"
-        assert re.search(rf"^{artefact.kind}s +{file}$", summary, flags=re.MULTILINE), summary
+        if artefact.kind != "claim":
+            file = f"results/smoke/tables/{name}.md" if artefact.kind == "table" else f"figures/smoke/{name}.pdf"
+            listed.append((f"{artefact.kind}s", file))
+    for kind, file in listed:
+        assert re.search(rf"^{kind} +{file}$", summary, flags=re.MULTILINE), summary
     assert re.search(r"^train +\d+ +\d+\.\d", summary, flags=re.MULTILINE), summary
 
 
@@ -61,10 +66,13 @@ def test_then_there_is_nothing_to_be_done(finished, snakemake):
 
 def test_every_artefact_has_all_its_files(finished, results, study):
     for name, artefact in study.artefacts.items():
-        tables = [results / f"tables/{name}.{suffix}" for suffix in ("csv", "md", "tex")]
-        figures = [finished / f"figures/smoke/{name}.{suffix}" for suffix in ("pdf", "png")]
-        figures.append(results / f"figure-data/{name}.csv")
-        for file in tables if artefact.kind == "table" else figures:
+        files = {
+            "table": [results / f"tables/{name}.{suffix}" for suffix in ("csv", "html", "md", "tex")],
+            "figure": [finished / f"figures/smoke/{name}.{suffix}" for suffix in ("pdf", "png")],
+            "claim": [results / f"claims/{name}.json", *results.glob("claims.*")],
+        }
+        files["figure"].append(results / f"figure-data/{name}.csv")
+        for file in files[artefact.kind]:
             assert file.stat().st_size > 0, file
 
 

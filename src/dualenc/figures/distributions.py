@@ -144,7 +144,7 @@ def finish(axes: Axes, frame: pd.DataFrame, title: str) -> None:
     axes.legend(loc="upper left", frameon=False, fontsize=8, borderaxespad=0, handlelength=1.6)
     axes.set_ylim(0, 1.45 * peak)
     axes.set_yticks([tick for tick in MaxNLocator(4).tick_values(0, peak) if 0 <= tick <= 1.02 * peak])
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_locator(MaxNLocator(4))
 
 
 def bootstrap(params: Mapping[str, Any]) -> dict[str, Any]:

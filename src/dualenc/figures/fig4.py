@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from dualenc import figures
 from dualenc.errors import UserError
@@ -71,6 +72,7 @@ def draw(frame: pd.DataFrame, params: Mapping[str, Any]) -> Figure:
     for axes, evalset in zip(panels, EVALSETS, strict=True):
         _lines(axes, frame[frame.evalset == evalset])
         axes.set_title(evalset.capitalize())
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("training step" + " (bands: worst to best seed)" * (seeds > 1))
     panels[0].set_ylabel(f"{MEASURE} (sample of queries)")
     panels[0].set_ylim(bottom=0)

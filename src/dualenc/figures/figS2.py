@@ -89,14 +89,15 @@ def _effectiveness(scores: pd.DataFrame, qrels: Mapping, evaluation: Mapping[str
 def draw(frame: pd.DataFrame, params: Mapping[str, Any]) -> Figure:
     """Error and effectiveness on train and on test, against the dimension of the embeddings."""
     figure = Figure(figsize=(10, 6))
-    size = frame.iloc[0]
     where = f"{params['dataset']}, scale {params['scale']}, seed {params['seeds'][0]}"
-    figure.suptitle(f"Rebuilt: {where}; blocks of {size.queries} queries × {size.passages} passages", x=0.02, ha="left")
+    figure.suptitle(f"Rebuilt: {where}", x=0.02, ha="left")
     axes = figure.subplots(2, 2, sharex=True, sharey="row")
     for row, (column, label) in zip(axes, PANELS.items(), strict=True):
         for one, evalset in zip(row, EVALSETS, strict=True):
-            _panel(one, frame[frame.evalset == evalset], column)
-            one.set_title(evalset.capitalize())
+            shown = frame[frame.evalset == evalset]
+            _panel(one, shown, column)
+            size = shown.iloc[0]
+            one.set_title(f"{evalset.capitalize()}: {size.queries} queries × {size.passages} passages")
         row[0].set_ylabel(label)
         row[0].set_ylim(bottom=0)
     for one in axes[-1]:
@@ -119,10 +120,9 @@ def _panel(axes: Axes, frame: pd.DataFrame, column: str) -> None:
             axes.vlines(points.width, points.low, points.high, color=COLOURS[series], linewidth=1)
     if column == MEASURE:
         axes.fill_between(best.width, best.low, best.high, color="black", alpha=0.1, linewidth=0)
-        axes.axhline(frame.loc[frame.series == "CA", column].item(), color=COLOURS["CA"], linewidth=1, linestyle="--")
-        axes.text(
-            best.width.min(), frame.loc[frame.series == "CA", column].item(), "CA", color=COLOURS["CA"], va="bottom"
-        )
+        teacher = frame.loc[frame.series == "CA", column].item()
+        axes.axhline(teacher, color=COLOURS["CA"], linewidth=1, linestyle="--")
+        axes.text(best.width.min(), teacher, "CA", color=COLOURS["CA"], va="bottom")
     widths = sorted(best.width)
     axes.set_xscale("log", base=2)
     axes.set_xticks(widths, [f"{width:g}" for width in widths])

@@ -18,4 +18,5 @@ def summary(root: Path, figures: Path) -> str:
     lines += [f"{'all':<18}{sum(map(len, times.values())):>6}{total:>10.1f}", ""]
     lines += [f"tables   {path}" for path in sorted((root / "tables").glob("*.md"))]
     lines += [f"figures  {path}" for path in sorted(figures.glob("*.pdf"))]
+    lines += [f"{path.stem:<9}{path}" for path in (root / "claims.md", root / "report.html") if path.exists()]
     return "\n".join(lines)
