@@ -23,23 +23,18 @@ def pages(study, changed):
     return {"Making the report"} | ({"Collecting the verdicts on claims"} if claims else set())
 
 
-def retrievals(study, runs):
-    """Messages of the searches with these runs, where an artefact needs them."""
-    needed = {file.parts[1] for name in study.artefacts for file in files(study, name) if file.parts[0] == "retrieval"}
-    searching, evaluating = "Searching all passages with {}, seed 1", "Evaluating the retrieval of {}/seed-1"
-    return {message.format(run) for run in needed & set(runs) for message in (searching, evaluating)}
+ROOMS = {  # of results/<scale>: which jobs fill it
+    "retrieval": ["Searching all passages with {}, seed 1", "Evaluating the retrieval of {}/seed-1"],
+    "checkpoints": ["Training {}, seed 1, again up to its checkpoints"],
+    "score-matrices": ["Scoring blocks of queries and passages with {}, seed 1"],
+    "score-updates": ["Stepping on single pairs with {}, seed 1", "Training {}, seed 1, again up to its checkpoints"],
+}
 
 
-def runs(study, need=None):
-    """Names of the runs of all artefacts, or of those with this need."""
-    return {run for name, one in study.artefacts.items() if need in (None, *one.needs) for run in study.runs(name)}
-
-
-def retrieval(study, names):
-    """Messages of the jobs of full retrieval with those of these runs that take part in it."""
-    searching = {run for run in names & runs(study, "retrieval") if study.run(run).model == "dual-encoder"}
-    messages = {f"Searching all passages with {run}, seed 1" for run in searching}
-    return messages | {f"Evaluating the retrieval of {run}/seed-1" for run in searching}
+def looks(study, runs):
+    """Messages of the jobs that look at the models of these runs, where an artefact needs them."""
+    needed = {file.parts[:2] for name in study.artefacts for file in files(study, name)}
+    return {message.format(run) for room, run in needed if room in ROOMS and run in runs for message in ROOMS[room]}
 
 
 @pytest.fixture(scope="module")
@@ -47,16 +42,17 @@ def jobs(study):
     """Messages of the jobs at the smoke scale, by kind, but for dataset, tokenizer and tokens."""
     runs = {run for artefact in study.artefacts for run in study.runs(artefact)}
     teachers = {study.run(run).teacher for run in runs} - {None}
-    retrieved = retrievals(study, runs)
+    looked = looks(study, runs)
+    evaluating = {message for message in looked if message.startswith("Evaluating")}
     return {
         "candidates": {"Retrieving BM25 candidates", "Making training lists", "Making evaluation sets"},
+        "corpus": {"Making lists to pre-train on from pydocs-stdlib"},
         "pretrain": {f"Pre-training {study.run(run).encoder}" for run in runs},
         "train": {f"Training {run}, seed 1" for run in runs},
         "teacher": {f"Scoring the training lists with {teacher}" for teacher in teachers},
         "evaluate candidates": {"Evaluating bm25", "Evaluating random", "Evaluating the retrieval of bm25"},
-        "evaluate": {f"Evaluating {run}/seed-1" for run in runs}
-        | {message for message in retrieved if message.startswith("Evaluating")},
-        "retrieve": {message for message in retrieved if message.startswith("Searching")},
+        "evaluate": {f"Evaluating {run}/seed-1" for run in runs} | evaluating,
+        "look": looked - evaluating,
         "artefacts": artefacts(study, runs),
     }
 
@@ -102,23 +98,24 @@ def test_nothing_after_changes_that_decide_nothing(append, pending, set_params, 
 def test_one_learning_rate_concerns_one_experiment(values, pending, set_params, study):
     set_params(values)
     expected = {"Training de-mse, seed 1", "Evaluating de-mse/seed-1"}
-    assert pending() == expected | retrievals(study, {"de-mse"}) | artefacts(study, {"de-mse"})
+    assert pending() == expected | looks(study, {"de-mse"}) | artefacts(study, {"de-mse"})
 
 
 def test_evaluation_trains_nothing(jobs, pending, set_params):
     set_params({"evaluation.resamples": 100})
-    assert pending() == union(jobs, "evaluate candidates", "evaluate", "artefacts")
+    without_runs = {"Drawing figS3", "Judging P3"}
+    assert pending() == union(jobs, "evaluate candidates", "evaluate", "artefacts") | without_runs
 
 
-def test_bm25_leaves_the_dataset_and_the_encoders(jobs, pending, set_params, study):
+def test_bm25_leaves_the_dataset(jobs, pending, set_params, study):
     set_params({"scales.smoke.bm25": study.at.bm25.model_dump() | {"b": 0.5}})
-    trained = union(jobs, "train", "teacher", "retrieve", "evaluate", "artefacts")
-    assert pending() == union(jobs, "candidates", "evaluate candidates") | trained
+    trained = union(jobs, "train", "teacher", "look", "evaluate", "artefacts")
+    assert pending() == union(jobs, "candidates", "evaluate candidates", "corpus", "pretrain") | trained
 
 
 def test_pretraining_leaves_the_data(jobs, pending, set_params):
     set_params({"scales.smoke.pretraining.steps": 30})
-    assert pending() == union(jobs, "pretrain", "train", "teacher", "retrieve", "evaluate", "artefacts")
+    assert pending() == union(jobs, "pretrain", "train", "teacher", "look", "evaluate", "artefacts")
 
 
 def test_an_artefact_with_one_more_experiment_needs_only_its_runs(pending, set_params, study):
@@ -144,5 +141,5 @@ def test_the_look_of_the_report_concerns_the_report(append, pending):
 
 def test_losses_concern_trainings(append, jobs, pending):
     append("src/dualenc/losses.py")
-    trained = union(jobs, "train", "teacher", "retrieve", "evaluate", "artefacts")
-    assert pending() == trained | {"Judging P3"}  # which looks at no run, but at the losses
+    trained = union(jobs, "train", "teacher", "look", "evaluate", "artefacts")
+    assert pending() == trained | {"Judging P3", "Drawing figS3"}  # which look at no run, but at the losses
