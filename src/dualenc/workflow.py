@@ -32,9 +32,12 @@ def as_json(slice_: dict[str, Any]) -> str:
     return json.dumps(slice_, separators=(",", ":"))
 
 
-def runs_folder(run: str) -> PurePosixPath:
-    """Folder, below ``results/<scale>``, of the runs to evaluate: the candidates themselves if nothing re-ranks."""
-    return PurePosixPath("evaluation") if run in UNTRAINED else PurePosixPath("runs", run)
+def runs_folder(run: str, room: str) -> PurePosixPath:
+    """Folder, below ``results/<scale>``, of the runs to evaluate: the candidates themselves if no model made them.
+
+    ``room`` is "runs" for re-ranked candidates or "retrieval"; BM25's candidates are its retrieval, too.
+    """
+    return PurePosixPath("evaluation") if run in UNTRAINED else PurePosixPath(room, run)
 
 
 def files(study: Study, artefact: str) -> list[PurePosixPath]:
@@ -71,7 +74,7 @@ def _retrieval(study: Study, artefact: str) -> list[PurePosixPath]:
     """Full retrieval by BM25 and by the dual-encoders: no other kind of model can search all passages."""
     searching = [name for name in study.runs(artefact) if study.run(name).model == "dual-encoder"]
     folders = [PurePosixPath("retrieval", "bm25"), *_seeded(study, artefact, "retrieval", searching)]
-    return [folder / name for folder in folders for name in ("test.run.gz", *EVALUATED)]
+    return [folder / name for folder in folders for name in EVALUATED]
 
 
 def _checkpoints(study: Study, artefact: str) -> list[PurePosixPath]:

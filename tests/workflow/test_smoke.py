@@ -113,9 +113,10 @@ def test_metrics_are_those_of_the_run_files(results, run_names):
     runs = {results / "runs" / name / "seed-1": results / "runs" / name / "seed-1" for name in run_names}
     runs[results / "runs/bm25"] = results / "evaluation"
     runs |= {path.parent: path.parent for path in results.glob("retrieval/**/test.run.gz")}
+    runs[results / "retrieval/bm25"] = results / "evaluation"
     for evaluated, folder in runs.items():
         metrics = json.loads((evaluated / "metrics.json").read_text())
-        assert set(metrics) == ({"test"} if "retrieval" in folder.parts else set(SPLITS))
+        assert set(metrics) == ({"test"} if "retrieval" in evaluated.parts else set(SPLITS))
         for split in metrics:
             expected = reciprocal_rank(folder / f"{split}.run.gz", results / f"evaluation/{split}.qrels.tsv")
             found = metrics[split]["MRR@10"]

@@ -28,20 +28,10 @@ rule retrieval:
         " --tokens {params.tokens} --model {params.model} --output {output} > {log} 2>&1"
 
 
-rule retrieval_bm25:
-    input:
-        f"{ROOT}/evaluation/test.run.gz",
-    output:
-        f"{ROOT}/retrieval/bm25/test.run.gz",
-    localrule: True
-    shell:
-        "cp {input} {output}"
-
-
 rule evaluate:
     input:
         rules.evaluation_sets.output,
-        lambda wildcards: expand(f"{ROOT}/{study_of.runs_folder(wildcards.run)}/{{split}}.run.gz", split=SPLITS),
+        lambda wildcards: expand(f"{ROOT}/{study_of.runs_folder(wildcards.run, 'runs')}/{{split}}.run.gz", split=SPLITS),
         code=code("steps.evaluate"),
     output:
         multiext(f"{ROOT}/runs/{{run}}/", "metrics.json", "per_query.parquet"),
@@ -54,7 +44,7 @@ rule evaluate:
     params:
         slice=study_of.as_json(study_of.evaluation_slice(STUDY)),
         evaluation=ROOT / "evaluation",
-        runs=lambda wildcards: ROOT / study_of.runs_folder(wildcards.run),
+        runs=lambda wildcards: ROOT / study_of.runs_folder(wildcards.run, "runs"),
         splits=",".join(SPLITS),
         constant=lambda wildcards: "--constant" if wildcards.run == "random" else "",
         output=lambda wildcards: ROOT / "runs" / wildcards.run,
@@ -68,7 +58,7 @@ rule evaluate:
 use rule evaluate as evaluate_retrieval with:
     input:
         rules.evaluation_sets.output,
-        f"{ROOT}/retrieval/{{run}}/test.run.gz",
+        lambda wildcards: f"{ROOT}/{study_of.runs_folder(wildcards.run, 'retrieval')}/test.run.gz",
         code=code("steps.evaluate"),
     output:
         multiext(f"{ROOT}/retrieval/{{run}}/", "metrics.json", "per_query.parquet"),
@@ -79,7 +69,7 @@ use rule evaluate as evaluate_retrieval with:
     params:
         slice=study_of.as_json(study_of.evaluation_slice(STUDY)),
         evaluation=ROOT / "evaluation",
-        runs=lambda wildcards: ROOT / "retrieval" / wildcards.run,
+        runs=lambda wildcards: ROOT / study_of.runs_folder(wildcards.run, "retrieval"),
         splits="test",
         constant="",
         output=lambda wildcards: ROOT / "retrieval" / wildcards.run,
