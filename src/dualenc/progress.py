@@ -23,9 +23,9 @@ class ProgressLines(TrainerCallback):
         self.last = now
         rate = (state.global_step - self.first) / max(now - self.start, 1e-9)
         left = (state.max_steps - state.global_step) / rate
-        loss = next((entry["loss"] for entry in reversed(state.log_history) if "loss" in entry), float("nan"))
+        losses = [f"loss {entry['loss']:.4f}, " for entry in state.log_history if "loss" in entry]
         print(
-            f"step {state.global_step}/{state.max_steps}, loss {loss:.4f}, {rate:.1f} steps/s, {left:.0f} s left",
+            f"step {state.global_step}/{state.max_steps}, {''.join(losses[-1:])}{rate:.1f} steps/s, {left:.0f} s left",
             file=sys.stderr,
             flush=True,
         )

@@ -16,7 +16,7 @@ TEST = (
     "CA is not behind DE by more than that, else CA has not learned enough to be matched."
 )
 REASON = (
-    "Half of the gap of .054 that the paper finds on test at its widest six-layer encoder: a train gap that is "
+    "About half of the gap of .054 that the paper finds on test at its widest six-layer encoder: a train gap that is "
     "closed to within this is clearly smaller. The paper's own train gaps at width 768, .004 and .023, are within "
     "it."
 )

@@ -19,7 +19,7 @@ TEST = (
     "larger than the one on train, with train and test queries resampled independently."
 )
 REASON = (
-    "About 40 % of the gap of .054 that the paper finds, and a difference that a reader of two decimals sees. The "
+    "A difference that a reader of two decimals sees, and less than half of the gap of .054 that the paper finds. The "
     "second part is what tells generalisation from capacity, and needs no threshold but 0."
 )
 
