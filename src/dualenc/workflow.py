@@ -200,6 +200,12 @@ def encoder_folder(study: Study, encoder: str) -> PurePosixPath:
     return PurePosixPath("results", study.scale, "encoders", encoder)
 
 
+def grows_from(study: Study, encoder: str) -> list[PurePosixPath]:
+    """The weights, below ``results/<scale>``, that the pre-training of a miniature starts from: one file or none."""
+    lower = study.params.encoders[encoder].grows_from
+    return [PurePosixPath("encoders", lower, "model.safetensors")] if lower else []
+
+
 def tokenizer_folder(study: Study) -> PurePosixPath:
     """Where the tokenizer is: beside the student's weights if these are given, or made by its rule."""
     student = study.at.encoders["student"][-1]

@@ -112,7 +112,8 @@ rule artefacts:
 rule report:
     input:
         rules.artefacts.input,
-        multiext("workflow/report/", "artefact.rst", "style.css", "workflow.rst"),
+        multiext("workflow/report/", "artefact.rst", "workflow.rst"),
+        stylesheet="workflow/report/style.css",
         code=code("steps.report"),
     output:
         front=f"{ROOT}/report/front.html",
@@ -125,14 +126,13 @@ rule report:
     params:
         scale=SCALE,
         root=ROOT,
-        figures=f"figures/{SCALE}",
+        figures=Path("figures", SCALE),
         logs=LOGS,
-        stylesheet="workflow/report/style.css",
     message:
         "Making the report"
     shell:
         "dualenc report --scale {params.scale} --root {params.root} --figures {params.figures} --logs {params.logs}"
-        " --stylesheet {params.stylesheet} --front {output.front} --output {output.report} > {log} 2>&1"
+        " --stylesheet {input.stylesheet} --front {output.front} --output {output.report} > {log} 2>&1"
 
 
 MAKERS = {"table": rules.table, "figure": rules.figure, "claim": rules.claim}

@@ -16,7 +16,7 @@ rule dataset:
     threads: workflow.cores or 1
     params:
         slice=lambda wildcards: study_of.as_json(study_of.dataset_slice(STUDY, wildcards.dataset)),
-        output=f"{ROOT}/data/{{dataset}}",
+        output=lambda wildcards: ROOT / "data" / wildcards.dataset,
     message:
         "Reading the dataset {wildcards.dataset}"
     shell:
@@ -87,9 +87,9 @@ rule tokens:
     benchmark:
         f"{TIMES}/tokens/{{dataset}}.tsv"
     params:
-        dataset=f"{ROOT}/data/{{dataset}}",
+        dataset=lambda wildcards: ROOT / "data" / wildcards.dataset,
         tokenizer=TOKENIZER,
-        output=f"{ROOT}/data/{{dataset}}/tokens",
+        output=lambda wildcards: ROOT / "data" / wildcards.dataset / "tokens",
     message:
         "Writing the token ids of {wildcards.dataset}"
     shell:

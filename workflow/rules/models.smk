@@ -6,25 +6,19 @@ rule corpus:
         rules.dataset.output,
         code=code("steps.corpus"),
     output:
-        f"{ROOT}/corpora/{{dataset}}.parquet",
-        f"{ROOT}/corpora/{{dataset}}.parquet.json",
+        lists=f"{ROOT}/corpora/{{dataset}}.parquet",
+        manifest=f"{ROOT}/corpora/{{dataset}}.parquet.json",
     log:
         f"{LOGS}/corpus/{{dataset}}.log",
     benchmark:
         f"{TIMES}/corpus/{{dataset}}.tsv"
     params:
         slice=study_of.as_json(study_of.corpus_slice(STUDY)),
-        dataset=f"{ROOT}/data/{{dataset}}",
+        dataset=lambda wildcards: ROOT / "data" / wildcards.dataset,
     message:
         "Making lists to pre-train on from {wildcards.dataset}"
     shell:
-        "dualenc corpus --params {params.slice:q} --dataset {params.dataset} --output {output[0]} > {log} 2>&1"
-
-
-def lower_encoder(wildcards):
-    """Weights that a miniature grows from, if it does."""
-    lower = STUDY.params.encoders[wildcards.encoder].grows_from
-    return f"{ROOT}/encoders/{lower}/model.safetensors" if lower else []
+        "dualenc corpus --params {params.slice:q} --dataset {params.dataset} --output {output.lists} > {log} 2>&1"
 
 
 rule pretrain:
@@ -35,7 +29,7 @@ rule pretrain:
         expand(rules.corpus.output, dataset=list(STUDY.at.pretraining.corpora)),
         rules.evaluation_sets.output,
         rules.tokenizer.output,
-        start=lower_encoder,
+        start=lambda wildcards: [ROOT / path for path in study_of.grows_from(STUDY, wildcards.encoder)],
         code=code("steps.pretrain"),
     output:
         [f"{ROOT}/encoders/{{encoder}}/{name}" for name in [*study_of.ENCODER_FILES, "curve.csv", "metrics.json"]],
@@ -53,7 +47,7 @@ rule pretrain:
         dataset=STUDY.at.dataset,
         evaluation=ROOT / "evaluation",
         tokenizer=ROOT / "tokenizer",
-        start=lambda wildcards, input: f"--start {Path(input.start).parent}" if input.start else "",
+        start=lambda wildcards, input: f"--start {Path(input.start[0]).parent}" if input.start else "",
         output=lambda wildcards: ROOT / "encoders" / wildcards.encoder,
     message:
         "Pre-training {wildcards.encoder}"
