@@ -11,7 +11,7 @@ import pytest
 
 BROWSER = shutil.which("chromium")
 OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--enable-logging=stderr", "--dump-dom"]
-OPTIONS += ["--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=60000", "--window-size=1600,1000"]
+OPTIONS += ["--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=600000", "--window-size=1600,1000"]
 
 
 class Opened(NamedTuple):

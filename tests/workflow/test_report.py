@@ -7,8 +7,14 @@ import pytest
 
 from dualenc import artefacts
 
-WAIT = "const wait = () => new Promise(resolve => setTimeout(resolve, 50));"
-FRONT = f"{WAIT} await wait(); return document.querySelector('#app').innerText;"
+# An observer and no timer before the page is there: the browser's virtual time runs ahead while the machine is busy.
+WAIT = """const wait = () => new Promise(resolve => setTimeout(resolve, 50));
+await new Promise(resolve => {
+    const page = document.querySelector("#app");
+    const look = () => { if (typeof app === "object" && page.innerText.trim()) resolve(); };
+    new MutationObserver(look).observe(page, {childList: true, subtree: true}); look();
+});"""
+FRONT = f"{WAIT} return document.querySelector('#app').innerText;"
 # Click through all results: the text of the information panel, and whether the image or the page is shown.
 CLICKED = f"""{WAIT} const seen = {{}};
 for (const [path, result] of Object.entries(results)) {{
@@ -19,7 +25,10 @@ for (const [path, result] of Object.entries(results)) {{
     if (content) {{
         app.setView({{content: content, contentPath: result.data_uri, resultPath: path}}); await wait();
         const element = document.querySelector(content == "img" ? "img[src^='data:image/png']" : "iframe");
-        if (content == "img") {{ await element.decode(); shown = element.naturalWidth; }}
+        if (content == "img") {{
+            for (let tries = 0; tries < 100 && !element.naturalWidth; tries++) await wait();
+            shown = element.naturalWidth;
+        }}
         else shown = decodeURIComponent(escape(atob(element.src.split(",")[1])));
     }}
     seen[path] = {{text, shown}};
@@ -41,7 +50,8 @@ def clicked(report, tmp_path_factory):
 
 def test_nothing_is_asked_for_from_outside_and_no_error_is_logged(clicked):
     assert clicked.requests == []
-    assert clicked.console == []
+    # Snakemake's page says this of the style sheet that it carries along.
+    assert [line for line in clicked.console if "cdn.tailwindcss.com should not be used" not in line] == []
 
 
 def test_a_page_that_asks_for_something_is_found_out(tmp_path):
