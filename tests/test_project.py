@@ -40,3 +40,10 @@ def test_conda_installs_the_same_lock():
     python, pip, by_pip = environment["dependencies"]
     assert python.split("=")[1] in PROJECT["requires-python"] and pip == "pip"
     assert by_pip["pip"] == ["-r requirements.lock", "-e ."]
+
+
+def test_the_readme_names_every_figure_and_table():
+    artefacts = yaml.safe_load((ROOT / "params.yaml").read_text())["artefacts"]
+    lines = (ROOT / "README.md").read_text().splitlines()
+    named = {name for line in lines if line.startswith("| ") for name in re.findall(r"\w+", line.split("|")[1])}
+    assert {name for name, about in artefacts.items() if about["kind"] != "claim"} <= named
