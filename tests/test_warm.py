@@ -126,7 +126,7 @@ def test_two_jobs_at_once_leave_the_bytes_of_fresh_processes(process, tiny, tmp_
 
 
 NO_TABLE = ["table", "tab99", "--params", "{}", "--root", "results", "--output", "tables"]
-BUG = ["evaluate", "--params", "{}", "--evaluation", "a", "--runs", "b", "--output", "c"]
+BUG = ["evaluate", "--params", "{}", "--evaluation", "a", "--runs", "b", "--splits", "test", "--output", "c"]
 FROM_FORK = 'warm.py", line'  # in a traceback of a fork, above the frames of a fresh process
 
 
