@@ -11,7 +11,7 @@ help: ## show this help
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 all: $(READY) ## every figure and table at the scale of params.yaml
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) --prioritize tab1 fig1 --quiet reason host
+	$(BIN)/snakemake --cores $(CORES) --prioritize tab1 fig1 --quiet reason host
 
 test: $(READY) ## the tests, with the workflow run end to end at the smoke scale
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest

@@ -1,3 +1,4 @@
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from dualenc.errors import UserError
 from dualenc.provenance import code
 
 min_version("9.27")
+
+# The jobs call the `dualenc` of the environment that Snakemake runs in, activated or not.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
 configfile: "params.yaml"
