@@ -72,7 +72,7 @@ def test_the_slice_of_an_artefact():
 
 
 def test_probes_do_not_concern_checkpoints():
-    slices = [workflow.checkpoints_slice(study(), "de"), workflow.train_slice(study(), "de")]
+    slices = [workflow.checkpoints_slice(study(), "de"), workflow.train_slice(study(), "de", 1)]
     assert slices[0] == {key: value for key, value in slices[1].items() if key != "probe_queries"} | {
         "checkpoints": [0, 7]
     }

@@ -89,13 +89,14 @@ def train(
     seed: int = 1,
     lists: Path | None = None,
     evaluation: Path | None = None,
+    settings: dict = SETTINGS,
 ) -> Path:
     """Train with the state in ``root/scratch``; the folder of the trained model and its runs."""
     from dualenc.steps.train import train
 
     data = tiny / "dataset", tiny / "tokens", tiny / "encoder", lists or tiny / "lists.parquet"
     output = root / "run" / f"seed-{seed}"
-    train(*data, evaluation or tiny / "evaluation", experiment, SETTINGS, seed, root / "scratch", output)
+    train(*data, evaluation or tiny / "evaluation", experiment, settings, seed, root / "scratch", output)
     return output
 
 

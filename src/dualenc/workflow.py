@@ -71,9 +71,10 @@ def _curves(study: Study, artefact: str) -> list[PurePosixPath]:
 
 
 def _retrieval(study: Study, artefact: str) -> list[PurePosixPath]:
-    """Full retrieval by BM25 and by the dual-encoders: no other kind of model can search all passages."""
+    """Full retrieval by BM25 and, first seed, by the dual-encoders: no other kind of model can search all passages."""
     searching = [name for name in study.runs(artefact) if study.run(name).model == "dual-encoder"]
-    folders = [PurePosixPath("retrieval", "bm25"), *_seeded(study, artefact, "retrieval", searching)]
+    folders = [PurePosixPath("retrieval", name, f"seed-{study.seeds(artefact)[0]}") for name in searching]
+    folders.insert(0, PurePosixPath("retrieval", "bm25"))
     return [folder / name for folder in folders for name in EVALUATED]
 
 
@@ -214,19 +215,26 @@ def tokenizer_folder(study: Study) -> PurePosixPath:
     return PurePosixPath("results", study.scale, "tokenizer")
 
 
-def train_slice(study: Study, run: str) -> dict[str, Any]:
-    """What decides one trained model, beside its seed, its start and its lists."""
+def train_slice(study: Study, run: str, seed: int) -> dict[str, Any]:
+    """What decides one trained model, beside its start and its lists.
+
+    ``probe_queries`` of train and of test are scored along the training where an artefact shows learning curves.
+    """
+    drawn = any(
+        "curves" in artefact.needs and run in study.runs(name) and seed in study.seeds(name)
+        for name, artefact in study.artefacts.items()
+    )
     return {
         "experiment": study.run(run).model_dump(),
         "lengths": study.at.lengths.model_dump(),
         "tokens_per_batch": study.at.tokens_per_batch,
-        "probe_queries": study.at.probe_queries,
+        "probe_queries": study.at.probe_queries if drawn else 0,
     }
 
 
 def checkpoints_slice(study: Study, run: str) -> dict[str, Any]:
     """What decides the models along a training, beside its seed, its start and its lists."""
-    slice_ = train_slice(study, run) | {"checkpoints": checkpoint_steps(study)}
+    slice_ = train_slice(study, run, study.at.seeds[0]) | {"checkpoints": checkpoint_steps(study)}
     del slice_["probe_queries"]  # nothing is probed
     return slice_
 

@@ -80,7 +80,7 @@ rule train:
     resources:
         gpu=STUDY.at.gpus,
     params:
-        slice=lambda wildcards: study_of.as_json(study_of.train_slice(STUDY, wildcards.run)),
+        slice=lambda wildcards: study_of.as_json(study_of.train_slice(STUDY, wildcards.run, int(wildcards.seed))),
         dataset=DATA,
         tokens=DATA / "tokens",
         encoder=lambda wildcards: study_of.encoder_folder(STUDY, STUDY.run(wildcards.run).encoder),

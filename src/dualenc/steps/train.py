@@ -18,8 +18,9 @@ def train(
 ) -> None:  # fmt: skip
     """Train one model and re-rank every evaluation set with it: ``model/``, ``curve.csv``, ``<set>.run.gz``.
 
-    ``settings`` has ``lengths``, ``tokens_per_batch`` and ``probe_queries``. A finished model stays in its state
-    folder: when only what is re-ranked changes, the next call re-ranks without training again.
+    ``settings`` has ``lengths``, ``tokens_per_batch`` and ``probe_queries``: so many queries of train and test are
+    scored along the training, for its learning curves; the validation split is in any case. A finished model stays in
+    its state folder: when only what is re-ranked changes, the next call re-ranks without training again.
     """
     inputs = made_of(folder, token_folder, encoder, lists)
     about = {"experiment": experiment.model_dump(), **settings, "seed": seed}
@@ -32,7 +33,10 @@ def train(
             read = read_lists(lists, folder, texts)
             source, lengths = texts.sources["train"], settings["lengths"]
             job = training.Training(encoder, read, source, experiment, lengths, seed, state)
-            probes = {split: probe(evaluation, split, texts, settings["probe_queries"]) for split in SPLITS}
+            probes = {"validation": probe(evaluation, "validation", texts, None)}
+            if settings["probe_queries"]:
+                for split in ("train", "test"):
+                    probes[split] = probe(evaluation, split, texts, settings["probe_queries"])
             model, curve = training.train(job, probes, texts.passage_rows)
             with atomic(finished) as temporary:
                 model.save(str(temporary / "model"), create_model_card=False)
@@ -51,8 +55,8 @@ def made_of(folder: Path, token_folder: Path, encoder: Path, lists: Path) -> lis
     return [lists, encoder / "model.safetensors", token_folder / "manifest.json", folder / "manifest.json"]
 
 
-def probe(evaluation: Path, split: str, texts: Data, count: int) -> training.Probe:
-    """The first ``count`` queries (in hash order) of an evaluation set, as a probe."""
+def probe(evaluation: Path, split: str, texts: Data, count: int | None) -> training.Probe:
+    """The first ``count`` queries (in hash order) of an evaluation set, None for all of them, as a probe."""
     qrels = read_qrels(evaluation / f"{split}.qrels.tsv")
     sample = supervision.in_hash_order(list(qrels))[:count]
     run = read_run(evaluation / f"{split}.run.gz")

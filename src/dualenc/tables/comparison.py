@@ -82,7 +82,7 @@ def build(table: str, lines: list[Row], params: Mapping[str, Any], root: Path, *
     systems = results.load_all(root, models, params["seeds"])
     if RETRIEVAL in dict(measured):
         able = [name for name, model in models.items() if model == "dual-encoder" or name == results.BM25]
-        systems = results.with_retrieval(systems, root, able, params["seeds"])
+        systems = results.with_retrieval(systems, root, able, params["seeds"][0])
     tests = [
         (line.run["name"], line.reference, evalset, measure)
         for line in lines

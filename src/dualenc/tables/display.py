@@ -93,7 +93,7 @@ def notes(
         + ", ".join(f"{count:,} {evalset} queries" for evalset, count in counts.items())
         + f"; seeds: {', '.join(map(str, seeds))}; {models}. Train and test: BM25's candidates, re-ranked; "
         + "train queries are among those that the models learn from."
-        + (" Retrieval: the test queries, with all passages as candidates." if RETRIEVAL in sets else ""),
+        + (f" Retrieval: the test queries in all passages, seed {seeds[0]}." if RETRIEVAL in sets else ""),
         f"A rebuilt cell is the mean [{confidence} bootstrap interval over queries, each averaged over the seeds "
         f"first], {spread}. Bold: the best dual-encoder of the column.",
     ]
