@@ -38,7 +38,7 @@ def data(tiny):
 def first_loss(tiny, about, path):
     """The loss of the first minibatch, from the scores of the model before its first step."""
     texts = data(tiny)
-    lists = inputs.read_lists(path, tiny / "dataset", texts)
+    lists = inputs.read_lists(path, tiny / "dataset", texts.query_rows["train"])
     collator = Collator(lists, texts.sources["train"], about, LENGTHS, 1)
     label = collator([{"position": position} for position in range(about.batch_size)])["label"]
     labels, teacher, _ = label.unbind(1)
@@ -206,7 +206,7 @@ def test_the_first_checkpoint_is_where_a_training_starts(tiny, tmp_path, kind):
     loaded = models.load(output / "step-0" / "model", kind)
     again = scoring.rerank(
         loaded, data(tiny).sources["test"], read_run(tiny / "evaluation" / "test.run.gz"),
-        data(tiny).query_rows["test"], data(tiny).passage_rows,
+        data(tiny).query_rows["test"], inputs.rows(tiny / "dataset", "passages"),
     )  # fmt: skip
     assert {qid: ranking.pids for qid, ranking in again.items()} == {
         qid: ranking.pids for qid, ranking in read_run(output / "step-0" / "test.run.gz").items()

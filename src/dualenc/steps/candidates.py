@@ -17,10 +17,10 @@ def candidates(folder: Path, parameters: Bm25, depth: int, output: Path) -> None
     Raises ``UserError`` as ``datasets.check_folder`` does, before anything is written.
     """
     datasets.check_folder(folder)
-    passages = datasets.passages(folder)
     queries = {split: datasets.queries(folder, split) for split in SPLITS}
     together = {qid: text for frame in queries.values() for qid, text in zip(frame.qid, frame.text, strict=True)}
-    run = bm25(list(passages.pid), list(passages.text), together, depth=depth, **parameters.model_dump())
+    passages = datasets.ids(folder, "passages"), datasets.texts(folder, "passages")
+    run = bm25(*passages, together, depth=depth, **parameters.model_dump())
     metrics = {}
     for split, frame in queries.items():
         part = {qid: run[qid] for qid in frame.qid}

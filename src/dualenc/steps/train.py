@@ -9,7 +9,7 @@ from dualenc.datasets import SPLITS, read_qrels
 from dualenc.files import atomic, atomic_entries
 from dualenc.parameters import Experiment
 from dualenc.runs import read_run
-from dualenc.steps.inputs import Data, data, read_lists, rerank_sets, write_about, write_curve
+from dualenc.steps.inputs import Data, data, passage_rows, read_lists, rerank_sets, write_about, write_curve
 
 
 def train(
@@ -30,14 +30,15 @@ def train(
     with resumable.locked(state):
         finished = state / "finished"
         if not finished.exists():
-            read = read_lists(lists, folder, texts)
+            read = read_lists(lists, folder, texts.query_rows["train"])
             source, lengths = texts.sources["train"], settings["lengths"]
             job = training.Training(encoder, read, source, experiment, lengths, seed, state)
             probes = {"validation": probe(evaluation, "validation", texts, None)}
             if settings["probe_queries"]:
                 for split in ("train", "test"):
                     probes[split] = probe(evaluation, split, texts, settings["probe_queries"])
-            model, curve = training.train(job, probes, texts.passage_rows)
+            asked = passage_rows(folder, *(one.candidates for one in probes.values()))
+            model, curve = training.train(job, probes, asked)
             with atomic(finished) as temporary:
                 model.save(str(temporary / "model"), create_model_card=False)
                 write_curve(temporary, curve)
