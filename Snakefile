@@ -48,6 +48,7 @@ wildcard_constraints:
     run=r"[\w.-]+",
     teacher=r"(?!one-hot)[\w.-]+",
     seed=r"\d+",
+    shard=r"\d+",
 
 
 include: "workflow/rules/data.smk"

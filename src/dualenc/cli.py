@@ -165,12 +165,24 @@ def teacher_scores(
 
 
 @app.command()
-def retrieval(params: Params, dataset: Folder, tokens: Folder, model: Folder, output: Output) -> None:
+def encode(params: Params, tokens: Folder, model: Folder, shard: Number, output: Output) -> None:
+    """Encode one shard of the collection with a dual-encoder."""
+    from dualenc.steps.encode import encode as run
+
+    _set_torch_threads()
+    run(tokens, model, params["tokens_per_batch"], params["shards"], shard, output)
+
+
+@app.command()
+def retrieval(
+    params: Params, dataset: Folder, tokens: Folder, model: Folder, output: Output,
+    embeddings: Annotated[list[Path] | None, typer.Option(help="a shard; once for each, in order")] = None,
+) -> None:  # fmt: skip
     """Search the whole collection with a dual-encoder, for every test query."""
     from dualenc.steps.retrieval import retrieval as search
 
     _set_torch_threads()
-    search(dataset, tokens, model, params["depth"], params["tokens_per_batch"], output)
+    search(dataset, tokens, model, embeddings or [], params["depth"], params["tokens_per_batch"], output)
 
 
 @app.command()

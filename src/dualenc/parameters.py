@@ -179,6 +179,7 @@ class Scale(Strict):
     train_evaluation: Positive
     probe_queries: Positive
     retrieval_depth: Positive
+    shards: Positive
     early: Positive
     score_matrix: ScoreMatrix
     score_updates: ScoreUpdates

@@ -244,6 +244,18 @@ def teacher_scores_slice(study: Study, teacher: str) -> dict[str, Any]:
     return {"model": study.run(teacher).model, "tokens_per_batch": study.at.tokens_per_batch}
 
 
+def embeddings(study: Study, run: str, seed: str) -> list[PurePosixPath]:
+    """The shards, below ``results/<scale>``, that a run is searched in: none if its one shard needs no file."""
+    shards = study.at.shards if study.at.shards > 1 else 0
+    folder = PurePosixPath("retrieval", run, f"seed-{seed}", "embeddings")
+    return [folder / f"{number}-of-{shards}.npy" for number in range(shards)]
+
+
+def encode_slice(study: Study) -> dict[str, Any]:
+    """How a dual-encoder encodes a shard."""
+    return {"shards": study.at.shards, "tokens_per_batch": study.at.tokens_per_batch}
+
+
 def retrieval_slice(study: Study) -> dict[str, Any]:
     """How a dual-encoder searches the whole collection."""
     return {"depth": study.at.retrieval_depth, "tokens_per_batch": study.at.tokens_per_batch}

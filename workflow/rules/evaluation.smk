@@ -1,11 +1,37 @@
 # What models find: in the whole collection, and how good their runs are.
 
 
+rule encode:
+    input:
+        TOKENS,
+        model=f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/model.safetensors",
+        code=code("steps.encode"),
+    output:
+        temp(f"{ROOT}/retrieval/{{run}}/seed-{{seed}}/embeddings/{{shard}}-of-{STUDY.at.shards}.npy"),
+    log:
+        f"{LOGS}/encode/{{run}}/seed-{{seed}}/{{shard}}.log",
+    benchmark:
+        f"{TIMES}/encode/{{run}}/seed-{{seed}}/{{shard}}.tsv"
+    threads: STUDY.params.threads
+    resources:
+        gpu=STUDY.at.gpus,
+    params:
+        slice=study_of.as_json(study_of.encode_slice(STUDY)),
+        tokens=DATA / "tokens",
+        model=lambda wildcards, input: Path(input.model).parent,
+    message:
+        "Encoding shard {wildcards.shard} of all passages with {wildcards.run}, seed {wildcards.seed}"
+    shell:
+        "dualenc --threads {threads} encode --params {params.slice:q} --tokens {params.tokens} --model {params.model}"
+        " --shard {wildcards.shard} --output {output} > {log} 2>&1"
+
+
 rule retrieval:
     input:
         DATASET,
         TOKENS,
-        model=lambda wildcards: f"{ROOT}/runs/{wildcards.run}/seed-{wildcards.seed}/model/model.safetensors",
+        model=rules.encode.input.model,
+        embeddings=lambda wildcards: [ROOT / path for path in study_of.embeddings(STUDY, wildcards.run, wildcards.seed)],
         code=code("steps.retrieval"),
     output:
         f"{ROOT}/retrieval/{{run}}/seed-{{seed}}/test.run.gz",
@@ -21,11 +47,12 @@ rule retrieval:
         dataset=DATA,
         tokens=DATA / "tokens",
         model=lambda wildcards, input: Path(input.model).parent,
+        embeddings=lambda wildcards, input: [f"--embeddings {path}" for path in input.embeddings],
     message:
         "Searching all passages with {wildcards.run}, seed {wildcards.seed}"
     shell:
         "dualenc --threads {threads} retrieval --params {params.slice:q} --dataset {params.dataset}"
-        " --tokens {params.tokens} --model {params.model} --output {output} > {log} 2>&1"
+        " --tokens {params.tokens} --model {params.model} {params.embeddings} --output {output} > {log} 2>&1"
 
 
 rule evaluate:
