@@ -1,6 +1,7 @@
-"""What several tests share: one thread for each process, and a tiny study that is built once."""
+"""What several tests share: one thread for each process, a tiny study that is built once, and small disks."""
 
 import os
+import subprocess
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, here and in the processes that tests start
 
@@ -20,3 +21,25 @@ def trained(tiny):
     """The folder of a trained model of each kind, with its runs."""
     kinds = ["cross-attention", "dual-encoder", "late-interaction"]
     return {kind: tiny_study.train(tiny, tiny / kind, tiny_study.experiment(model=kind)) for kind in kinds}
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A function that mounts an empty disk of so many bytes (whole pages)."""
+    mounted = []
+
+    def mount(size):
+        folder = tmp_path / f"disk-{len(mounted)}"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
+        mounted.append(folder)
+        return folder
+
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", str(folder)], check=True)

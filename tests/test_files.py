@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import subprocess
 
 import pytest
 
@@ -113,28 +112,6 @@ def test_md5(tmp_path):
     data = os.urandom(300_000)
     (tmp_path / "x").write_bytes(data)
     assert md5(tmp_path / "x") == hashlib.md5(data).hexdigest()
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A function that mounts an empty disk of so many bytes (whole pages)."""
-    mounted = []
-
-    def mount(size):
-        folder = tmp_path / f"disk-{len(mounted)}"
-        folder.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
-        mounted.append(folder)
-        return folder
-
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small disk")
-    yield mount
-    for folder in mounted:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def no_space(command, log):

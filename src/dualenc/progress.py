@@ -1,41 +1,36 @@
-"""Progress of long work: the trainer's bar in a terminal, plain lines with rate and time left in a log."""
+"""Progress of long work: plain lines with rate and time left, as a log and a terminal can hold them."""
 
 import sys
 import time
 
-from transformers import TrainerCallback
-
 SECONDS_BETWEEN_LINES = 5
 
 
-class ProgressLines(TrainerCallback):
-    """Print ``step 40/200, loss 1.234, 8.1 steps/s, 20 s left`` every few seconds where stderr is no terminal."""
+class Progress:
+    """Print ``collection.tsv: 40/200 MB, 8.1 MB/s, 20 s left`` on stderr every few seconds.
 
-    def on_train_begin(self, args, state, control, **kwargs):
-        """Start the clock; a resumed run starts at its step."""
-        self.start, self.first, self.last = time.monotonic(), state.global_step, time.monotonic()
+    ``total``, None if it is not known, and all counts are in units of which ``per`` make one ``unit``; ``done`` were
+    there before.
+    """
 
-    def on_step_end(self, args, state, control, **kwargs):
-        """Print a line when it is time for one, and at the end."""
+    def __init__(self, what: str, unit: str, total: float | None = None, *, per: float = 1, done: float = 0):
+        self.what, self.unit, self.total, self.per = what, unit, total, per
+        self.done = self.first = done
+        self.start = self.last = time.monotonic()
+
+    def advance(self, count: float = 1) -> None:
+        """Note that ``count`` more are done, and print a line when it is time for one."""
+        self.done += count
         now = time.monotonic()
-        if sys.stderr.isatty() or (now - self.last < SECONDS_BETWEEN_LINES and state.global_step < state.max_steps):
+        if now - self.last < SECONDS_BETWEEN_LINES:
             return
         self.last = now
-        rate = (state.global_step - self.first) / max(now - self.start, 1e-9)
-        left = (state.max_steps - state.global_step) / rate
-        losses = [f"loss {entry['loss']:.4f}, " for entry in state.log_history if "loss" in entry]
+        rate = (self.done - self.first) / (now - self.start)
+        of, left = "", ""
+        if self.total is not None:
+            of, left = f"/{self.total / self.per:,.0f}", f", {(self.total - self.done) / rate:.0f} s left"
         print(
-            f"step {state.global_step}/{state.max_steps}, {''.join(losses[-1:])}{rate:.1f} steps/s, {left:.0f} s left",
+            f"{self.what}: {self.done / self.per:,.0f}{of} {self.unit}, {rate / self.per:,.1f} {self.unit}/s{left}",
             file=sys.stderr,
             flush=True,
         )
-
-    def on_evaluate(self, args, state, control, metrics, **kwargs):
-        """Print the probes."""
-        if not sys.stderr.isatty():
-            shown = ", ".join(
-                f"{key.removeprefix('eval_')} {value:.4f}"
-                for key, value in sorted(metrics.items())
-                if not key.endswith(("_runtime", "_per_second", "epoch"))
-            )
-            print(f"step {state.global_step}: {shown}", file=sys.stderr, flush=True)

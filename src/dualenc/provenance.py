@@ -12,7 +12,8 @@ PACKAGE = Path(__file__).parent
 # Cannot change a result: how errors read, how progress is shown, how files are put in place, how modules are found, how
 # a job is started; and what params.yaml says reaches a step as its slice.
 PLUMBING = {
-    *("artefacts", "config", "checks", "lookup", "parameters", "errors", "files", "progress", "provenance", "warm"),
+    *("artefacts", "config", "checks", "lookup", "parameters", "errors", "files", "download", "progress"),
+    *("trainer_progress", "provenance", "warm"),
 }
 
 

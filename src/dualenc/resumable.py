@@ -20,7 +20,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from dualenc.errors import UserError
 from dualenc.files import atomic, md5, read_json, write_json
-from dualenc.progress import ProgressLines
+from dualenc.trainer_progress import ProgressLines
 
 WHOLE = "whole"  # marks a checkpoint that was written to its end
 
