@@ -7,7 +7,8 @@ A folder holds
 - ``qrels.<split>.tsv``: TREC judgements, ``qid 0 pid rel`` per line,
 - ``manifest.json``: where the text comes from, and the rows and MD5 of every file above.
 
-Ids and texts are strings; a passage is relevant to a query when its ``rel`` is 1 or more.
+Ids and texts are strings; a passage is relevant to a query when its ``rel`` is 1 or more. Beside train, validation and
+test a dataset may have further test sets, such as TREC DL 2019 beside MS MARCO's development set: further splits.
 """
 
 from collections import Counter
@@ -19,7 +20,7 @@ from pandas.api.types import is_string_dtype
 from pyarrow import ArrowInvalid
 
 from dualenc.errors import UserError
-from dualenc.files import atomic, md5, write_json
+from dualenc.files import atomic, md5, read_json, write_json
 
 SPLITS = ("train", "validation", "test")
 
@@ -40,13 +41,26 @@ def write(
     (folder / "manifest.json").unlink(missing_ok=True)
     rows = {"passages.parquet": len(passages)}
     _write_texts(folder / "passages.parquet", "pid", passages)
-    for split in SPLITS:
+    for split in queries:
         rows |= {f"queries.{split}.parquet": len(queries[split]), f"qrels.{split}.tsv": len(qrels[split])}
         _write_texts(folder / f"queries.{split}.parquet", "qid", queries[split])
         with atomic(folder / f"qrels.{split}.tsv") as temporary:
             temporary.write_text("".join(f"{qid} 0 {pid} {rel}\n" for qid, pid, rel in qrels[split]))
     files = {name: {"rows": count, "md5": md5(folder / name)} for name, count in rows.items()}
     write_json(folder / "manifest.json", about | {"files": files})
+
+
+def splits(folder: str | Path) -> list[str]:
+    """The splits of a dataset, `SPLITS` and then its further test sets. Raises ``UserError`` if it has no manifest."""
+    manifest = Path(folder) / "manifest.json"
+    _require(manifest)
+    found = [name.split(".")[1] for name in read_json(manifest)["files"] if name.startswith("queries.")]
+    return [*SPLITS, *(split for split in found if split not in SPLITS)]
+
+
+def test_sets(folder: str | Path) -> list[str]:
+    """The splits that models are tested on: "test" and the further test sets. Raises ``UserError`` as ``splits``."""
+    return splits(folder)[SPLITS.index("test") :]
 
 
 def passages(folder: str | Path) -> pd.DataFrame:
@@ -77,8 +91,8 @@ def check_folder(folder: str | Path) -> None:
     check(
         folder,
         _tuples(passages(folder)),
-        {split: _tuples(queries(folder, split)) for split in SPLITS},
-        {split: _qrels_lines(Path(folder) / f"qrels.{split}.tsv") for split in SPLITS},
+        {split: _tuples(queries(folder, split)) for split in splits(folder)},
+        {split: _qrels_lines(Path(folder) / f"qrels.{split}.tsv") for split in splits(folder)},
     )
 
 
@@ -87,20 +101,22 @@ def check(folder: str | Path, passages: Texts, queries: dict[str, Texts], qrels:
 
     Raises ``UserError`` for the first of: an id that is repeated or holds white space, an empty text, a split
     without queries, a query that is also in another split, a judgement that is repeated or names an unknown
-    query or passage, and a query without a relevant passage. ``folder`` only serves the message.
+    query or passage, and a query without a relevant passage. Test sets may share queries, if their text is the same.
+    ``folder`` only serves the message.
     """
     folder = Path(folder)
     _check_texts(folder / "passages.parquet", "pid", passages)
     pids = {pid for pid, _ in passages}
-    home: dict[str, str] = {}
-    for split in SPLITS:
+    home: dict[str, tuple[str, str]] = {}
+    for split in dict.fromkeys([*SPLITS, *queries]):
         file = folder / f"queries.{split}.parquet"
         if not queries.get(split):
             raise UserError(f"{file} has no queries; give the {split} split at least one query.")
         _check_texts(file, "qid", queries[split])
-        for qid, _ in queries[split]:
-            if home.setdefault(qid, split) != split:
-                raise UserError(f"{file}: qid {qid!r} is also in the {home[qid]} split; leave it in one of them.")
+        for qid, text in queries[split]:
+            other, known = home.setdefault(qid, (split, text))
+            if other != split and (text != known or other in ("train", "validation") or split in SPLITS):
+                raise UserError(f"{file}: qid {qid!r} is also in the {other} split; leave it in one of them.")
         qids = {qid for qid, _ in queries[split]}
         _check_qrels(folder / f"qrels.{split}.tsv", qrels.get(split, []), qids, pids)
 
