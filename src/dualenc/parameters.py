@@ -145,9 +145,13 @@ class Pretraining(Strict):
 
 
 class Evaluation(Strict):
-    """How runs are judged and compared (``dualenc.evaluation``, ``dualenc.statistics``)."""
+    """How runs are judged and compared (``dualenc.evaluation``, ``dualenc.statistics``).
+
+    ``sets`` has the measures of further test sets that are not to have ``measures``.
+    """
 
     measures: list[str]
+    sets: dict[str, list[str]] = {}
     confidence: Fraction
     resamples: Positive
     permutations: Positive
@@ -197,9 +201,13 @@ class ScoreUpdates(Strict):
 
 
 class Scale(Strict):
-    """Everything that is large or small: data, lists, lengths, models, steps."""
+    """Everything that is large or small: data, lists, lengths, models, steps.
+
+    ``candidates`` are those of BM25 or the dataset's own, in either case at most ``depth`` for a query.
+    """
 
     dataset: str
+    candidates: Literal["bm25", "official"] = "bm25"
     bm25: Bm25
     depth: Positive
     list_length: Annotated[int, Field(ge=2)]
