@@ -35,6 +35,8 @@ TIMES = ROOT / "times"
 DATA = ROOT / "data" / STUDY.at.dataset
 TOKENIZER = study_of.tokenizer_folder(STUDY)
 SPLITS = study_of.SPLITS
+SETS = study_of.sets(STUDY)  # what models are evaluated on: these splits and further test sets
+TEST_SETS = study_of.test_sets(STUDY)
 
 
 # The default profile's limit on GPUs is for local jobs; a cluster has its own.

@@ -79,9 +79,9 @@ def found(alone):
 
 
 def retrieved(root, embeddings, run):
-    output = root / "retrieval" / run / "seed-1" / "test.run.gz"
+    output = root / "retrieval" / run / "seed-1"
     step(root / "dataset", root / "tokens", root / "model", embeddings, DEPTH, 4096, output)
-    return read_run(output)
+    return read_run(output / "test.run.gz")
 
 
 def every_score(root):

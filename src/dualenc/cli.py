@@ -50,11 +50,16 @@ def dataset(params: Params, output: Output) -> None:
 
 @app.command()
 def candidates(params: Params, dataset: Folder, output: Output) -> None:
-    """Retrieve BM25 candidates for every split."""
-    from dualenc.parameters import Bm25
-    from dualenc.steps.candidates import candidates as retrieve
+    """Retrieve BM25 candidates for every split, or take those of the dataset itself."""
+    from pydantic import TypeAdapter
 
-    retrieve(dataset, Bm25(**params["bm25"]), params["depth"], output)
+    from dualenc.parameters import Bm25, Dataset
+    from dualenc.steps import candidates as step
+
+    if "official" in params:
+        step.official(dataset, TypeAdapter(Dataset).validate_python(params["official"]), params["depth"], output)
+    else:
+        step.candidates(dataset, Bm25(**params["bm25"]), params["depth"], output)
 
 
 @app.command()
@@ -178,7 +183,7 @@ def retrieval(
     params: Params, dataset: Folder, tokens: Folder, model: Folder, output: Output,
     embeddings: Annotated[list[Path] | None, typer.Option(help="a shard; once for each, in order")] = None,
 ) -> None:  # fmt: skip
-    """Search the whole collection with a dual-encoder, for every test query."""
+    """Search the whole collection with a dual-encoder, for every query of the test sets."""
     from dualenc.steps.retrieval import retrieval as search
 
     _set_torch_threads()

@@ -32,6 +32,7 @@ class Study:
         self.evaluation = params.evaluation
         self.dataset = choose(f"scales.{self.scale}.dataset", self.at.dataset, params.datasets)
         checks.encoders(params, self.scale, self.at)
+        checks.evaluation(self)
         for key in ("experiments", "artefacts"):
             for name in getattr(self.at, key):
                 choose(f"scales.{self.scale}.{key}", name, getattr(params, key))

@@ -1,8 +1,10 @@
 """The schema of params.yaml: which keys there are, and what each may hold."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -27,6 +29,21 @@ class Splits(Strict):
     test: float
 
 
+def _sets(sets: dict[str, str]) -> dict[str, str]:
+    missing = next((split for split in Splits.model_fields if split not in sets), None)
+    if missing:
+        raise PydanticCustomError("splits", "it names no {split} split", {"split": missing})
+    wrong = next((name for name in sets if not SET.fullmatch(name)), None)
+    if wrong is not None:
+        raise PydanticCustomError("splits", "{name} must be one word of letters, digits and hyphens", {"name": wrong})
+    return sets
+
+
+SET = re.compile(r"(?!(passages|retrieval)$)[A-Za-z0-9-]+")  # as file names and columns of tables hold it
+Sets = Annotated[dict[str, str], AfterValidator(_sets)]
+"""Where train, validation and test come from, and any further test sets."""
+
+
 class PydocsDataset(Strict):
     """Docstrings of installed packages: first sentence -> the rest (``dualenc.datasets.pydocs``)."""
 
@@ -45,13 +62,24 @@ class TsvDataset(Strict):
 
     kind: Literal["tsv"]
     path: str
-    splits: dict[Literal["train", "validation", "test"], str]
+    splits: Sets
     max_words: Positive | None
     max_passages: Annotated[int, Field(ge=0)] | None
     max_queries: Splits
 
 
-Dataset = Annotated[PydocsDataset | TsvDataset, Field(discriminator="kind")]
+class IrDataset(Strict):
+    """Ids of ir_datasets (``dualenc.datasets.irds``). ``encoding`` is a choice for MS MARCO's passages only."""
+
+    kind: Literal["ir_datasets"]
+    splits: Sets
+    encoding: Literal["raw", "fixed"] = "fixed"
+    max_words: Positive | None
+    max_passages: Annotated[int, Field(ge=0)] | None
+    max_queries: Splits
+
+
+Dataset = Annotated[PydocsDataset | TsvDataset | IrDataset, Field(discriminator="kind")]
 
 
 class Bm25(Strict):
@@ -117,9 +145,13 @@ class Pretraining(Strict):
 
 
 class Evaluation(Strict):
-    """How runs are judged and compared (``dualenc.evaluation``, ``dualenc.statistics``)."""
+    """How runs are judged and compared (``dualenc.evaluation``, ``dualenc.statistics``).
+
+    ``sets`` has the measures of further test sets that are not to have ``measures``.
+    """
 
     measures: list[str]
+    sets: dict[str, list[str]] = {}
     confidence: Fraction
     resamples: Positive
     permutations: Positive
@@ -169,9 +201,13 @@ class ScoreUpdates(Strict):
 
 
 class Scale(Strict):
-    """Everything that is large or small: data, lists, lengths, models, steps."""
+    """Everything that is large or small: data, lists, lengths, models, steps.
+
+    ``candidates`` are those of BM25 or the dataset's own, in either case at most ``depth`` for a query.
+    """
 
     dataset: str
+    candidates: Literal["bm25", "official"] = "bm25"
     bm25: Bm25
     depth: Positive
     list_length: Annotated[int, Field(ge=2)]

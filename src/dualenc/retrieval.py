@@ -5,7 +5,7 @@ blocks, so that memory does not depend on the size of the collection. Embeddings
 by a job of its own; a shard is a run of whole blocks, so that the number of shards has no influence on any bit.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 import faiss
@@ -37,7 +37,12 @@ def encode(model: SentenceTransformer, source: Texts, rows: range) -> Iterator[n
 
 
 def retrieve(
-    model: SentenceTransformer, source: Texts, qids: pa.Array, pids: pa.Array, blocks: Iterable[np.ndarray], depth: int
+    model: SentenceTransformer,
+    source: Texts,
+    qids: Sequence[str],
+    pids: pa.Array,
+    blocks: Iterable[np.ndarray],
+    depth: int,
 ) -> Run:
     """The ``depth`` passages with the largest dot products for each query, best first by the rule of `dualenc.runs`.
 
@@ -46,7 +51,7 @@ def retrieve(
     """
     queries = embed(model, source.queries, np.arange(len(qids)), source)
     scores, rows = search(queries, blocks, depth)
-    found = zip(qids.to_pylist(), rows, scores, strict=True)
+    found = zip(qids, rows, scores, strict=True)
     return {qid: ranked(qid, pids.take(pa.array(at)).to_pylist(), score) for qid, at, score in found}
 
 

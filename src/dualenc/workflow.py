@@ -50,6 +50,17 @@ def checkpoint_steps(study: Study) -> list[int]:
     return [0, study.at.early]
 
 
+def sets(study: Study) -> list[str]:
+    """The sets that models are evaluated on: train, validation, test, and the further test sets of the dataset."""
+    own = getattr(study.dataset, "splits", SPLITS)
+    return [*SPLITS, *(name for name in own if name not in SPLITS)]
+
+
+def test_sets(study: Study) -> list[str]:
+    """Test and the further test sets."""
+    return sets(study)[SPLITS.index("test") :]
+
+
 def _seeded(study: Study, artefact: str, room: str, names: Iterable[str] | None = None) -> list[PurePosixPath]:
     """Folders in ``room`` of all runs of an artefact, or of ``names``, with all its seeds."""
     names = study.runs(artefact) if names is None else names
@@ -160,6 +171,8 @@ def dataset_slice(study: Study, dataset: str) -> dict[str, Any]:
 
 def candidates_slice(study: Study) -> dict[str, Any]:
     """What decides the candidates."""
+    if study.at.candidates == "official":
+        return {"official": dataset_slice(study, study.at.dataset), "depth": study.at.depth}
     return {"bm25": study.at.bm25.model_dump(), "depth": study.at.depth}
 
 
@@ -180,7 +193,7 @@ def evaluation_sets_slice(study: Study) -> dict[str, Any]:
 
 def corpus_slice(study: Study) -> dict[str, Any]:
     """What decides the lists of a corpus, beside its text."""
-    return {**candidates_slice(study), "list_length": study.at.list_length}
+    return {"bm25": study.at.bm25.model_dump(), "depth": study.at.depth, "list_length": study.at.list_length}
 
 
 def pretrain_slice(study: Study, encoder: str) -> dict[str, Any]:
@@ -273,8 +286,10 @@ def score_updates_slice(study: Study, run: str) -> dict[str, Any]:
 
 
 def evaluation_slice(study: Study) -> dict[str, Any]:
-    """How runs are judged."""
-    return study.evaluation.model_dump()
+    """How runs are judged: ``sets`` are the measures of each further test set, if there are such sets."""
+    evaluation = study.evaluation
+    further = {name: evaluation.sets.get(name, evaluation.measures) for name in test_sets(study)[1:]}
+    return evaluation.model_dump(exclude={"sets"}) | ({"sets": further} if further else {})
 
 
 def artefact_slice(study: Study, artefact: str) -> dict[str, Any]:
@@ -294,8 +309,9 @@ def artefact_slice(study: Study, artefact: str) -> dict[str, Any]:
         "seeds": study.seeds(artefact),
         "runs": runs,
         "checkpoints": checkpoint_steps(study),
-        "evaluation": study.evaluation.model_dump(),
+        "evaluation": evaluation_slice(study),
         "options": study.artefacts[artefact].options,
+        **({"candidates": "official"} if study.at.candidates == "official" else {}),
     }
 
 

@@ -70,7 +70,7 @@ rule train:
         code=code("steps.train"),
     output:
         multiext(f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/", *study_of.MODEL_FILES),
-        expand(f"{ROOT}/runs/{{{{run}}}}/seed-{{{{seed}}}}/{{split}}.run.gz", split=SPLITS),
+        expand(f"{ROOT}/runs/{{{{run}}}}/seed-{{{{seed}}}}/{{split}}.run.gz", split=SETS),
         multiext(f"{ROOT}/runs/{{run}}/seed-{{seed}}/", "curve.csv", "config.yaml", "provenance.json"),
     log:
         f"{LOGS}/train/{{run}}/seed-{{seed}}.log",

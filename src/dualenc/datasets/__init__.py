@@ -7,8 +7,10 @@ A folder holds
 - ``qrels.<split>.tsv``: TREC judgements, ``qid 0 pid rel`` per line,
 - ``manifest.json``: where the text comes from, and the rows and MD5 of every file above.
 
-Ids and texts are strings; a passage is relevant to a query when its ``rel`` is 1 or more. A collection may have
-millions of passages: it is written, checked and read as a stream, and who needs only ids reads no text.
+Ids and texts are strings; a passage is relevant to a query when its ``rel`` is 1 or more. Beside train, validation and
+test a dataset may have further test sets, such as TREC DL 2019 beside MS MARCO's development set: further splits. A
+collection may have millions of passages: it is written, checked and read as a stream, and who needs only ids reads no
+text.
 """
 
 from collections import Counter
@@ -23,10 +25,9 @@ import pyarrow.compute as pc
 from pyarrow import parquet
 
 from dualenc.errors import UserError
-from dualenc.files import atomic_entries, md5, write_json
+from dualenc.files import atomic_entries, md5, read_json, write_json
 
 SPLITS = ("train", "validation", "test")
-TEXTS = ["passages.parquet", *(f"queries.{split}.parquet" for split in SPLITS)]
 ID = pa.large_string()  # offsets of 64 bits: all ids of a collection together may be long
 ROWS_AT_ONCE = 1 << 16  # texts in memory, and in a row group
 SPACE = r"\x09-\x0d\x1c-\x1f\x{85}\pZ"  # characters that Python, with which TREC files are read here, splits at
@@ -40,14 +41,15 @@ def write(
 ) -> None:
     """Check a dataset and write its folder; the manifest comes last, so that its presence means complete.
 
-    ``passages`` are (pid, text) and ``queries[split]`` are (qid, text), each read once and never in memory as a whole;
+    ``passages`` are (pid, text), read once and never in memory as a whole, ``queries[split]`` are (qid, text) and
     ``qrels[split]`` are (qid, pid, rel). ``about`` opens the manifest. Raises ``UserError`` as ``check`` does; the
     folder then stays as it was.
     """
     folder = Path(folder)
-    judged = {split: qrels.get(split, []) for split in SPLITS}
+    splits = dict.fromkeys([*SPLITS, *queries])
+    judged = {split: qrels.get(split, []) for split in splits}
     with atomic_entries(folder) as temporary:
-        files = {split: temporary / f"queries.{split}.parquet" for split in SPLITS}
+        files = {split: temporary / f"queries.{split}.parquet" for split in splits}
         check(
             folder,
             _written(temporary / "passages.parquet", "pid", passages),
@@ -58,10 +60,24 @@ def write(
             lines = [f"{qid} 0 {pid} {rel}\n" for qid, pid, rel in judgements]
             (temporary / f"qrels.{split}.tsv").write_text("".join(lines))
         (folder / "manifest.json").unlink(missing_ok=True)
-    rows = {name: parquet.read_metadata(folder / name).num_rows for name in TEXTS}
+    texts = ["passages.parquet", *(f"queries.{split}.parquet" for split in splits)]
+    rows = {name: parquet.read_metadata(folder / name).num_rows for name in texts}
     rows |= {f"qrels.{split}.tsv": len(judgements) for split, judgements in judged.items()}
     files = {name: {"rows": count, "md5": md5(folder / name)} for name, count in rows.items()}
     write_json(folder / "manifest.json", {**about, "files": files})
+
+
+def splits(folder: str | Path) -> list[str]:
+    """The splits of a dataset, `SPLITS` and then its further test sets. Raises ``UserError`` if it has no manifest."""
+    manifest = Path(folder) / "manifest.json"
+    _require(manifest)
+    found = [name.split(".")[1] for name in read_json(manifest)["files"] if name.startswith("queries.")]
+    return [*SPLITS, *(split for split in found if split not in SPLITS)]
+
+
+def test_sets(folder: str | Path) -> list[str]:
+    """The splits that models are tested on: "test" and the further test sets. Raises ``UserError`` as ``splits``."""
+    return splits(folder)[SPLITS.index("test") :]
 
 
 def passages(folder: str | Path, pids: Iterable[str] | None = None) -> pd.DataFrame:
@@ -119,8 +135,8 @@ def check_folder(folder: str | Path) -> None:
     check(
         folder,
         _read(folder, "passages"),
-        {split: _read(folder, split) for split in SPLITS},
-        {split: _qrels_lines(Path(folder) / f"qrels.{split}.tsv") for split in SPLITS},
+        {split: _read(folder, split) for split in splits(folder)},
+        {split: _qrels_lines(Path(folder) / f"qrels.{split}.tsv") for split in splits(folder)},
     )
 
 
@@ -134,19 +150,23 @@ def check(
 
     Raises ``UserError`` for the first of: an id that holds white space, an empty text, an id that is repeated, a split
     without queries, a query that is also in another split, a judgement that is repeated or names an unknown query or
-    passage, and a query without a relevant passage. ``folder`` only serves the message.
+    passage, and a query without a relevant passage. Test sets may share queries, if their text is the same. ``folder``
+    only serves the message.
     """
     folder = Path(folder)
     pids = _checked(folder / "passages.parquet", "pid", passages)
-    home: dict[str, str] = {}
-    for split in SPLITS:
+    home: dict[str, tuple[str, str]] = {}
+    for split, tables in queries.items():
         file = folder / f"queries.{split}.parquet"
-        qids = _checked(file, "qid", queries[split]).to_pylist()
+        asked = list(tables)
+        qids = _checked(file, "qid", asked).to_pylist()
         if not qids:
             raise UserError(f"{file} has no queries; give the {split} split at least one query.")
-        for qid in qids:
-            if home.setdefault(qid, split) != split:
-                raise UserError(f"{file}: qid {qid!r} is also in the {home[qid]} split; leave it in one of them.")
+        texts = [text for table in asked for text in table["text"].to_pylist()]
+        for qid, text in zip(qids, texts, strict=True):
+            other, known = home.setdefault(qid, (split, text))
+            if other != split and (text != known or other in ("train", "validation") or split in SPLITS):
+                raise UserError(f"{file}: qid {qid!r} is also in the {other} split; leave it in one of them.")
         _check_qrels(folder / f"qrels.{split}.tsv", qrels[split], set(qids), pids)
 
 

@@ -3,14 +3,18 @@
 from pathlib import Path
 
 from dualenc.datasets import pydocs, tsv
-from dualenc.parameters import PydocsDataset, TsvDataset
+from dualenc.parameters import Dataset, IrDataset, TsvDataset
 
 
-def dataset(parameters: PydocsDataset | TsvDataset, output: Path, workers: int) -> None:
+def dataset(parameters: Dataset, output: Path, workers: int) -> None:
     """Build the dataset folder ``output``."""
     values = parameters.model_dump(exclude={"kind"})
     values["max_queries"] = {split: int(count) for split, count in values["max_queries"].items()}
     if isinstance(parameters, TsvDataset):
         tsv.build(output, **values)
+    elif isinstance(parameters, IrDataset):
+        from dualenc.datasets import irds  # only now: ir_datasets takes a second to import
+
+        irds.build(output, **values)
     else:
         pydocs.build(output, **values, workers=workers)

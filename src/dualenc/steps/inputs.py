@@ -10,7 +10,6 @@ import yaml
 from pyarrow import parquet
 
 from dualenc import datasets, provenance, scoring, supervision
-from dualenc.datasets import SPLITS
 from dualenc.files import md5, write_json
 from dualenc.runs import Run, read_run, write_run
 from dualenc.supervision import Lists
@@ -28,9 +27,10 @@ class Data(NamedTuple):
 
 def data(folder: Path, token_folder: Path, tokens_per_batch: int) -> Data:
     """The data of a dataset folder and of its tokens."""
+    splits = datasets.splits(folder)
     return Data(
-        {split: scoring.texts(token_folder, split, tokens_per_batch) for split in SPLITS},
-        {split: rows(folder, split) for split in SPLITS},
+        {split: scoring.texts(token_folder, split, tokens_per_batch) for split in splits},
+        {split: rows(folder, split) for split in splits},
         folder,
     )
 

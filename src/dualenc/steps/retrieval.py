@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
-from dualenc import arrays, datasets, models, scoring
+from dualenc import arrays, datasets, models, scoring, tokens
 from dualenc.progress import Progress, reported
 from dualenc.retrieval import PASSAGES_AT_ONCE, encode, retrieve
 from dualenc.runs import write_run
@@ -14,17 +14,20 @@ def retrieval(
     folder: Path, token_folder: Path, model: Path, embeddings: Sequence[Path], depth: int, tokens_per_batch: int,
     output: Path,
 ) -> None:  # fmt: skip
-    """The run ``output`` of the best ``depth`` passages of each test query.
+    """The best ``depth`` passages of each test query: ``<set>.run.gz`` in the folder ``output``, for each test set.
 
     ``embeddings`` are the files of `dualenc.steps.encode`, in order; with none, the passages are encoded here.
     """
-    source = scoring.texts(token_folder, "test", tokens_per_batch)
-    qids, pids = datasets.ids(folder, "test"), datasets.ids(folder, "passages")
+    qids = {split: datasets.ids(folder, split).to_pylist() for split in datasets.test_sets(folder)}
+    pids = datasets.ids(folder, "passages")
+    sources = [scoring.texts(token_folder, split, tokens_per_batch) for split in qids]
+    source = sources[0]._replace(queries=tokens.concatenate([one.queries for one in sources]))
     encoder = models.load(model, "dual-encoder")
     if embeddings:
         saved = chain.from_iterable(arrays.blocks(path, PASSAGES_AT_ONCE) for path in embeddings)
         blocks = reported(saved, Progress("searching", "blocks", -(-len(pids) // PASSAGES_AT_ONCE)))
     else:
         blocks = encode(encoder, source, range(len(pids)))
-    run = retrieve(encoder, source, qids, pids, blocks, depth)
-    write_run(output, run, tag="-".join(output.parts[-3:-1]))
+    run = retrieve(encoder, source, list(chain.from_iterable(qids.values())), pids, blocks, depth)
+    for split, asked in qids.items():
+        write_run(output / f"{split}.run.gz", {qid: run[qid] for qid in asked}, tag="-".join(output.parts[-2:]))

@@ -47,7 +47,7 @@ def train(
         with atomic_entries(output) as temporary:
             shutil.copytree(finished, temporary, dirs_exist_ok=True)
             model = models.load(temporary / "model", experiment.model)
-            rerank_sets(model, texts, evaluation, SPLITS, f"{output.parent.name}-{seed}", temporary)
+            rerank_sets(model, texts, evaluation, texts.sources, f"{output.parent.name}-{seed}", temporary)
             write_about(temporary, about, inputs)
 
 
