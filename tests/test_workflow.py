@@ -73,9 +73,15 @@ def test_the_slice_of_an_artefact():
 
 def test_probes_do_not_concern_checkpoints():
     slices = [workflow.checkpoints_slice(study(), "de"), workflow.train_slice(study(), "de", 1)]
-    assert slices[0] == {key: value for key, value in slices[1].items() if key != "probe_queries"} | {
-        "checkpoints": [0, 7]
-    }
+    probes = {"probe_queries", "curves"}
+    assert slices[0] == {key: value for key, value in slices[1].items() if key not in probes} | {"checkpoints": [0, 7]}
+
+
+def test_train_and_test_are_probed_where_curves_are_shown():
+    def curves(run, seed):
+        return workflow.train_slice(study(needs=["curves"], experiments=["ca"], seeds="first"), run, seed)["curves"]
+
+    assert curves("ca", 1) and not curves("ca", 2) and not curves("de", 1)
 
 
 def test_an_artefact_without_a_module():
