@@ -124,19 +124,14 @@ def test_the_model_of_the_best_probe_is_kept(tiny, tmp_path, kind):
     assert set(zip(curve.split, curve.metric, strict=True)) == {("train", "loss"), *probes}
     chosen = curve[(curve.split == "validation") & (curve.metric == "nDCG@10") & (curve.step > 0)]
     assert chosen.value.max() > chosen.value.iloc[-1]
-    every = probe(tiny / "evaluation", "validation", data(tiny), None)
-    values = evaluate(read_run(folder / "validation.run.gz"), every.qrels, ["nDCG@10"])["nDCG@10"]
+    probed = probe(tiny / "evaluation", "validation", data(tiny), SETTINGS["probe_queries"])
+    assert list(probed.qrels) == supervision.in_hash_order(list(probed.qrels)) and len(probed.qrels) == 20
+    values = evaluate(read_run(folder / "validation.run.gz"), probed.qrels, ["nDCG@10"])["nDCG@10"]
     assert np.mean(list(values.values())) == pytest.approx(chosen.value.max(), abs=1e-12)
 
 
-def test_a_probe_is_a_sample_by_hash(tiny):
-    few, every = (probe(tiny / "evaluation", "train", data(tiny), count) for count in (5, None))
-    assert list(few.qrels) == supervision.in_hash_order(list(every.qrels))[:5]
-    assert set(few.candidates) <= set(few.qrels)
-
-
-def test_without_probes_of_train_and_test_the_model_is_the_same(tiny, trained, tmp_path):
-    folder = tiny_study.train(tiny, tmp_path, experiment(), settings=SETTINGS | {"probe_queries": 0})
+def test_without_curves_of_train_and_test_the_model_is_the_same(tiny, trained, tmp_path):
+    folder = tiny_study.train(tiny, tmp_path, experiment(), settings=SETTINGS | {"curves": False})
     curve = pd.read_csv(folder / "curve.csv")
     assert set(zip(curve.split, curve.metric, strict=True)) == {
         ("train", "loss"),

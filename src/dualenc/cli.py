@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import yaml
 
 from dualenc import warm
 from dualenc.errors import UserError
@@ -263,13 +264,13 @@ def claims(names: list[str], verdicts: Folder, output: Output) -> None:
 
 @app.command()
 def report(
-    scale: Annotated[str, typer.Option()], root: Folder, figures: Folder, logs: Folder, stylesheet: Folder,
-    front: Output, output: Output,
+    scale: Annotated[str, typer.Option()], config: Annotated[list[str], typer.Option(help="of the workflow")],
+    root: Folder, figures: Folder, logs: Folder, stylesheet: Folder, front: Output, output: Output,
 ) -> None:  # fmt: skip
     """Make the report of a scale's results with Snakemake, and its first page."""
     from dualenc.steps.report import make
 
-    make(scale, root, figures, logs, stylesheet, front, output)
+    make(scale, config, root, figures, logs, stylesheet, front, output)
 
 
 @app.command()
@@ -278,6 +279,28 @@ def summary(root: Folder, figures: Folder) -> None:
     from dualenc.steps.summary import summary as summarise
 
     print(summarise(root, figures))
+
+
+@app.command()
+def plan(
+    config: Annotated[list[str] | None, typer.Option(help="a key of params.yaml, such as scale=paper")] = None,
+    artefacts: Annotated[str | None, typer.Option(help="ids, by commas; all if not given")] = None,
+    throughput: Annotated[Path, typer.Option(help="measured rates")] = Path("benchmarks/throughput.json"),
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Show the runs, jobs, hours, memory and storage that each artefact will take."""
+    from dualenc import config as parameters
+    from dualenc import plan as room
+    from dualenc.files import read_json
+    from dualenc.lookup import choose
+
+    pairs = [text.partition("=") for text in config or []]
+    study = parameters.load("params.yaml", {key: yaml.safe_load(value) for key, _, value in pairs})
+    names = artefacts.split(",") if artefacts else list(study.artefacts)
+    for name in names:
+        choose("--artefacts", name, study.artefacts)
+    rows = room.plan(study, names, read_json(throughput))
+    print(json.dumps(rows, indent=2) if as_json else room.as_text(rows, study))
 
 
 @app.command()

@@ -91,10 +91,19 @@ class Bm25(Strict):
     stemmer: Literal["english", "none"]
 
 
+class Objectives(Strict):
+    """Weights of the parts of the pre-training loss (``dualenc.pretraining``)."""
+
+    masked: Annotated[float, Field(ge=0)]
+    pair: Annotated[float, Field(ge=0)]
+    contrastive: Annotated[float, Field(ge=0)]
+
+
 class Encoder(Strict):
     """A BERT of this shape: the one in ``folder``, or pre-trained by the ``pretrain`` rule.
 
-    ``grows_from`` names the encoder of the same width whose layers the pre-training starts from; ``steps`` are those of
+    ``grows_from`` names the encoder of the same width whose layers the pre-training starts from; without it, ``start``
+    says what it starts from (``dualenc.initialisation`` or random weights). ``steps`` and ``objectives`` are those of
     its pre-training where they are not the scale's.
     """
 
@@ -103,7 +112,9 @@ class Encoder(Strict):
     heads: Positive
     folder: str | None = None
     grows_from: str | None = None
-    steps: Positive | None = None
+    start: Literal["words", "random"] = "words"
+    steps: Annotated[int, Field(ge=0)] | None = None
+    objectives: Objectives | None = None
 
 
 class Lengths(Strict):
@@ -111,14 +122,6 @@ class Lengths(Strict):
 
     text: Positive
     pair: Positive
-
-
-class Objectives(Strict):
-    """Weights of the parts of the pre-training loss (``dualenc.pretraining``)."""
-
-    masked: Annotated[float, Field(ge=0)]
-    pair: Annotated[float, Field(ge=0)]
-    contrastive: Annotated[float, Field(ge=0)]
 
 
 class Pretraining(Strict):
@@ -200,6 +203,18 @@ class ScoreUpdates(Strict):
     step: Annotated[float, Field(gt=0)]
 
 
+class Sizes(Strict):
+    """About how large the data are, for `dualenc plan` alone: nothing is made by these numbers.
+
+    ``queries`` are those of each evaluation set but train; tokens are means, without special tokens.
+    """
+
+    passages: Positive
+    passage_tokens: Positive
+    query_tokens: Positive
+    queries: dict[str, Positive]
+
+
 class Scale(Strict):
     """Everything that is large or small: data, lists, lengths, models, steps.
 
@@ -220,6 +235,7 @@ class Scale(Strict):
     score_matrix: ScoreMatrix
     score_updates: ScoreUpdates
     lengths: Lengths
+    sizes: Sizes
     vocabulary: Positive
     encoders: dict[str, list[str]]
     seeds: Annotated[list[int], Field(min_length=1)]

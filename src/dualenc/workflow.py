@@ -231,9 +231,9 @@ def tokenizer_folder(study: Study) -> PurePosixPath:
 def train_slice(study: Study, run: str, seed: int) -> dict[str, Any]:
     """What decides one trained model, beside its start and its lists.
 
-    ``probe_queries`` of train and of test are scored along the training where an artefact shows learning curves.
+    ``curves``: whether an artefact shows how train and test change along this training.
     """
-    drawn = any(
+    curves = any(
         "curves" in artefact.needs and run in study.runs(name) and seed in study.seeds(name)
         for name, artefact in study.artefacts.items()
     )
@@ -241,14 +241,15 @@ def train_slice(study: Study, run: str, seed: int) -> dict[str, Any]:
         "experiment": study.run(run).model_dump(),
         "lengths": study.at.lengths.model_dump(),
         "tokens_per_batch": study.at.tokens_per_batch,
-        "probe_queries": study.at.probe_queries if drawn else 0,
+        "probe_queries": study.at.probe_queries,
+        "curves": curves,
     }
 
 
 def checkpoints_slice(study: Study, run: str) -> dict[str, Any]:
     """What decides the models along a training, beside its seed, its start and its lists."""
     slice_ = train_slice(study, run, study.at.seeds[0]) | {"checkpoints": checkpoint_steps(study)}
-    del slice_["probe_queries"]  # nothing is probed
+    del slice_["probe_queries"], slice_["curves"]  # nothing is probed
     return slice_
 
 

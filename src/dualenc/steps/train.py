@@ -18,14 +18,14 @@ def train(
 ) -> None:  # fmt: skip
     """Train one model and re-rank every evaluation set with it: ``model/``, ``curve.csv``, ``<set>.run.gz``.
 
-    ``settings`` has ``lengths``, ``tokens_per_batch`` and ``probe_queries``: so many queries of train and test are
-    scored along the training, for its learning curves; the validation split is in any case. A finished model stays in
-    its state folder: when only what is re-ranked changes, the next call re-ranks without training again.
+    ``settings`` has ``lengths``, ``tokens_per_batch`` and ``probe_queries``, of the validation split and, if its
+    ``curves`` are wanted, of train and test. A finished model stays in its state folder: when only what is re-ranked
+    changes, the next call re-ranks without training again.
     """
     inputs = made_of(folder, token_folder, encoder, lists)
     about = {"experiment": experiment.model_dump(), **settings, "seed": seed}
-    probed = [evaluation / f"{split}.{kind}" for split in SPLITS for kind in ("run.gz", "qrels.tsv")]
-    state = resumable.state_folder(scratch, about, inputs + probed, provenance.code("training"))
+    judged = [evaluation / f"{split}.{kind}" for split in SPLITS for kind in ("run.gz", "qrels.tsv")]
+    state = resumable.state_folder(scratch, about, inputs + judged, provenance.code("training"))
     texts = data(folder, token_folder, settings["tokens_per_batch"])
     with resumable.locked(state):
         finished = state / "finished"
@@ -33,10 +33,8 @@ def train(
             read = read_lists(lists, folder, texts.query_rows["train"])
             source, lengths = texts.sources["train"], settings["lengths"]
             job = training.Training(encoder, read, source, experiment, lengths, seed, state)
-            probes = {"validation": probe(evaluation, "validation", texts, None)}
-            if settings["probe_queries"]:
-                for split in ("train", "test"):
-                    probes[split] = probe(evaluation, split, texts, settings["probe_queries"])
+            probed = SPLITS if settings["curves"] else ["validation"]
+            probes = {split: probe(evaluation, split, texts, settings["probe_queries"]) for split in probed}
             asked = passage_rows(folder, *(one.candidates for one in probes.values()))
             model, curve = training.train(job, probes, asked)
             with atomic(finished) as temporary:
@@ -56,8 +54,8 @@ def made_of(folder: Path, token_folder: Path, encoder: Path, lists: Path) -> lis
     return [lists, encoder / "model.safetensors", token_folder / "manifest.json", folder / "manifest.json"]
 
 
-def probe(evaluation: Path, split: str, texts: Data, count: int | None) -> training.Probe:
-    """The first ``count`` queries (in hash order) of an evaluation set, None for all of them, as a probe."""
+def probe(evaluation: Path, split: str, texts: Data, count: int) -> training.Probe:
+    """The first ``count`` queries (in hash order) of an evaluation set, as a probe."""
     qrels = read_qrels(evaluation / f"{split}.qrels.tsv")
     sample = supervision.in_hash_order(list(qrels))[:count]
     run = read_run(evaluation / f"{split}.run.gz")
