@@ -44,9 +44,9 @@ def found(tiny, trained, tmp_path_factory):
     root = tmp_path_factory.mktemp("alone")
     for name in ("dataset", "tokens"):
         shutil.copytree(tiny / name, root / name)
-    output = root / "retrieval" / "de" / "seed-1" / "test.run.gz"
+    output = root / "retrieval" / "de" / "seed-1"
     step(root / "dataset", root / "tokens", trained["dual-encoder"] / "model", DEPTH, 4096, output)
-    return read_run(output)
+    return read_run(output / "test.run.gz")
 
 
 def test_every_passage_is_a_candidate_of_every_query(tiny, trained, found):
