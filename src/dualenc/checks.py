@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dualenc.errors import UserError
 from dualenc.lookup import choose
 from dualenc.losses import LOSSES, PARAMETERS
-from dualenc.parameters import Artefact, Experiment, Params, Scale
+from dualenc.parameters import Artefact, Experiment, Params, Scale, Source
 
 if TYPE_CHECKING:
     from dualenc.config import Study
@@ -80,6 +80,20 @@ def _teacher(study: Study, where: str, experiment: Experiment) -> None:
             f"{where}.teacher = {experiment.teacher!r}, but a one-hot loss on sampled lists uses no teacher: "
             "set it to null."
         )
+
+
+def published_scores(study: Study) -> None:
+    """Check where published scores come from and whose they are. Raises ``UserError``."""
+    published, where = study.at.published_scores, f"scales.{study.scale}.published_scores"
+    if published:
+        source(where, published)
+        choose(f"{where}.teacher", published.teacher, study.experiments)
+
+
+def source(where: str, source: Source) -> None:
+    """Check that a file comes from one place. Raises ``UserError``."""
+    if (source.path is None) == (source.url is None):
+        raise UserError(f"params.yaml: {where} must have either a path or a url: give one of them.")
 
 
 def artefact(study: Study, name: str, artefact: Artefact) -> None:

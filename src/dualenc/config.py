@@ -38,6 +38,7 @@ class Study:
         self.experiments = {name: self._experiment(name) for name in params.experiments if name != "base"}
         for name, experiment in self.experiments.items():
             checks.experiment(self, name, experiment)
+        checks.published_scores(self)
         self.artefacts = {name: self._artefact(name) for name in params.artefacts}
         for name, artefact in self.artefacts.items():
             checks.artefact(self, name, artefact)

@@ -168,6 +168,26 @@ class ScoreUpdates(Strict):
     step: Annotated[float, Field(gt=0)]
 
 
+class Source(Strict):
+    """A file that comes from elsewhere: the one at ``path``, or at ``url`` with its size in bytes and its MD5."""
+
+    path: str | None = None
+    url: str | None = None
+    size: Positive | None = None
+    md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
+
+
+class PublishedScores(Source):
+    """Scores of training triples (``dualenc.published_scores``) that stand for those of the run ``teacher``.
+
+    ``tolerance`` is how much the scores of one pair may differ, ``allowed_defects`` how many rows may be wrong.
+    """
+
+    teacher: str
+    tolerance: Annotated[float, Field(ge=0)]
+    allowed_defects: Annotated[int, Field(ge=0)]
+
+
 class Scale(Strict):
     """Everything that is large or small: data, lists, lengths, models, steps."""
 
@@ -176,6 +196,7 @@ class Scale(Strict):
     depth: Positive
     list_length: Annotated[int, Field(ge=2)]
     train_lists: Positive
+    published_scores: PublishedScores | None = None
     train_evaluation: Positive
     probe_queries: Positive
     retrieval_depth: Positive

@@ -172,6 +172,11 @@ def lists_slice(study: Study) -> dict[str, Any]:
     return {"list_length": study.at.list_length, "train_lists": study.at.train_lists}
 
 
+def published_scores_slice(study: Study) -> dict[str, Any]:
+    """What decides the training lists that are made from published scores."""
+    return {**lists_slice(study), "published_scores": study.at.published_scores.model_dump()}
+
+
 def evaluation_sets_slice(study: Study) -> dict[str, Any]:
     """What decides the evaluation sets, beside the candidates."""
     return {"train_evaluation": study.at.train_evaluation, "depth": study.at.depth}
@@ -280,6 +285,10 @@ def artefact_slice(study: Study, artefact: str) -> dict[str, Any]:
 
 
 def lists_of(study: Study, run: str) -> PurePosixPath:
-    """The lists, below ``results/<scale>``, that a run is trained on: with its teacher's scores if it has one."""
-    teacher = study.run(run).teacher
-    return PurePosixPath("supervision", teacher or "one-hot", "lists.parquet")
+    """The lists, below ``results/<scale>``, that a run is trained on: with its teacher's scores if it has one.
+
+    Of published scores, which come with many negatives of a query, the highest have lists of their own.
+    """
+    experiment, published = study.run(run), study.at.published_scores
+    chosen = published and experiment.teacher == published.teacher and experiment.selection == "top"
+    return PurePosixPath("supervision", experiment.teacher or "one-hot", "top.parquet" if chosen else "lists.parquet")

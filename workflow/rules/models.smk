@@ -134,7 +134,7 @@ rule teacher_scores:
     input:
         DATASET,
         TOKENS,
-        lists=rules.lists.output.lists,
+        lists=f"{ROOT}/supervision/one-hot/lists.parquet",
         model=f"{ROOT}/runs/{{teacher}}/seed-{STUDY.at.seeds[0]}/model/model.safetensors",
         code=code("steps.teacher_scores"),
     output:
