@@ -119,7 +119,7 @@ def measure(folder: Path, list_length: int) -> tuple[float, float, int, str]:
     published = PublishedScores(path=str(folder / "scores.tsv"), teacher="ca", tolerance=0, allowed_defects=0)
     start, error, lists = time.perf_counter(), "", 0
     try:
-        import_scores(folder, published, list_length, 1 << 40, folder, folder / "scratch", folder / "supervision")
+        import_scores(folder, published, list_length, 1 << 40, folder / "scratch", folder / "supervision")
         lists = parquet.read_metadata(folder / "supervision" / "ca" / "top.parquet").num_rows
     except UserError as refused:
         error = str(refused)

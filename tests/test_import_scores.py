@@ -40,7 +40,7 @@ def folder(tmp_path):
 
 def run(folder, root, *, length=5, count=6, **source):
     published = PublishedScores(**SETTINGS, **source)
-    import_scores(folder, published, length, count, root / "downloads", root / "scratch", root / "lists")
+    import_scores(folder, published, length, count, root / "scratch", root / "lists")
     return {str(path.relative_to(root / "lists")): path for path in sorted((root / "lists").rglob("*.parquet"))}
 
 
@@ -81,13 +81,14 @@ def test_manifests_say_what_was_counted(files):
         assert ("scores" in about) == name.startswith("ca/")
 
 
-def test_the_file_is_downloaded_and_checked(folder, tmp_path, files):
+def test_the_file_is_downloaded_and_checked(folder, tmp_path, files, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     before = {name: path.read_bytes() for name, path in files.items()}
     with file_server.serving() as server:
         server.files["/record/scores%20ids.tsv?download=1"] = CONTENT
         source = {"url": server.url("/record/scores%20ids.tsv?download=1"), "size": len(CONTENT)}
         after = run(folder, tmp_path, **source, md5=hashlib.md5(CONTENT).hexdigest())
-        assert (tmp_path / "downloads" / "scores ids.tsv").read_bytes() == CONTENT
+        assert (tmp_path / "data" / "downloads" / "scores ids.tsv").read_bytes() == CONTENT
         assert {name: path.read_bytes() for name, path in after.items()} == before
         with pytest.raises(UserError, match="MD5"):
             run(folder, tmp_path, **source, md5="0" * 32)

@@ -82,13 +82,13 @@ def lists(params: Params, dataset: Folder, candidates: Folder, output: Output) -
 
 
 @app.command()
-def import_scores(params: Params, dataset: Folder, downloads: Folder, scratch: Folder, output: Output) -> None:
+def import_scores(params: Params, dataset: Folder, scratch: Folder, output: Output) -> None:
     """Make training lists from published teacher scores, downloaded if need be."""
     from dualenc.parameters import PublishedScores
     from dualenc.steps.import_scores import import_scores as build
 
     published = PublishedScores(**params["published_scores"])
-    build(dataset, published, params["list_length"], params["train_lists"], downloads, scratch, output)
+    build(dataset, published, params["list_length"], params["train_lists"], scratch, output)
 
 
 @app.command()

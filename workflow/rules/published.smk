@@ -25,5 +25,5 @@ rule import_scores:
     message:
         "Making training lists from published teacher scores"
     shell:
-        "dualenc import-scores --params {params.slice:q} --dataset {params.dataset} --downloads downloads"
+        "dualenc import-scores --params {params.slice:q} --dataset {params.dataset}"
         " --scratch scratch --output {params.output} > {log} 2>&1"

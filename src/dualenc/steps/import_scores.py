@@ -15,7 +15,7 @@ from dualenc.sampling import in_hash_order
 
 
 def import_scores(
-    folder: Path, published: PublishedScores, list_length: int, count: int, downloads: Path, scratch: Path, output: Path
+    folder: Path, published: PublishedScores, list_length: int, count: int, scratch: Path, output: Path
 ) -> None:
     """Make lists of the train queries of a dataset, at most ``count`` in hash order, below the folder ``output``.
 
@@ -24,7 +24,7 @@ def import_scores(
     triples learns nothing of which negatives are hard for the teacher. Raises ``UserError`` if no query has
     ``list_length`` passages, and as ``sources.fetch`` and ``published_scores.read`` do.
     """
-    path = sources.fetch(published, downloads)
+    path = sources.fetch(published)
     queries = in_hash_order(_ids(folder / "queries.train.parquet", "qid").to_pylist())
     passages = _ids(folder / "passages.parquet", "pid")
     scratch.mkdir(parents=True, exist_ok=True)
