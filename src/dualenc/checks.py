@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dualenc.errors import UserError
 from dualenc.lookup import choose
 from dualenc.losses import LOSSES, PARAMETERS
-from dualenc.parameters import Artefact, Experiment, Params, Scale, Source
+from dualenc.parameters import Artefact, DprDataset, Experiment, Params, Scale, Source
 
 if TYPE_CHECKING:
     from dualenc.config import Study
@@ -80,6 +80,14 @@ def _teacher(study: Study, where: str, experiment: Experiment) -> None:
             f"{where}.teacher = {experiment.teacher!r}, but a one-hot loss on sampled lists uses no teacher: "
             "set it to null."
         )
+
+
+def datasets(params: Params) -> None:
+    """Check where the files of datasets come from. Raises ``UserError``."""
+    for name, dataset in params.datasets.items():
+        if isinstance(dataset, DprDataset):
+            source(f"datasets.{name}.train", dataset.train)
+            source(f"datasets.{name}.dev", dataset.dev)
 
 
 def published_scores(study: Study) -> None:

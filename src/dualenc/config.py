@@ -31,6 +31,7 @@ class Study:
         self.at = choose("scale", params.scale, {name: at for name, at in params.scales.items() if at})
         self.evaluation = params.evaluation
         self.dataset = choose(f"scales.{self.scale}.dataset", self.at.dataset, params.datasets)
+        checks.datasets(params)
         checks.encoders(params, self.scale, self.at)
         for key in ("experiments", "artefacts"):
             for name in getattr(self.at, key):

@@ -27,6 +27,15 @@ class Splits(Strict):
     test: float
 
 
+class Source(Strict):
+    """A file that comes from elsewhere: the one at ``path``, or at ``url`` with its size in bytes and its MD5."""
+
+    path: str | None = None
+    url: str | None = None
+    size: Positive | None = None
+    md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
+
+
 class PydocsDataset(Strict):
     """Docstrings of installed packages: first sentence -> the rest (``dualenc.datasets.pydocs``)."""
 
@@ -51,7 +60,22 @@ class TsvDataset(Strict):
     max_queries: Splits
 
 
-Dataset = Annotated[PydocsDataset | TsvDataset, Field(discriminator="kind")]
+class DprDataset(Strict):
+    """Questions with pools of passages as DPR prepared them (``dualenc.datasets.dpr``).
+
+    ``hard_negatives`` and ``random_negatives`` are how many of them a pool has at most.
+    """
+
+    kind: Literal["dpr"]
+    train: Source
+    dev: Source
+    titles: bool
+    hard_negatives: Positive
+    random_negatives: Annotated[int, Field(ge=0)]
+    max_queries: Splits
+
+
+Dataset = Annotated[PydocsDataset | TsvDataset | DprDataset, Field(discriminator="kind")]
 
 
 class Bm25(Strict):
@@ -166,15 +190,6 @@ class ScoreUpdates(Strict):
     pairs: Positive
     others: Positive
     step: Annotated[float, Field(gt=0)]
-
-
-class Source(Strict):
-    """A file that comes from elsewhere: the one at ``path``, or at ``url`` with its size in bytes and its MD5."""
-
-    path: str | None = None
-    url: str | None = None
-    size: Positive | None = None
-    md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
 
 
 class PublishedScores(Source):
