@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from dualenc.errors import UserError
 from dualenc.lookup import choose
 from dualenc.losses import LOSSES, PARAMETERS
-from dualenc.parameters import Artefact, DprDataset, Experiment, Params, Scale, Source
+from dualenc.parameters import Artefact, DprDataset, Encoder, Experiment, Params, Scale, Source
 
 if TYPE_CHECKING:
     from dualenc.config import Study
@@ -22,6 +23,7 @@ def encoders(params: Params, scale: str, at: Scale) -> None:
             )
         if "." in name:
             raise UserError(f"params.yaml: encoders.{name} has a dot, which ends the experiment in a run's name.")
+        _origin(name, encoder)
     for family, names in at.encoders.items():
         for name in names:
             choose(f"scales.{scale}.encoders.{family}", name, params.encoders)
@@ -29,6 +31,20 @@ def encoders(params: Params, scale: str, at: Scale) -> None:
         raise UserError(
             f"scales.{scale}.lengths.text = {at.lengths.text} is larger than lengths.pair = "
             f"{at.lengths.pair}, the positions that an encoder has: lower the one or raise the other."
+        )
+
+
+def _origin(name: str, encoder: Encoder) -> None:
+    if encoder.hub is None:
+        if encoder.revision is not None:
+            raise UserError(f"params.yaml: encoders.{name} has a revision but no hub: add one or leave it out.")
+        return
+    if encoder.folder is not None or encoder.grows_from is not None:
+        raise UserError(f"params.yaml: encoders.{name} comes from the hub: leave out its folder and grows_from.")
+    if not re.fullmatch("[0-9a-f]{40}", encoder.revision or ""):
+        raise UserError(
+            f"params.yaml: encoders.{name}.revision = {encoder.revision!r} is no commit of {encoder.hub}: give the 40 "
+            "hexadecimal digits of one, as what a branch or a tag names may change."
         )
 
 

@@ -124,6 +124,15 @@ def pretrain(
 
 
 @app.command()
+def fetch(params: Params, output: Output) -> None:
+    """Download a pre-trained BERT from the Hugging Face hub."""
+    from dualenc.parameters import Encoder
+    from dualenc.steps.fetch import fetch as run
+
+    run(Encoder(**params["encoder"]), params["positions"], output)
+
+
+@app.command()
 def ship(encoder: Folder, output: Output) -> None:
     """Copy a pre-trained miniature with float16 weights and a card: what miniatures/ holds."""
     from dualenc.steps.ship import ship as copy

@@ -88,8 +88,9 @@ class Bm25(Strict):
 
 
 class Encoder(Strict):
-    """A BERT of this shape: the one in ``folder``, or pre-trained by the ``pretrain`` rule.
+    """A BERT of this shape: the one in ``folder``, from the Hugging Face hub, or pre-trained by the ``pretrain`` rule.
 
+    ``hub`` is a model, such as google/bert_uncased_L-2_H-128_A-2, and ``revision`` a commit of it.
     ``grows_from`` names the encoder of the same width whose layers the pre-training starts from; ``steps`` are those of
     its pre-training where they are not the scale's.
     """
@@ -98,6 +99,8 @@ class Encoder(Strict):
     width: Positive
     heads: Positive
     folder: str | None = None
+    hub: str | None = None
+    revision: str | None = None
     grows_from: str | None = None
     steps: Positive | None = None
 

@@ -190,19 +190,24 @@ def corpus_slice(study: Study) -> dict[str, Any]:
 def pretrain_slice(study: Study, encoder: str) -> dict[str, Any]:
     """What decides one miniature, beside the data."""
     return {
-        "encoder": study.params.encoders[encoder].model_dump(),
+        "encoder": study.params.encoders[encoder].model_dump(exclude={"hub", "revision"}),
         "pretraining": study.at.pretraining.model_dump(),
         "lengths": study.at.lengths.model_dump(),
         "tokens_per_batch": study.at.tokens_per_batch,
     }
 
 
+def fetch_slice(study: Study, encoder: str) -> dict[str, Any]:
+    """What decides an encoder from the hub; it has to have room for the longest input."""
+    return {"encoder": study.params.encoders[encoder].model_dump(), "positions": study.at.lengths.pair}
+
+
 def encoder_folder(study: Study, encoder: str) -> PurePosixPath:
-    """Where a miniature is: the folder that params.yaml names, or the one that the ``pretrain`` rule makes."""
-    folder = study.params.encoders[encoder].folder
-    if folder and not study.params.pretrain:
-        return PurePosixPath(folder)
-    return PurePosixPath("results", study.scale, "encoders", encoder)
+    """Where an encoder is: the folder that params.yaml names, or that the ``pretrain`` or the ``fetch`` rule makes."""
+    entry = study.params.encoders[encoder]
+    if entry.folder and not study.params.pretrain:
+        return PurePosixPath(entry.folder)
+    return PurePosixPath("results", study.scale, "hub" if entry.hub else "encoders", encoder)
 
 
 def grows_from(study: Study, encoder: str) -> list[PurePosixPath]:
@@ -214,7 +219,8 @@ def grows_from(study: Study, encoder: str) -> list[PurePosixPath]:
 def tokenizer_folder(study: Study) -> PurePosixPath:
     """Where the tokenizer is: beside the student's weights if these are given, or made by its rule."""
     student = study.at.encoders["student"][-1]
-    if study.params.encoders[student].folder and not study.params.pretrain:
+    entry = study.params.encoders[student]
+    if entry.hub or (entry.folder and not study.params.pretrain):
         return encoder_folder(study, student)
     return PurePosixPath("results", study.scale, "tokenizer")
 
