@@ -60,6 +60,11 @@ include: "workflow/rules/analyses.smk"
 include: "workflow/rules/artefacts.smk"
 
 
+if STUDY.at.published_scores:
+
+    include: "workflow/rules/published.smk"
+
+
 rule all:
     default_target: True
     input:

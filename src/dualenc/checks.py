@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from dualenc.errors import UserError
 from dualenc.lookup import choose
 from dualenc.losses import LOSSES, PARAMETERS
-from dualenc.parameters import Artefact, Experiment, IrDataset, Params, Scale, Splits
+from dualenc.parameters import (
+    Artefact,
+    DprDataset,
+    Encoder,
+    Experiment,
+    IrDataset,
+    Params,
+    Scale,
+    Source,
+    Splits,
+)
 
 if TYPE_CHECKING:
     from dualenc.config import Study
@@ -22,6 +33,7 @@ def encoders(params: Params, scale: str, at: Scale) -> None:
             )
         if "." in name:
             raise UserError(f"params.yaml: encoders.{name} has a dot, which ends the experiment in a run's name.")
+        _origin(name, encoder)
     for family, names in at.encoders.items():
         for name in names:
             choose(f"scales.{scale}.encoders.{family}", name, params.encoders)
@@ -38,10 +50,24 @@ def evaluation(study: Study) -> None:
     further = {name for dataset in datasets for name in getattr(dataset, "splits", ())} - set(Splits.model_fields)
     for name in study.evaluation.sets:
         choose("evaluation.sets", name, sorted(further))
-    if study.at.candidates == "official" and not isinstance(study.dataset, IrDataset):
+    if study.at.candidates == "official" and not isinstance(study.dataset, IrDataset | DprDataset):
         raise UserError(
             f"scales.{study.scale}.candidates = 'official', but {study.at.dataset}, of kind {study.dataset.kind}, has "
             "no candidates of its own: set it to bm25."
+        )
+
+
+def _origin(name: str, encoder: Encoder) -> None:
+    if encoder.hub is None:
+        if encoder.revision is not None:
+            raise UserError(f"params.yaml: encoders.{name} has a revision but no hub: add one or leave it out.")
+        return
+    if encoder.folder is not None or encoder.grows_from is not None:
+        raise UserError(f"params.yaml: encoders.{name} comes from the hub: leave out its folder and grows_from.")
+    if not re.fullmatch("[0-9a-f]{40}", encoder.revision or ""):
+        raise UserError(
+            f"params.yaml: encoders.{name}.revision = {encoder.revision!r} is no commit of {encoder.hub}: give the 40 "
+            "hexadecimal digits of one, as what a branch or a tag names may change."
         )
 
 
@@ -93,6 +119,28 @@ def _teacher(study: Study, where: str, experiment: Experiment) -> None:
             f"{where}.teacher = {experiment.teacher!r}, but a one-hot loss on sampled lists uses no teacher: "
             "set it to null."
         )
+
+
+def datasets(params: Params) -> None:
+    """Check where the files of datasets come from. Raises ``UserError``."""
+    for name, dataset in params.datasets.items():
+        if isinstance(dataset, DprDataset):
+            source(f"datasets.{name}.train", dataset.train)
+            source(f"datasets.{name}.dev", dataset.dev)
+
+
+def published_scores(study: Study) -> None:
+    """Check where published scores come from and whose they are. Raises ``UserError``."""
+    published, where = study.at.published_scores, f"scales.{study.scale}.published_scores"
+    if published:
+        source(where, published)
+        choose(f"{where}.teacher", published.teacher, study.experiments)
+
+
+def source(where: str, source: Source) -> None:
+    """Check that a file comes from one place. Raises ``UserError``."""
+    if (source.path is None) == (source.url is None):
+        raise UserError(f"params.yaml: {where} must have either a path or a url: give one of them.")
 
 
 def artefact(study: Study, name: str, artefact: Artefact) -> None:

@@ -88,6 +88,16 @@ def lists(params: Params, dataset: Folder, candidates: Folder, output: Output) -
 
 
 @app.command()
+def import_scores(params: Params, dataset: Folder, scratch: Folder, output: Output) -> None:
+    """Make training lists from published teacher scores, downloaded if need be."""
+    from dualenc.parameters import PublishedScores
+    from dualenc.steps.import_scores import import_scores as build
+
+    published = PublishedScores(**params["published_scores"])
+    build(dataset, published, params["list_length"], params["train_lists"], scratch, output)
+
+
+@app.command()
 def evaluation_sets(params: Params, dataset: Folder, candidates: Folder, output: Output) -> None:
     """Write candidates and qrels of the sets that models are evaluated on."""
     from dualenc.steps.evaluation_sets import evaluation_sets as build
@@ -117,6 +127,15 @@ def pretrain(
     settings = dict(params)
     encoder, parameters = Encoder(**settings.pop("encoder")), Pretraining(**settings.pop("pretraining"))
     run(data, corpora, dataset, evaluation, tokenizer, start, encoder, parameters, settings, scratch, output)
+
+
+@app.command()
+def fetch(params: Params, output: Output) -> None:
+    """Download a pre-trained BERT from the Hugging Face hub."""
+    from dualenc.parameters import Encoder
+    from dualenc.steps.fetch import fetch as run
+
+    run(Encoder(**params["encoder"]), params["positions"], output)
 
 
 @app.command()

@@ -31,6 +31,7 @@ class Study:
         self.at = choose("scale", params.scale, {name: at for name, at in params.scales.items() if at})
         self.evaluation = params.evaluation
         self.dataset = choose(f"scales.{self.scale}.dataset", self.at.dataset, params.datasets)
+        checks.datasets(params)
         checks.encoders(params, self.scale, self.at)
         checks.evaluation(self)
         for key in ("experiments", "artefacts"):
@@ -39,6 +40,7 @@ class Study:
         self.experiments = {name: self._experiment(name) for name in params.experiments if name != "base"}
         for name, experiment in self.experiments.items():
             checks.experiment(self, name, experiment)
+        checks.published_scores(self)
         self.artefacts = {name: self._artefact(name) for name in params.artefacts}
         for name, artefact in self.artefacts.items():
             checks.artefact(self, name, artefact)

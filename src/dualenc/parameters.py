@@ -44,6 +44,15 @@ Sets = Annotated[dict[str, str], AfterValidator(_sets)]
 """Where train, validation and test come from, and any further test sets."""
 
 
+class Source(Strict):
+    """A file that comes from elsewhere: the one at ``path``, or at ``url`` with its size in bytes and its MD5."""
+
+    path: str | None = None
+    url: str | None = None
+    size: Positive | None = None
+    md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
+
+
 class PydocsDataset(Strict):
     """Docstrings of installed packages: first sentence -> the rest (``dualenc.datasets.pydocs``)."""
 
@@ -79,7 +88,22 @@ class IrDataset(Strict):
     max_queries: Splits
 
 
-Dataset = Annotated[PydocsDataset | TsvDataset | IrDataset, Field(discriminator="kind")]
+class DprDataset(Strict):
+    """Questions with pools of passages as DPR prepared them (``dualenc.datasets.dpr``).
+
+    ``hard_negatives`` and ``random_negatives`` are how many of them a pool has at most.
+    """
+
+    kind: Literal["dpr"]
+    train: Source
+    dev: Source
+    titles: bool
+    hard_negatives: Positive
+    random_negatives: Annotated[int, Field(ge=0)]
+    max_queries: Splits
+
+
+Dataset = Annotated[PydocsDataset | TsvDataset | IrDataset | DprDataset, Field(discriminator="kind")]
 
 
 class Bm25(Strict):
@@ -100,8 +124,9 @@ class Objectives(Strict):
 
 
 class Encoder(Strict):
-    """A BERT of this shape: the one in ``folder``, or pre-trained by the ``pretrain`` rule.
+    """A BERT of this shape: the one in ``folder``, from the Hugging Face hub, or pre-trained by the ``pretrain`` rule.
 
+    ``hub`` is a model, such as google/bert_uncased_L-2_H-128_A-2, and ``revision`` a commit of it.
     ``grows_from`` names the encoder of the same width whose layers the pre-training starts from; without it, ``start``
     says what it starts from (``dualenc.initialisation`` or random weights). ``steps`` and ``objectives`` are those of
     its pre-training where they are not the scale's.
@@ -111,6 +136,8 @@ class Encoder(Strict):
     width: Positive
     heads: Positive
     folder: str | None = None
+    hub: str | None = None
+    revision: str | None = None
     grows_from: str | None = None
     start: Literal["words", "random"] = "words"
     steps: Annotated[int, Field(ge=0)] | None = None
@@ -215,6 +242,17 @@ class Sizes(Strict):
     queries: dict[str, Positive]
 
 
+class PublishedScores(Source):
+    """Scores of training triples (``dualenc.published_scores``) that stand for those of the run ``teacher``.
+
+    ``tolerance`` is how much the scores of one pair may differ, ``allowed_defects`` how many rows may be wrong.
+    """
+
+    teacher: str
+    tolerance: Annotated[float, Field(ge=0)]
+    allowed_defects: Annotated[int, Field(ge=0)]
+
+
 class Scale(Strict):
     """Everything that is large or small: data, lists, lengths, models, steps.
 
@@ -227,6 +265,7 @@ class Scale(Strict):
     depth: Positive
     list_length: Annotated[int, Field(ge=2)]
     train_lists: Positive
+    published_scores: PublishedScores | None = None
     train_evaluation: Positive
     probe_queries: Positive
     retrieval_depth: Positive

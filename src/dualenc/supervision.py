@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
 
 from dualenc.errors import UserError
 from dualenc.files import atomic, md5, write_json
@@ -65,11 +67,19 @@ def build(candidates: Run, qrels: Qrels, *, list_length: int, count: int) -> tup
     return pd.DataFrame(rows), counts
 
 
-def write(path: str | Path, frame: pd.DataFrame, about: Mapping[str, object]) -> None:
+def write(path: str | Path, lists: pd.DataFrame | pa.Table, about: Mapping[str, object]) -> None:
     """Write lists to ``path`` (parquet) and ``about``, their MD5 and their number to ``<path>.json``."""
     with atomic(path) as temporary:
-        frame.to_parquet(temporary, index=False)
-    write_json(f"{path}.json", {**about, "rows": len(frame), "md5": md5(path)})
+        if isinstance(lists, pa.Table):
+            parquet.write_table(lists, temporary)
+        else:
+            lists.to_parquet(temporary, index=False)
+    write_json(f"{path}.json", {**about, "rows": len(lists), "md5": md5(path)})
+
+
+def summary(scores: np.ndarray) -> dict[str, float]:
+    """Mean, standard deviation, minimum and maximum of a teacher's scores, for the manifest of its lists."""
+    return {name: float(getattr(scores, name)()) for name in ("mean", "std", "min", "max")}
 
 
 def with_scores(frame: pd.DataFrame, scores: np.ndarray) -> pd.DataFrame:

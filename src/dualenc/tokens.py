@@ -5,6 +5,7 @@ whole texts; models cut them as their sentence-transformers object cuts text, so
 scores for the text itself. (Which side of a pair loses a token may depend on how much longer it is than the limit.)
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -50,11 +51,18 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int, max_length: int, fold
             f"the train split gives only {tokenizer.get_vocab_size()} word pieces: "
             f"lower the scale's vocabulary = {vocabulary}."
         )
+    write_tokenizer(tokenizer.get_vocab(), True, max_length, folder)
+
+
+def write_tokenizer(vocabulary: dict[str, int], lowercase: bool, max_length: int, folder: str | Path) -> None:
+    """Save BERT's tokenizer with this vocabulary in ``folder`` as ``AutoTokenizer`` loads it."""
+    from tokenizers import BertWordPieceTokenizer
+
     folder = Path(folder)
     with atomic(folder / "tokenizer.json") as path:
-        BertWordPieceTokenizer(tokenizer.get_vocab(), lowercase=True).save(str(path))
+        BertWordPieceTokenizer(vocabulary, lowercase=lowercase).save(str(path))
     config = {f"{name}_token": token for name, token in SPECIAL.items()}
-    config |= {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": max_length}
+    config |= {"tokenizer_class": "BertTokenizer", "do_lower_case": lowercase, "model_max_length": max_length}
     write_json(folder / "tokenizer_config.json", config)
 
 
@@ -79,7 +87,9 @@ def write(folder: str | Path, tokenizer_file: str | Path, columns: Mapping[str, 
         arrays.write(folder / f"{name}.offsets.npy", [offsets], np.int64)
         counts[name] = {"texts": len(offsets) - 1, "tokens": int(offsets[-1])}
     about = {
+        "tokenizer": str(tokenizer_file),
         "tokenizer_md5": md5(tokenizer_file),
+        "vocabulary_md5": _vocabulary_md5(tokenizer),
         "vocabulary": tokenizer.get_vocab_size(),
         "special": {name: tokenizer.token_to_id(token) for name, token in SPECIAL.items()},
         "columns": counts,
@@ -111,6 +121,22 @@ def concatenate(columns: Sequence[Tokens]) -> Tokens:
     lengths = np.concatenate([column.lengths() for column in columns])
     ids = np.concatenate([column.ids for column in columns])
     return Tokens(ids, np.concatenate([[0], np.cumsum(lengths)]))
+
+
+def check_encoder(encoder: str | Path, folder: str | Path) -> None:
+    """Raise ``UserError`` if the encoder in a folder has another vocabulary than that which made the tokens."""
+    from tokenizers import Tokenizer
+
+    about, file = manifest(folder), Path(encoder) / "tokenizer.json"
+    if _vocabulary_md5(Tokenizer.from_file(str(file))) != about["vocabulary_md5"]:
+        raise UserError(
+            f"{file} has another vocabulary than {about['tokenizer']}, with which the texts were tokenised: all "
+            "encoders of a scale need the student's, so take one that has it."
+        )
+
+
+def _vocabulary_md5(tokenizer) -> str:
+    return hashlib.md5(repr(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()
 
 
 def manifest(folder: str | Path) -> dict:

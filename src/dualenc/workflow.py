@@ -186,6 +186,11 @@ def lists_slice(study: Study) -> dict[str, Any]:
     return {"list_length": study.at.list_length, "train_lists": study.at.train_lists}
 
 
+def published_scores_slice(study: Study) -> dict[str, Any]:
+    """What decides the training lists that are made from published scores."""
+    return {**lists_slice(study), "published_scores": study.at.published_scores.model_dump()}
+
+
 def evaluation_sets_slice(study: Study) -> dict[str, Any]:
     """What decides the evaluation sets, beside the candidates."""
     return {"train_evaluation": study.at.train_evaluation, "depth": study.at.depth}
@@ -199,19 +204,24 @@ def corpus_slice(study: Study) -> dict[str, Any]:
 def pretrain_slice(study: Study, encoder: str) -> dict[str, Any]:
     """What decides one miniature, beside the data."""
     return {
-        "encoder": study.params.encoders[encoder].model_dump(),
+        "encoder": study.params.encoders[encoder].model_dump(exclude={"hub", "revision"}),
         "pretraining": study.at.pretraining.model_dump(),
         "lengths": study.at.lengths.model_dump(),
         "tokens_per_batch": study.at.tokens_per_batch,
     }
 
 
+def fetch_slice(study: Study, encoder: str) -> dict[str, Any]:
+    """What decides an encoder from the hub; it has to have room for the longest input."""
+    return {"encoder": study.params.encoders[encoder].model_dump(), "positions": study.at.lengths.pair}
+
+
 def encoder_folder(study: Study, encoder: str) -> PurePosixPath:
-    """Where a miniature is: the folder that params.yaml names, or the one that the ``pretrain`` rule makes."""
-    folder = study.params.encoders[encoder].folder
-    if folder and not study.params.pretrain:
-        return PurePosixPath(folder)
-    return PurePosixPath("results", study.scale, "encoders", encoder)
+    """Where an encoder is: the folder that params.yaml names, or that the ``pretrain`` or the ``fetch`` rule makes."""
+    entry = study.params.encoders[encoder]
+    if entry.folder and not study.params.pretrain:
+        return PurePosixPath(entry.folder)
+    return PurePosixPath("results", study.scale, "hub" if entry.hub else "encoders", encoder)
 
 
 def grows_from(study: Study, encoder: str) -> list[PurePosixPath]:
@@ -223,7 +233,8 @@ def grows_from(study: Study, encoder: str) -> list[PurePosixPath]:
 def tokenizer_folder(study: Study) -> PurePosixPath:
     """Where the tokenizer is: beside the student's weights if these are given, or made by its rule."""
     student = study.at.encoders["student"][-1]
-    if study.params.encoders[student].folder and not study.params.pretrain:
+    entry = study.params.encoders[student]
+    if entry.hub or (entry.folder and not study.params.pretrain):
         return encoder_folder(study, student)
     return PurePosixPath("results", study.scale, "tokenizer")
 
@@ -317,6 +328,10 @@ def artefact_slice(study: Study, artefact: str) -> dict[str, Any]:
 
 
 def lists_of(study: Study, run: str) -> PurePosixPath:
-    """The lists, below ``results/<scale>``, that a run is trained on: with its teacher's scores if it has one."""
-    teacher = study.run(run).teacher
-    return PurePosixPath("supervision", teacher or "one-hot", "lists.parquet")
+    """The lists, below ``results/<scale>``, that a run is trained on: with its teacher's scores if it has one.
+
+    Of published scores, which come with many negatives of a query, the highest have lists of their own.
+    """
+    experiment, published = study.run(run), study.at.published_scores
+    chosen = published and experiment.teacher == published.teacher and experiment.selection == "top"
+    return PurePosixPath("supervision", experiment.teacher or "one-hot", "top.parquet" if chosen else "lists.parquet")

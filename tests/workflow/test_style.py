@@ -14,8 +14,8 @@ ALLOWED_LINT = "Specify a conda environment or container for each rule."
 @pytest.mark.parametrize(
     "command",
     [
-        "ruff check --no-cache src tests",
-        "ruff format --no-cache --check src tests",
+        "ruff check --no-cache src tests benchmarks",
+        "ruff format --no-cache --check src tests benchmarks",
         "snakefmt --check Snakefile workflow",
     ],
 )

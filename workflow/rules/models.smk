@@ -57,6 +57,24 @@ rule pretrain:
         " --tokenizer {params.tokenizer} {params.start} --scratch scratch --output {params.output} > {log} 2>&1"
 
 
+rule fetch:
+    input:
+        code=code("steps.fetch"),
+    output:
+        [f"{ROOT}/hub/{{encoder}}/{name}" for name in [*study_of.ENCODER_FILES, "manifest.json"]],
+    log:
+        f"{LOGS}/fetch/{{encoder}}.log",
+    benchmark:
+        f"{TIMES}/fetch/{{encoder}}.tsv"
+    params:
+        slice=lambda wildcards: study_of.as_json(study_of.fetch_slice(STUDY, wildcards.encoder)),
+        output=lambda wildcards: ROOT / "hub" / wildcards.encoder,
+    message:
+        "Fetching {wildcards.encoder} from the Hugging Face hub"
+    shell:
+        "dualenc fetch --params {params.slice:q} --output {params.output} > {log} 2>&1"
+
+
 rule train:
     input:
         DATASET,
@@ -134,7 +152,7 @@ rule teacher_scores:
     input:
         DATASET,
         TOKENS,
-        lists=rules.lists.output.lists,
+        lists=f"{ROOT}/supervision/one-hot/lists.parquet",
         model=f"{ROOT}/runs/{{teacher}}/seed-{STUDY.at.seeds[0]}/model/model.safetensors",
         code=code("steps.teacher_scores"),
     output:

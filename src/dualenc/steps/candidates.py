@@ -8,10 +8,11 @@ import numpy as np
 
 from dualenc import datasets
 from dualenc.candidates import bm25
+from dualenc.datasets import dpr
 from dualenc.errors import UserError
 from dualenc.evaluation import candidate_metrics
 from dualenc.files import write_json
-from dualenc.parameters import Bm25, Dataset, IrDataset
+from dualenc.parameters import Bm25, Dataset, DprDataset, IrDataset
 from dualenc.runs import Ranking, Run, write_run
 
 
@@ -58,6 +59,8 @@ def _lists(dataset: Dataset, split: str) -> Run:
         from dualenc.datasets import irds  # only now: ir_datasets takes a second to import
 
         return irds.candidates(dataset, split)
+    if isinstance(dataset, DprDataset):
+        return dpr.candidates(dataset, split)
     raise UserError(f"datasets of kind {dataset.kind} have no candidates of their own: set candidates to bm25.")
 
 

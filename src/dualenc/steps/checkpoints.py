@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from dualenc import models, provenance, resumable, training
+from dualenc import models, provenance, resumable, tokens, training
 from dualenc.files import atomic
 from dualenc.parameters import Experiment
 from dualenc.steps.inputs import data, read_lists, rerank_sets
@@ -21,7 +21,9 @@ def checkpoints(
 
     ``settings`` has ``lengths``, ``tokens_per_batch`` and ``checkpoints``, the steps. What a training passes through
     is a function of its parameters and its seed, so these are the models that ``steps.train`` passed through.
+    Raises ``UserError`` as ``tokens.check_encoder`` does.
     """
+    tokens.check_encoder(encoder, token_folder)
     inputs = made_of(folder, token_folder, encoder, lists)
     about = {"experiment": experiment.model_dump(), **settings, "seed": seed}
     state = resumable.state_folder(scratch, about, inputs, provenance.code("training"))

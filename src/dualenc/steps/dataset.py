@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
-from dualenc.datasets import pydocs, tsv
-from dualenc.parameters import Dataset, IrDataset, TsvDataset
+from dualenc.datasets import dpr, pydocs, tsv
+from dualenc.parameters import Dataset, DprDataset, IrDataset, TsvDataset
 
 
 def dataset(parameters: Dataset, output: Path, workers: int) -> None:
     """Build the dataset folder ``output``."""
+    if isinstance(parameters, DprDataset):
+        dpr.build(output, parameters)
+        return
     values = parameters.model_dump(exclude={"kind"})
     values["max_queries"] = {split: int(count) for split, count in values["max_queries"].items()}
     if isinstance(parameters, TsvDataset):

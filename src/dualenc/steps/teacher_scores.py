@@ -26,6 +26,6 @@ def teacher_scores(
         "teacher_md5": md5(model / "model.safetensors"),
         "max_length": models.max_length(teacher),
         "dtype": "float32",
-        "scores": {name: float(getattr(scores, name)()) for name in ("mean", "std", "min", "max")},
+        "scores": supervision.summary(scores),
     }
     supervision.write(output, supervision.with_scores(frame, scores), about)

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from dualenc import models, provenance, resumable, supervision, training
+from dualenc import models, provenance, resumable, supervision, tokens, training
 from dualenc.datasets import SPLITS, read_qrels
 from dualenc.files import atomic, atomic_entries
 from dualenc.parameters import Experiment
@@ -20,8 +20,10 @@ def train(
 
     ``settings`` has ``lengths``, ``tokens_per_batch`` and ``probe_queries``, of the validation split and, if its
     ``curves`` are wanted, of train and test. A finished model stays in its state folder: when only what is re-ranked
-    changes, the next call re-ranks without training again.
+    changes, the next call re-ranks without training again. Raises ``UserError`` as ``tokens.check_encoder``
+    does.
     """
+    tokens.check_encoder(encoder, token_folder)
     inputs = made_of(folder, token_folder, encoder, lists)
     about = {"experiment": experiment.model_dump(), **settings, "seed": seed}
     judged = [evaluation / f"{split}.{kind}" for split in SPLITS for kind in ("run.gz", "qrels.tsv")]

@@ -1,0 +1,131 @@
+"""BERTs that others have pre-trained, as encoder folders of this project.
+
+Checkpoints such as the miniatures of Turc et al. (2019) are older than today's libraries expect: config.json may lack
+``model_type``; of a vocab.txt alone, transformers 5 makes a tokenizer of five words, without an error; weights are
+pickled, and layer normalisations have ``gamma`` and ``beta``. So each file is read for what it is.
+"""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from huggingface_hub import errors, hf_hub_download
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from transformers import BertConfig, BertForPreTraining
+
+from dualenc import tokens
+from dualenc.errors import UserError
+from dualenc.files import read_json
+from dualenc.parameters import Encoder
+
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # the first that there is
+TOKENIZER_CONFIG = "tokenizer_config.json"  # tells whether words are lower-cased; without it they are, as in 2018
+OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+NOT_KEPT = ("bert.embeddings.position_ids", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
+PROBE = "who wrote the first book on the history of the world"
+
+
+def download(hub: str, revision: str) -> list[Path]:
+    """Files of one commit of a model on the Hugging Face hub, below the library's cache, all in one folder.
+
+    Raises ``UserError`` if one that is needed cannot be had.
+    """
+    needed = [_file(hub, revision, name) for name in ("config.json", "vocab.txt")]
+    weights = _file(hub, revision, WEIGHTS[0], optional=True) or _file(hub, revision, WEIGHTS[1])
+    tokenizer = _file(hub, revision, TOKENIZER_CONFIG, optional=True)
+    return [*needed, weights] + ([tokenizer] if tokenizer else [])
+
+
+def _file(hub: str, revision: str, name: str, *, optional: bool = False) -> Path | None:
+    try:
+        return Path(hf_hub_download(hub, name, revision=revision))
+    except (OSError, errors.EntryNotFoundError, errors.HTTPError) as error:
+        if optional and isinstance(error, errors.RemoteEntryNotFoundError):
+            return None
+        raise UserError(
+            f"{name} of {hub} at {revision} cannot be downloaded ({type(error).__name__}): look at the encoder's hub "
+            "and revision in params.yaml, and at the network."
+        ) from None
+
+
+def convert(checkpoint: Path, encoder: Encoder, positions: int, output: Path) -> None:
+    """Write the checkpoint in a folder as an encoder folder, ``models.FILES["encoder"]``, into ``output``.
+
+    The heads for masked words and for sentence pairs come along if there are any. Raises ``UserError`` if the
+    checkpoint is no BERT of the encoder's shape with room for ``positions`` tokens, if weights are missing or are more
+    than tensors, and if its vocabulary is not that of the weights or knows no words.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    config = _config(checkpoint / "config.json", encoder, positions)
+    save_file(_weights(checkpoint, config), output / "model.safetensors", metadata={"format": "pt"})
+    config.save_pretrained(output)
+    vocabulary = _vocabulary(checkpoint / "vocab.txt", config.vocab_size)
+    file = checkpoint / TOKENIZER_CONFIG
+    lowercase = not file.exists() or read_json(file).get("do_lower_case", True)
+    tokens.write_tokenizer(vocabulary, lowercase, config.max_position_embeddings, output)
+    known = Tokenizer.from_file(str(output / "tokenizer.json")).encode(PROBE, add_special_tokens=False).tokens
+    if set(known) == {tokens.SPECIAL["unk"]}:
+        raise UserError(f"{checkpoint}/vocab.txt knows no word of {PROBE!r}: it is not the vocabulary of this encoder.")
+
+
+def _config(file: Path, encoder: Encoder, positions: int) -> BertConfig:
+    values = read_json(file)
+    if values.get("model_type", "bert") != "bert":
+        raise UserError(f"{file}: its model_type is {values['model_type']!r}, but encoders are BERTs.")
+    config = BertConfig.from_dict({**values, "architectures": ["BertForPreTraining"], "dtype": "float32"})
+    found = {"layers": config.num_hidden_layers, "width": config.hidden_size, "heads": config.num_attention_heads}
+    for key, value in found.items():
+        if value != getattr(encoder, key):
+            raise UserError(f"{file}: this encoder has {key} {value}, but params.yaml says {getattr(encoder, key)}.")
+    if config.max_position_embeddings < positions:
+        raise UserError(
+            f"{file}: this encoder reads {config.max_position_embeddings} tokens: lower lengths.pair = {positions}."
+        )
+    return config
+
+
+def _weights(checkpoint: Path, config: BertConfig) -> dict[str, torch.Tensor]:
+    """The weights by their names in ``BertForPreTraining``, in float32, without those that are tied to others."""
+    with torch.device("meta"):
+        expected = BertForPreTraining(config).state_dict()
+    file = next((checkpoint / name for name in WEIGHTS if (checkpoint / name).exists()), None)
+    if file is None:
+        raise UserError(f"{checkpoint} has neither {WEIGHTS[0]} nor {WEIGHTS[1]}: it is no whole checkpoint.")
+    weights = {}
+    for name, tensor in _read(file).items():
+        for old, new in OLD_NAMES.items():
+            name = name.replace(old, new)
+        name = name if name.startswith(("bert.", "cls.")) else f"bert.{name}"
+        if name not in NOT_KEPT:
+            if name not in expected or expected[name].shape != tensor.shape:
+                raise UserError(f"{file}: {name} {tuple(tensor.shape)} is no weight of a BERT of its config.json.")
+            weights[name] = tensor.to(torch.float32).contiguous()
+    missing = [name for name in expected if name.startswith("bert.") and name not in weights]
+    if missing:
+        raise UserError(f"{file}: {missing[0]} is missing, so it is no whole BERT: take another checkpoint.")
+    return weights
+
+
+def _read(file: Path) -> Mapping[str, torch.Tensor]:
+    if file.suffix == ".safetensors":
+        return load_file(file)
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        why = str(error).split("\n")[0]
+        raise UserError(f"{file} does not hold tensors alone ({why}), and nothing else is loaded from it.") from None
+
+
+def _vocabulary(file: Path, size: int) -> dict[str, int]:
+    words = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    vocabulary = {word.removesuffix("\r"): number for number, word in enumerate(words)}
+    if len(vocabulary) != size or len(words) != size:
+        raise UserError(
+            f"{file} has {len(vocabulary)} word pieces where config.json says {size}: one is of another model."
+        )
+    for word in tokens.SPECIAL.values():
+        if word not in vocabulary:
+            raise UserError(f"{file} has no {word}: it is no vocabulary of a BERT.")
+    return vocabulary

@@ -1,0 +1,83 @@
+"""Training lists from published teacher scores, in the place of a teacher of this study."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from dualenc import published_scores, sources, supervision
+from dualenc.errors import UserError
+from dualenc.parameters import PublishedScores
+from dualenc.published_scores import Grouped
+from dualenc.sampling import in_hash_order
+
+
+def import_scores(
+    folder: Path, published: PublishedScores, list_length: int, count: int, scratch: Path, output: Path
+) -> None:
+    """Make lists of the train queries of a dataset, at most ``count`` in hash order, below the folder ``output``.
+
+    ``one-hot/lists.parquet`` and ``<teacher>/lists.parquet`` hold the same random sample of each query's negatives,
+    without and with scores; ``<teacher>/top.parquet`` those with the highest scores. So what is trained on labels or on
+    triples learns nothing of which negatives are hard for the teacher. Raises ``UserError`` if no query has
+    ``list_length`` passages, and as ``sources.fetch`` and ``published_scores.read`` do.
+    """
+    path = sources.fetch(published)
+    queries = in_hash_order(_ids(folder / "queries.train.parquet", "qid").to_pylist())
+    passages = _ids(folder / "passages.parquet", "pid")
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="published-scores-", dir=scratch) as temporary:
+        sampled, top, counts = published_scores.read(
+            path,
+            _numbers(pa.array(queries), folder),
+            _numbers(passages, folder),
+            list_length=list_length,
+            tolerance=published.tolerance,
+            allowed_defects=published.allowed_defects,
+            scratch=Path(temporary),
+        )
+    if not len(top.queries):
+        raise UserError(
+            f"{path} has no train query of {folder} with {list_length} passages: lower the scale's list_length, or "
+            "correct the dataset or published_scores."
+        )
+    about = {**published.model_dump(), **counts}
+    for name, lists, scored in (
+        ("one-hot/lists", sampled, False),
+        (f"{published.teacher}/lists", sampled, True),
+        (f"{published.teacher}/top", top, True),
+    ):
+        first = Grouped(*(column[:count] for column in lists))
+        scores = {"scores": supervision.summary(first.scores)} if scored else {}
+        supervision.write(output / f"{name}.parquet", table(first, scored=scored), about | scores)
+
+
+def table(lists: Grouped, *, scored: bool) -> pa.Table:
+    """Lists as `dualenc.supervision` stores them: qid, pids, labels and, if they are ``scored``, teacher_scores."""
+    columns = {"pids": _text(lists.passages.ravel()), "labels": pa.array(lists.labels.ravel().astype(np.int64))}
+    if scored:
+        columns["teacher_scores"] = pa.array(lists.scores.ravel())
+    ends = pa.array(np.arange(len(lists.queries) + 1, dtype=np.int32) * lists.passages.shape[1])
+    nested = {name: pa.ListArray.from_arrays(ends, values) for name, values in columns.items()}
+    return pa.table({"qid": _text(lists.queries), **nested})
+
+
+def _text(numbers: np.ndarray) -> pa.Array:
+    return pa.array(numbers).cast(pa.string())
+
+
+def _ids(file: Path, column: str) -> pa.ChunkedArray:
+    return parquet.read_table(file, columns=[column])[column]
+
+
+def _numbers(ids: pa.Array | pa.ChunkedArray, folder: Path) -> np.ndarray:
+    """Ids as published files have them. Raises ``UserError`` for one that is no number."""
+    try:
+        return ids.cast(pa.uint32()).to_numpy()
+    except pa.ArrowInvalid as error:
+        raise UserError(
+            f"{folder} has an id that is no whole number ({error}), but published scores name passages by number: "
+            "take published_scores out of the scale, or another dataset."
+        ) from None

@@ -1,0 +1,29 @@
+# Training lists from published teacher scores, at scales that have `published_scores`.
+
+
+ruleorder: import_scores > lists
+ruleorder: import_scores > teacher_scores
+
+
+rule import_scores:
+    input:
+        DATASET,
+        STUDY.at.published_scores.path or [],
+        code=code("steps.import_scores"),
+    output:
+        multiext(f"{ROOT}/supervision/one-hot/lists.parquet", "", ".json"),
+        multiext(f"{ROOT}/supervision/{STUDY.at.published_scores.teacher}/lists.parquet", "", ".json"),
+        multiext(f"{ROOT}/supervision/{STUDY.at.published_scores.teacher}/top.parquet", "", ".json"),
+    log:
+        f"{LOGS}/import_scores.log",
+    benchmark:
+        f"{TIMES}/import_scores.tsv"
+    params:
+        slice=study_of.as_json(study_of.published_scores_slice(STUDY)),
+        dataset=DATA,
+        output=ROOT / "supervision",
+    message:
+        "Making training lists from published teacher scores"
+    shell:
+        "dualenc import-scores --params {params.slice:q} --dataset {params.dataset}"
+        " --scratch scratch --output {params.output} > {log} 2>&1"
