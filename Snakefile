@@ -35,6 +35,8 @@ TIMES = ROOT / "times"
 DATA = ROOT / "data" / STUDY.at.dataset
 TOKENIZER = study_of.tokenizer_folder(STUDY)
 SPLITS = study_of.SPLITS
+SETS = study_of.sets(STUDY)  # what models are evaluated on: these splits and further test sets
+TEST_SETS = study_of.test_sets(STUDY)
 
 
 # The default profile's limit on GPUs is for local jobs; a cluster has its own.
@@ -48,6 +50,7 @@ wildcard_constraints:
     run=r"[\w.-]+",
     teacher=r"(?!one-hot)[\w.-]+",
     seed=r"\d+",
+    shard=r"\d+",
 
 
 include: "workflow/rules/data.smk"
@@ -73,6 +76,9 @@ rule all:
 onstart:
     if workflow.local_exec:
         warm.start()
+        # Its limit of 100 jobs a second, which no machine comes near, costs a look at all ready jobs every second for
+        # each job that has started so far: at the end of a run of 300 jobs, more than a core's time.
+        workflow.scheduler.job_rate_limiter = None
 
 
 onsuccess:

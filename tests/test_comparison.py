@@ -95,7 +95,7 @@ def test_table_12_shows_retrieval_of_mined_negatives_beside_re_ranking(tmp_path)
     assert ("rebuilt: pydocs", "retrieval MRR@10") in built.display
     cells = built.display["difference from the reference", "retrieval MRR@10"]
     assert cells["One-hot", "own and mined negatives"].detail.endswith("paper +0.033")
-    assert any("all passages as candidates" in note for note in built.notes)
+    assert any("the test queries in all passages, seed 1" in note for note in built.notes)
     assert any("own negatives (for own and mined negatives), in the same group" in note for note in built.notes)
 
 

@@ -3,9 +3,13 @@
 import copy
 import json
 import re
+import sys
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+from pyarrow import parquet
 
 from dualenc import datasets
 from dualenc.errors import UserError
@@ -59,16 +63,78 @@ def test_a_refused_dataset_leaves_the_older_one_untouched(tmp_path, parts):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_an_interrupted_write_leaves_no_manifest(tmp_path, parts, monkeypatch):
+def test_a_stream_that_breaks_off_leaves_the_older_one_untouched(tmp_path, parts):
+    def broken():
+        yield from parts["passages"]
+        raise OSError("connection reset")
+
+    folder = tmp_path / "folder"
+    datasets.write(folder, **parts, about={})
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(OSError, match="reset"):
+        datasets.write(folder, **parts | {"passages": broken()}, about={})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_an_interrupted_write_leaves_no_manifest(tmp_path, parts):
     datasets.write(tmp_path, **parts, about={})
-
-    def full_disk(*_, **__):
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(pd.DataFrame, "to_parquet", full_disk)
-    with pytest.raises(OSError, match="no space"):
+    (tmp_path / "qrels.test.tsv").unlink()
+    (tmp_path / "qrels.test.tsv" / "in the way").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
         datasets.write(tmp_path, **parts, about={})
     assert not (tmp_path / "manifest.json").exists()
+
+
+def test_any_iterator_gives_the_same_bytes_as_lists(tmp_path, parts):
+    parts["passages"] += [(f"more-{number}", f"Text {number}.") for number in range(20)]
+    datasets.write(tmp_path / "lists", **parts, about={})
+    streams = {split: iter(rows) for split, rows in parts["queries"].items()}
+    datasets.write(tmp_path / "streams", iter(parts["passages"]), streams, parts["qrels"], about={})
+    for name in [*FILES, "manifest.json"]:
+        assert (tmp_path / "streams" / name).read_bytes() == (tmp_path / "lists" / name).read_bytes()
+
+
+@pytest.fixture
+def in_small_parts(monkeypatch):
+    """Four rows at a time: what is checked or read must not depend on where a part ends."""
+    monkeypatch.setattr(datasets, "ROWS_AT_ONCE", 4)
+
+
+def test_many_row_groups_are_read_as_one(tmp_path, parts, in_small_parts):
+    parts["passages"] += [(f"more-{number}", f"Text {number}.") for number in range(20)]
+    datasets.write(tmp_path, **parts, about={})
+    pids, texts = zip(*parts["passages"], strict=True)
+    assert parquet.ParquetFile(tmp_path / "passages.parquet").num_row_groups == 6
+    assert list(datasets.passages(tmp_path).itertuples(index=False, name=None)) == parts["passages"]
+    assert datasets.ids(tmp_path, "passages").to_pylist() == list(pids)
+    assert list(datasets.texts(tmp_path, "passages")) == list(texts)
+    assert list(datasets.texts(tmp_path, "test")) == ["a city, asked in test"]
+    assert datasets.rows(tmp_path, "passages", ["more-19", "unknown", "d1", "more-3"]) == {
+        pid: pids.index(pid) for pid in ("d1", "more-3", "more-19")
+    }
+    assert datasets.passages(tmp_path, {"more-5", "d2", "unknown"}).pid.tolist() == ["d2", "more-5"]
+    assert datasets.passages(tmp_path, []).columns.tolist() == ["pid", "text"]
+
+
+def test_a_pid_is_found_again_in_another_part(tmp_path, parts, in_small_parts):
+    parts["passages"] += [(f"more-{number}", "Text.") for number in range(20)] + [("d2", "Text.")]
+    with pytest.raises(UserError, match="pid 'd2' occurs more than once"):
+        datasets.write(tmp_path, **parts, about={})
+
+
+def test_a_missing_text_is_found_in_any_part(tmp_path, parts, in_small_parts):
+    datasets.write(tmp_path, **parts, about={})
+    texts = ["A text."] * 9 + [None]
+    pd.DataFrame({"pid": map(str, range(10)), "text": texts}).to_parquet(tmp_path / "passages.parquet")
+    with pytest.raises(UserError, match="column 'text' has no value in row 9"):
+        datasets.check_folder(tmp_path)
+
+
+def test_white_space_is_what_python_splits_at():
+    characters = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
+    found = pc.match_substring_regex(pa.array(characters), f"[{datasets.SPACE}]").to_pylist()
+    assert found == [not character.split() for character in characters]
 
 
 def repeated_pid(parts):

@@ -6,9 +6,8 @@ import torch
 from transformers import BertForMaskedLM
 
 import tiny_study
-from dualenc import batches, models, scoring
+from dualenc import batches, datasets, models, scoring
 from dualenc.masking import IGNORED, drop, mask, masked_loss
-from dualenc.steps.inputs import pairs
 from tiny_study import LENGTHS, SETTINGS
 
 SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
@@ -23,7 +22,10 @@ def source(tiny):
 @pytest.fixture(scope="module")
 def features(tiny, source):
     """All true pairs of the train split."""
-    queries, passages = pairs(tiny / "dataset", "train").T
+    judged = datasets.qrels(tiny / "dataset", "train")
+    qids, pids = zip(*((qid, pid) for qid, passages in judged.items() for pid in passages), strict=True)
+    rows = datasets.rows(tiny / "dataset", "train", qids), datasets.rows(tiny / "dataset", "passages", pids)
+    queries, passages = (np.array([at[one] for one in side]) for at, side in zip(rows, (qids, pids), strict=True))
     columns = source.queries, source.passages
     return batches.pairs(*columns, queries, passages, source.special, LENGTHS["pair"])
 

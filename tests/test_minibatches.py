@@ -27,7 +27,7 @@ def source(texts):
 @pytest.fixture(scope="module")
 def lists(tiny, texts):
     """The tiny lists, with a teacher's scores that tell which passage they belong to."""
-    found = inputs.read_lists(tiny / "lists.parquet", tiny / "dataset", texts)
+    found = inputs.read_lists(tiny / "lists.parquet", tiny / "dataset", texts.query_rows["train"])
     return found._replace(teacher=found.passages.astype(np.float32))
 
 

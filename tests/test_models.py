@@ -219,3 +219,27 @@ def test_a_miniature_bert():
     assert (config.num_hidden_layers, config.hidden_size, config.num_attention_heads) == (2, 64, 4)
     assert (config.intermediate_size, config.max_position_embeddings, config.vocab_size) == (256, 24, 500)
     assert not any(module.p for module in model.modules() if isinstance(module, torch.nn.Dropout))
+
+
+@every_kind
+def test_an_encoder_of_short_texts_reads_longer_ones(tiny, tmp_path, kind):
+    """What it said of short texts it still says, also when saved and loaded; what is new has no position of its own."""
+    longer = {name: length + 8 for name, length in LENGTHS.items()}
+    short, long = (models.start(tiny / "encoder", tiny_study.experiment(model=kind), at) for at in (LENGTHS, longer))
+    texts = scoring.texts(tiny / "tokens", "test", 4096)
+    queries = texts._replace(passages=texts.queries)  # some of them are short enough
+    few = np.flatnonzero(texts.queries.lengths() < 12)[:5]
+    many = np.flatnonzero(texts.passages.lengths() > LENGTHS["pair"])[:5]
+    assert len(few) and len(many)
+    if kind == "cross-attention":  # its head starts from random weights
+        long[0].model.classifier.load_state_dict(short[0].model.classifier.state_dict())
+
+    def scores(model, source, rows):
+        return scoring.score(model, source, np.full(len(rows), few[0]), rows)
+
+    assert scores(long, queries, few) == pytest.approx(scores(short, queries, few), abs=1e-6)
+    assert not np.allclose(scores(long, texts, many), scores(short, texts, many), atol=1e-3)
+    long.save(str(tmp_path / "model"), create_model_card=False)
+    again = models.load(tmp_path / "model", kind)
+    assert models.max_length(again) == longer["pair" if kind == "cross-attention" else "text"]
+    assert np.array_equal(scores(again, texts, many), scores(long, texts, many))

@@ -32,7 +32,7 @@ def objective(tiny, texts, **changes):
     about = tiny_study.experiment(dropout=0.0, **changes)
     torch.manual_seed(3)
     model = models.start(tiny / "encoder", about, LENGTHS)
-    lists = inputs.read_lists(tiny / "lists.parquet", tiny / "dataset", texts)
+    lists = inputs.read_lists(tiny / "lists.parquet", tiny / "dataset", texts.query_rows["train"])
     lists = lists._replace(teacher=np.random.default_rng(0).normal(size=lists.passages.shape).astype(np.float32))
     collator = Collator(lists, texts.sources["train"], about, LENGTHS, 1)
     batch = collator([{"position": position} for position in range(4)])
@@ -48,7 +48,8 @@ def test_the_scores_are_those_of_scoring(tiny, texts, kind, changes, monkeypatch
     loss(features(batch), batch["label"])
     ((student, _, labels),) = seen
     source = texts.sources["train"]
-    rows = {tuple(source.passages.row(row)[: LENGTHS["text"] - 2]): row for row in texts.passage_rows.values()}
+    count = len(source.passages.lengths())
+    rows = {tuple(source.passages.row(row)[: LENGTHS["text"] - 2]): row for row in range(count)}
     mask = batch["passage_attention_mask"].bool()
     pool = np.array(
         [rows[tuple(ids[on][1:-1].tolist())] for ids, on in zip(batch["passage_input_ids"], mask, strict=True)]

@@ -10,6 +10,7 @@ import torch
 import tiny_study
 from dualenc import datasets, models, pretraining
 from dualenc.masking import IGNORED
+from dualenc.parameters import Encoder
 from dualenc.pretraining import read_pairs, vectors
 from dualenc.steps.pretrain import read, together
 from tiny_study import LENGTHS, SETTINGS
@@ -135,3 +136,20 @@ def test_an_encoder_grows(tiny, tmp_path):
     shorter = pd.read_csv(tiny / "encoder" / "curve.csv").set_index(["split", "metric", "step"]).value
     assert curve["validation", "pair_MRR@10"][0] == pytest.approx(shorter["validation", "pair_MRR@10"][20], abs=0.02)
     assert curve.index.get_level_values("step").max() == 10
+
+
+def test_an_encoder_may_have_a_start_steps_and_objectives_of_its_own(tiny, tmp_path):
+    """Without a step a miniature is its start, and is probed all the same."""
+    shape = tiny_study.ENCODER.model_dump()
+    found = {}
+    for start in ("random", "words"):
+        folder = tiny_study.pretrain(tiny, tmp_path / start, Encoder(**shape | {"start": start, "steps": 0}))
+        assert json.loads((folder / "metrics.json").read_text())["steps"] == 0
+        found[start] = models.load_pretrained(folder).bert.embeddings.word_embeddings.weight.norm(dim=1)
+    assert found["words"].std() > 3 * found["random"].std()
+    only = {"masked": 1.0, "pair": 0.0, "contrastive": 0.0}
+    masked = tiny_study.pretrain(tiny, tmp_path / "masked", Encoder(**shape | {"objectives": only}))
+    head = models.load_pretrained(masked).cls.seq_relationship.weight
+    untrained = models.load_pretrained(tmp_path / "words" / "encoder").cls.seq_relationship.weight
+    assert torch.equal(head, untrained)
+    assert not torch.equal(models.load_pretrained(tiny / "encoder").cls.seq_relationship.weight, untrained)

@@ -69,10 +69,10 @@ def test_a_clear_difference_is_significant_and_none_is_not(tmp_path):
 def test_retrieval_is_an_evaluation_set_of_those_that_have_it(tmp_path):
     results_tree.write(tmp_path, {"ca": 0.5, "de": 0.4})
     results_tree.write_retrieval(tmp_path, {"de": 0.2})
-    systems = results.with_retrieval(results.load_all(tmp_path, ["ca", "de"], [1, 2]), tmp_path, ["de"], [1, 2])
+    systems = results.with_retrieval(results.load_all(tmp_path, ["ca", "de"], [1, 2]), tmp_path, ["de"], 1)
     assert results.RETRIEVAL not in systems["ca"].qids
     retrieved = results.values(systems["de"], results.RETRIEVAL, "MRR@10")
-    assert retrieved.shape == (2, 60) and retrieved.mean() == pytest.approx(0.2, abs=0.05)
+    assert retrieved.shape == (1, 60) and retrieved.mean() == pytest.approx(0.2, abs=0.05)
     assert results.values(systems["de"], *TEST).mean() == pytest.approx(0.4, abs=0.05)
 
 
@@ -80,7 +80,7 @@ def test_a_missing_retrieval_names_its_file(tmp_path):
     results_tree.write(tmp_path, {"de": 0.4})
     systems = results.load_all(tmp_path, ["de"], [1])
     with pytest.raises(UserError, match=r"retrieval/de/seed-1/per_query\.parquet does not exist"):
-        results.with_retrieval(systems, tmp_path, ["de"], [1])
+        results.with_retrieval(systems, tmp_path, ["de"], 1)
 
 
 def test_a_missing_run_names_its_file(tmp_path):

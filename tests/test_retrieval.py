@@ -1,18 +1,22 @@
-"""Full retrieval: exact, over the whole collection, without the first stage."""
+"""Full retrieval: exact, over the whole collection, without the first stage, whatever the blocks and shards."""
 
 import shutil
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from dualenc import models, retrieval, scoring
+from dualenc import datasets, models, retrieval, scoring
 from dualenc.errors import UserError
-from dualenc.retrieval import retrieve, search
+from dualenc.retrieval import search, shard
 from dualenc.runs import ranked, read_run
-from dualenc.steps import inputs
+from dualenc.steps.encode import encode
 from dualenc.steps.retrieval import retrieval as step
 
 DEPTH = 7
+BLOCK = 50
 
 
 def blocks(passages, size):
@@ -30,6 +34,16 @@ def test_search_finds_what_comparing_all_finds(size):
     np.testing.assert_allclose(scores, np.take_along_axis(every, expected, 1), rtol=1e-5)
 
 
+@pytest.mark.parametrize("size", [1, 3, 16, 60])
+def test_equal_scores_are_in_the_order_of_the_rows(size):
+    generator = np.random.default_rng(size)
+    queries, passages = (generator.integers(-1, 2, size=(count, 4)).astype(np.float32) for count in (30, 60))
+    scores, rows = search(queries, blocks(passages, size), 60)
+    every = queries @ passages.T
+    np.testing.assert_array_equal(rows, np.argsort(-every, axis=1, kind="stable"))
+    np.testing.assert_array_equal(scores, np.take_along_axis(every, rows, 1))
+
+
 def test_more_passages_than_there_are():
     passages = np.eye(4, dtype=np.float32)
     scores, rows = search(passages, blocks(passages, 3), 4)
@@ -38,26 +52,52 @@ def test_more_passages_than_there_are():
         search(passages, blocks(passages, 3), 5)
 
 
+@pytest.mark.parametrize("count", [1, 49, 50, 51, 500, 1234])
+@pytest.mark.parametrize("shards", [1, 2, 3, 8, 40])
+def test_shards_are_all_rows_in_whole_blocks(count, shards, monkeypatch):
+    monkeypatch.setattr(retrieval, "PASSAGES_AT_ONCE", BLOCK)
+    parts = [shard(count, shards, number) for number in range(shards)]
+    assert [row for part in parts for row in part] == list(range(count))
+    assert all(part.start % BLOCK == 0 for part in parts if part)
+    assert max(map(len, parts)) - min(map(len, parts)) <= BLOCK
+
+
 @pytest.fixture(scope="module")
-def found(tiny, trained, tmp_path_factory):
-    """The run of the step, made where there are no candidates, lists or evaluation sets."""
+def alone(tiny, trained, tmp_path_factory):
+    """A folder without candidates, lists or evaluation sets."""
     root = tmp_path_factory.mktemp("alone")
     for name in ("dataset", "tokens"):
         shutil.copytree(tiny / name, root / name)
-    output = root / "retrieval" / "de" / "seed-1" / "test.run.gz"
-    step(root / "dataset", root / "tokens", trained["dual-encoder"] / "model", DEPTH, 4096, output)
-    return read_run(output)
+    shutil.copytree(trained["dual-encoder"] / "model", root / "model")
+    return root
 
 
-def test_every_passage_is_a_candidate_of_every_query(tiny, trained, found):
-    texts = inputs.data(tiny / "dataset", tiny / "tokens", 4096)
-    model = models.load(trained["dual-encoder"] / "model", "dual-encoder")
-    pids, candidates = list(texts.passage_rows), read_run(tiny / "evaluation" / "test.run.gz")
-    assert set(found) == set(texts.query_rows["test"])
+@pytest.fixture(scope="module")
+def found(alone):
+    """The run of the step that encodes and searches."""
+    return retrieved(alone, [], "de")
+
+
+def retrieved(root, embeddings, run):
+    output = root / "retrieval" / run / "seed-1"
+    step(root / "dataset", root / "tokens", root / "model", embeddings, DEPTH, 4096, output)
+    return read_run(output / "test.run.gz")
+
+
+def every_score(root):
+    """qid -> pid -> the model's own score, of the first test queries with all passages."""
+    source, model = scoring.texts(root / "tokens", "test", 4096), models.load(root / "model", "dual-encoder")
+    pids = datasets.ids(root / "dataset", "passages").to_pylist()
+    rows = np.arange(len(pids))
+    for row, qid in enumerate(datasets.ids(root / "dataset", "test").to_pylist()[:20]):
+        yield qid, pids, scoring.score(model, source, np.full(len(pids), row), rows)
+
+
+def test_every_passage_is_a_candidate_of_every_query(tiny, alone, found):
+    candidates = read_run(tiny / "evaluation" / "test.run.gz")
+    assert list(found) == datasets.ids(alone / "dataset", "test").to_pylist()
     beyond = 0
-    for qid, row in list(texts.query_rows["test"].items())[:20]:
-        all_rows = np.arange(len(pids))
-        scores = scoring.score(model, texts.sources["test"], np.full(len(pids), row), all_rows)
+    for qid, pids, scores in every_score(alone):
         best = ranked(qid, pids, scores)
         np.testing.assert_allclose(found[qid].scores, best.scores[:DEPTH], rtol=1e-4)  # the same but for near ties
         np.testing.assert_allclose(found[qid].scores, [scores[pids.index(pid)] for pid in found[qid].pids], rtol=1e-4)
@@ -65,12 +105,73 @@ def test_every_passage_is_a_candidate_of_every_query(tiny, trained, found):
     assert beyond > 20
 
 
-def test_small_blocks_find_the_same(tiny, trained, found, monkeypatch):
-    monkeypatch.setattr(retrieval, "PASSAGES_AT_ONCE", 50)
-    texts = inputs.data(tiny / "dataset", tiny / "tokens", 4096)
-    model = models.load(trained["dual-encoder"] / "model", "dual-encoder")
-    ids = list(texts.query_rows["test"]), list(texts.passage_rows)
-    assert len(ids[1]) > 200
-    again = retrieve(model, texts.sources["test"], *ids, DEPTH)
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(retrieval, "PASSAGES_AT_ONCE", BLOCK)
+
+
+def test_small_blocks_find_the_same(alone, found, small_blocks):
+    assert len(datasets.ids(alone / "dataset", "passages")) > 4 * BLOCK
+    again = retrieved(alone, [], "small-blocks")
     for qid in found:
         np.testing.assert_allclose(again[qid].scores, found[qid].scores, rtol=1e-4)
+
+
+def encoded(root, shards):
+    files = [root / "embeddings" / f"{number}-of-{shards}.npy" for number in range(shards)]
+    for number, file in enumerate(files):
+        encode(root / "tokens", root / "model", 4096, shards, number, file)
+    return files
+
+
+def test_the_number_of_shards_has_no_influence_on_any_bit(alone, small_blocks):
+    embeddings, runs = [], []
+    for shards in (1, 2, 3, 9):
+        files = encoded(alone, shards)
+        embeddings.append(np.concatenate([np.load(file) for file in files]))
+        runs.append(retrieved(alone, files, "shards"))
+    assert embeddings[0].dtype == np.float16
+    for other, run in zip(embeddings[1:], runs[1:], strict=True):
+        np.testing.assert_array_equal(other, embeddings[0])
+        for qid, ranking in runs[0].items():
+            assert run[qid].pids == ranking.pids
+            np.testing.assert_array_equal(run[qid].scores, ranking.scores)
+
+
+def test_float16_changes_scores_by_less_than_a_thousandth_of_the_lengths(alone, small_blocks):
+    found = retrieved(alone, encoded(alone, 2), "half")
+    source, model = scoring.texts(alone / "tokens", "test", 4096), models.load(alone / "model", "dual-encoder")
+    lengths = [
+        np.linalg.norm(scoring.embed(model, column, np.arange(len(column.lengths())), source), axis=1)
+        for column in (source.queries, source.passages)
+    ]
+    for row, (qid, pids, scores) in enumerate(every_score(alone)):
+        at = [pids.index(pid) for pid in found[qid].pids]
+        assert np.all(np.abs(found[qid].scores - scores[at]) < 1e-3 * lengths[0][row] * lengths[1][at])
+        assert found[qid].scores[-1] > np.sort(scores)[-DEPTH] - 1e-3 * lengths[0][row] * lengths[1].max()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from dualenc import retrieval
+from dualenc.steps.encode import encode
+
+def dying(model, column, rows, source):
+    if rows[0] == 2 * retrieval.PASSAGES_AT_ONCE:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return embed(model, column, rows, source)
+
+embed, retrieval.embed, retrieval.PASSAGES_AT_ONCE = retrieval.embed, dying, int(sys.argv[2])
+root = Path(sys.argv[1])
+encode(root / "tokens", root / "model", 4096, 1, 0, root / "killed" / "0-of-1.npy")
+"""
+
+
+def test_a_killed_shard_leaves_nothing_that_is_taken_for_one(alone, small_blocks):
+    killed = subprocess.run([sys.executable, "-c", KILLED, alone, str(BLOCK)], check=False)
+    file = alone / "killed" / "0-of-1.npy"
+    assert killed.returncode == -signal.SIGKILL and not file.exists() and len(list(file.parent.iterdir())) == 1
+    encode(alone / "tokens", alone / "model", 4096, 1, 0, file)
+    (whole,) = encoded(alone, 1)
+    assert list(file.parent.iterdir()) == [file] and file.read_bytes() == whole.read_bytes()

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from dualenc import candidates, cli, config, datasets, models, search
@@ -75,7 +76,8 @@ def test_what_stands_beside_it(root, dualenc):
     assert np.all(np.diff([line["teacher_score"] for line in by_teacher]) <= 0)
     passages = datasets.passages(results / "data" / "pydocs-stdlib")
     bm25 = study().at.bm25.model_dump()
-    run = candidates.bm25(list(passages.pid), list(passages.text), {QUERY: QUERY}, depth=len(passages), **bm25)
+    pids = pa.array(passages.pid.tolist())
+    run = candidates.bm25(pids, passages.text, {QUERY: QUERY}, depth=len(passages), **bm25)
     ranks = {pid: rank for rank, pid in enumerate(run[QUERY].pids, 1)}
     assert [line["bm25_rank"] for line in lines] == [ranks.get(line["pid"]) for line in lines]
 

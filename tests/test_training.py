@@ -38,7 +38,7 @@ def data(tiny):
 def first_loss(tiny, about, path):
     """The loss of the first minibatch, from the scores of the model before its first step."""
     texts = data(tiny)
-    lists = inputs.read_lists(path, tiny / "dataset", texts)
+    lists = inputs.read_lists(path, tiny / "dataset", texts.query_rows["train"])
     collator = Collator(lists, texts.sources["train"], about, LENGTHS, 1)
     label = collator([{"position": position} for position in range(about.batch_size)])["label"]
     labels, teacher, _ = label.unbind(1)
@@ -130,6 +130,17 @@ def test_the_model_of_the_best_probe_is_kept(tiny, tmp_path, kind):
     assert np.mean(list(values.values())) == pytest.approx(chosen.value.max(), abs=1e-12)
 
 
+def test_without_curves_of_train_and_test_the_model_is_the_same(tiny, trained, tmp_path):
+    folder = tiny_study.train(tiny, tmp_path, experiment(), settings=SETTINGS | {"curves": False})
+    curve = pd.read_csv(folder / "curve.csv")
+    assert set(zip(curve.split, curve.metric, strict=True)) == {
+        ("train", "loss"),
+        *(("validation", measure) for measure in training.MEASURES),
+    }
+    for name in ("model/model.safetensors", "test.run.gz"):
+        assert (folder / name).read_bytes() == (trained["dual-encoder"] / name).read_bytes(), name
+
+
 def test_test_queries_choose_nothing(tiny, tmp_path):
     """The test probe is turned upside down, and with it the test curve; nothing else changes."""
     about = experiment(steps=40, evaluate_every=5, learning_rate=5e-2)
@@ -190,7 +201,7 @@ def test_the_first_checkpoint_is_where_a_training_starts(tiny, tmp_path, kind):
     loaded = models.load(output / "step-0" / "model", kind)
     again = scoring.rerank(
         loaded, data(tiny).sources["test"], read_run(tiny / "evaluation" / "test.run.gz"),
-        data(tiny).query_rows["test"], data(tiny).passage_rows,
+        data(tiny).query_rows["test"], inputs.rows(tiny / "dataset", "passages"),
     )  # fmt: skip
     assert {qid: ranking.pids for qid, ranking in again.items()} == {
         qid: ranking.pids for qid, ranking in read_run(output / "step-0" / "test.run.gz").items()

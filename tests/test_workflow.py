@@ -39,7 +39,7 @@ def test_metrics_are_those_of_the_runs_with_their_seeds_and_of_untrained_orders(
     [
         ("runs", "runs/de/seed-2/validation.run.gz", 6 + 8 * 3),
         ("curves", "runs/colbert/seed-1/curve.csv", 8),
-        ("retrieval", "retrieval/de-m3se/seed-2/metrics.json", 2 + 2 * 2 * 2),
+        ("retrieval", "retrieval/de-m3se/seed-1/metrics.json", 2 + 2 * 2),
         ("checkpoints", "checkpoints/ca/seed-1/step-7/model/model.safetensors", 8 * 2 * 9),
         ("lists", "supervision/ca/lists.parquet", 2),
         ("text", "data/pydocs-stdlib/queries.train.parquet", 7),
@@ -72,10 +72,16 @@ def test_the_slice_of_an_artefact():
 
 
 def test_probes_do_not_concern_checkpoints():
-    slices = [workflow.checkpoints_slice(study(), "de"), workflow.train_slice(study(), "de")]
-    assert slices[0] == {key: value for key, value in slices[1].items() if key != "probe_queries"} | {
-        "checkpoints": [0, 7]
-    }
+    slices = [workflow.checkpoints_slice(study(), "de"), workflow.train_slice(study(), "de", 1)]
+    probes = {"probe_queries", "curves"}
+    assert slices[0] == {key: value for key, value in slices[1].items() if key not in probes} | {"checkpoints": [0, 7]}
+
+
+def test_train_and_test_are_probed_where_curves_are_shown():
+    def curves(run, seed):
+        return workflow.train_slice(study(needs=["curves"], experiments=["ca"], seeds="first"), run, seed)["curves"]
+
+    assert curves("ca", 1) and not curves("ca", 2) and not curves("de", 1)
 
 
 def test_an_artefact_without_a_module():

@@ -6,7 +6,7 @@ from pathlib import Path
 from dualenc.parameters import Bm25, Encoder, Experiment, Pretraining, PydocsDataset
 
 LENGTHS = {"text": 20, "pair": 32}  # shorter than most texts, and 32 - 3 is odd: truncation matters
-SETTINGS = {"lengths": LENGTHS, "tokens_per_batch": 4096, "probe_queries": 20}
+SETTINGS = {"lengths": LENGTHS, "tokens_per_batch": 4096, "probe_queries": 20, "curves": True}
 PRETRAINING = {"lengths": LENGTHS, "tokens_per_batch": 4096}
 DEPTH = 10
 ENCODER = Encoder(layers=2, width=16, heads=1)
@@ -40,7 +40,6 @@ def build(root: Path) -> Path:
     from dualenc.steps.dataset import dataset
     from dualenc.steps.evaluation_sets import evaluation_sets
     from dualenc.steps.lists import lists
-    from dualenc.steps.pretrain import pretrain
     from dualenc.steps.tokenizer import tokenizer
     from dualenc.steps.tokens import tokenise
 
@@ -53,9 +52,17 @@ def build(root: Path) -> Path:
     lists(folder, root / "candidates", 5, 80, root / "lists.parquet")
     evaluation_sets(folder, root / "candidates", 30, DEPTH, root / "evaluation")
     (folder / "tokens").symlink_to(root / "tokens")
-    texts = root, root / "corpora", "dataset", root / "evaluation", root / "tokenizer"
-    pretrain(*texts, None, ENCODER, pretraining(), PRETRAINING, root / "scratch", root / "encoder")
+    pretrain(root, root, ENCODER)
     return root
+
+
+def pretrain(tiny: Path, root: Path, encoder: Encoder) -> Path:
+    """Pre-train with the state in ``root/scratch``; the folder of the encoder."""
+    from dualenc.steps.pretrain import pretrain
+
+    texts = tiny, tiny / "corpora", "dataset", tiny / "evaluation", tiny / "tokenizer"
+    pretrain(*texts, None, encoder, pretraining(), PRETRAINING, root / "scratch", root / "encoder")
+    return root / "encoder"
 
 
 def pretraining(**changes) -> Pretraining:
@@ -89,13 +96,14 @@ def train(
     seed: int = 1,
     lists: Path | None = None,
     evaluation: Path | None = None,
+    settings: dict = SETTINGS,
 ) -> Path:
     """Train with the state in ``root/scratch``; the folder of the trained model and its runs."""
     from dualenc.steps.train import train
 
     data = tiny / "dataset", tiny / "tokens", tiny / "encoder", lists or tiny / "lists.parquet"
     output = root / "run" / f"seed-{seed}"
-    train(*data, evaluation or tiny / "evaluation", experiment, SETTINGS, seed, root / "scratch", output)
+    train(*data, evaluation or tiny / "evaluation", experiment, settings, seed, root / "scratch", output)
     return output
 
 

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 from dualenc.errors import UserError
 from dualenc.lookup import choose
 from dualenc.losses import LOSSES, PARAMETERS
-from dualenc.parameters import Artefact, DprDataset, Encoder, Experiment, Params, Scale, Source
+from dualenc.parameters import (
+    Artefact,
+    DprDataset,
+    Encoder,
+    Experiment,
+    IrDataset,
+    Params,
+    Scale,
+    Source,
+    Splits,
+)
 
 if TYPE_CHECKING:
     from dualenc.config import Study
@@ -31,6 +41,19 @@ def encoders(params: Params, scale: str, at: Scale) -> None:
         raise UserError(
             f"scales.{scale}.lengths.text = {at.lengths.text} is larger than lengths.pair = "
             f"{at.lengths.pair}, the positions that an encoder has: lower the one or raise the other."
+        )
+
+
+def evaluation(study: Study) -> None:
+    """Check that measures of further test sets are of sets that some dataset has, and the candidates' source."""
+    datasets = study.params.datasets.values()
+    further = {name for dataset in datasets for name in getattr(dataset, "splits", ())} - set(Splits.model_fields)
+    for name in study.evaluation.sets:
+        choose("evaluation.sets", name, sorted(further))
+    if study.at.candidates == "official" and not isinstance(study.dataset, IrDataset | DprDataset):
+        raise UserError(
+            f"scales.{study.scale}.candidates = 'official', but {study.at.dataset}, of kind {study.dataset.kind}, has "
+            "no candidates of its own: set it to bm25."
         )
 
 

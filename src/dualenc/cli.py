@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import yaml
 
 from dualenc import warm
 from dualenc.errors import UserError
@@ -50,11 +51,16 @@ def dataset(params: Params, output: Output) -> None:
 
 @app.command()
 def candidates(params: Params, dataset: Folder, output: Output) -> None:
-    """Retrieve BM25 candidates for every split."""
-    from dualenc.parameters import Bm25
-    from dualenc.steps.candidates import candidates as retrieve
+    """Retrieve BM25 candidates for every split, or take those of the dataset itself."""
+    from pydantic import TypeAdapter
 
-    retrieve(dataset, Bm25(**params["bm25"]), params["depth"], output)
+    from dualenc.parameters import Bm25, Dataset
+    from dualenc.steps import candidates as step
+
+    if "official" in params:
+        step.official(dataset, TypeAdapter(Dataset).validate_python(params["official"]), params["depth"], output)
+    else:
+        step.candidates(dataset, Bm25(**params["bm25"]), params["depth"], output)
 
 
 @app.command()
@@ -184,12 +190,24 @@ def teacher_scores(
 
 
 @app.command()
-def retrieval(params: Params, dataset: Folder, tokens: Folder, model: Folder, output: Output) -> None:
-    """Search the whole collection with a dual-encoder, for every test query."""
+def encode(params: Params, tokens: Folder, model: Folder, shard: Number, output: Output) -> None:
+    """Encode one shard of the collection with a dual-encoder."""
+    from dualenc.steps.encode import encode as run
+
+    _set_torch_threads()
+    run(tokens, model, params["tokens_per_batch"], params["shards"], shard, output)
+
+
+@app.command()
+def retrieval(
+    params: Params, dataset: Folder, tokens: Folder, model: Folder, output: Output,
+    embeddings: Annotated[list[Path] | None, typer.Option(help="a shard; once for each, in order")] = None,
+) -> None:  # fmt: skip
+    """Search the whole collection with a dual-encoder, for every query of the test sets."""
     from dualenc.steps.retrieval import retrieval as search
 
     _set_torch_threads()
-    search(dataset, tokens, model, params["depth"], params["tokens_per_batch"], output)
+    search(dataset, tokens, model, embeddings or [], params["depth"], params["tokens_per_batch"], output)
 
 
 @app.command()
@@ -265,13 +283,13 @@ def claims(names: list[str], verdicts: Folder, output: Output) -> None:
 
 @app.command()
 def report(
-    scale: Annotated[str, typer.Option()], root: Folder, figures: Folder, logs: Folder, stylesheet: Folder,
-    front: Output, output: Output,
+    scale: Annotated[str, typer.Option()], config: Annotated[list[str], typer.Option(help="of the workflow")],
+    root: Folder, figures: Folder, logs: Folder, stylesheet: Folder, front: Output, output: Output,
 ) -> None:  # fmt: skip
     """Make the report of a scale's results with Snakemake, and its first page."""
     from dualenc.steps.report import make
 
-    make(scale, root, figures, logs, stylesheet, front, output)
+    make(scale, config, root, figures, logs, stylesheet, front, output)
 
 
 @app.command()
@@ -280,6 +298,28 @@ def summary(root: Folder, figures: Folder) -> None:
     from dualenc.steps.summary import summary as summarise
 
     print(summarise(root, figures))
+
+
+@app.command()
+def plan(
+    config: Annotated[list[str] | None, typer.Option(help="a key of params.yaml, such as scale=paper")] = None,
+    artefacts: Annotated[str | None, typer.Option(help="ids, by commas; all if not given")] = None,
+    throughput: Annotated[Path, typer.Option(help="measured rates")] = Path("benchmarks/throughput.json"),
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """Show the runs, jobs, hours, memory and storage that each artefact will take."""
+    from dualenc import config as parameters
+    from dualenc import plan as room
+    from dualenc.files import read_json
+    from dualenc.lookup import choose
+
+    pairs = [text.partition("=") for text in config or []]
+    study = parameters.load("params.yaml", {key: yaml.safe_load(value) for key, _, value in pairs})
+    names = artefacts.split(",") if artefacts else list(study.artefacts)
+    for name in names:
+        choose("--artefacts", name, study.artefacts)
+    rows = room.plan(study, names, read_json(throughput))
+    print(json.dumps(rows, indent=2) if as_json else room.as_text(rows, study))
 
 
 @app.command()

@@ -33,6 +33,7 @@ class Study:
         self.dataset = choose(f"scales.{self.scale}.dataset", self.at.dataset, params.datasets)
         checks.datasets(params)
         checks.encoders(params, self.scale, self.at)
+        checks.evaluation(self)
         for key in ("experiments", "artefacts"):
             for name in getattr(self.at, key):
                 choose(f"scales.{self.scale}.{key}", name, getattr(params, key))

@@ -39,7 +39,7 @@ def evaluate(run: Run, qrels: Qrels, measures: list[str]) -> PerQuery:
     has 0. Queries that only ``run`` has are left out: TREC DL judged a few of its queries only. Raises
     `UserError` for an unknown measure, and if ``run`` and ``qrels`` share no query.
     """
-    parsed = {_parse(name): re.sub("^RR", "MRR", name) for name in measures}
+    parsed = {_parse(name): called(name) for name in measures}
     depth = max(measure["cutoff"] for measure in parsed)
     judged = [qid for qid in run if qid in qrels]
     if not judged:
@@ -54,6 +54,11 @@ def evaluate(run: Run, qrels: Qrels, measures: list[str]) -> PerQuery:
     for metric in ir_measures.iter_calc(list(parsed), qrels, negated_ranks):
         per_query[parsed[metric.measure]][metric.query_id] = float(metric.value)
     return per_query
+
+
+def called(measure: str) -> str:
+    """The name of a measure in results: ``MRR@10``, the mean, for ``RR@10``."""
+    return re.sub("^RR", "MRR", measure)
 
 
 def candidate_metrics(run: Run, qrels: Qrels, depth: int) -> dict[str, float]:

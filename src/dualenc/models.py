@@ -17,7 +17,7 @@ from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTran
 from sentence_transformers.base.modules import Dense
 from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
 from sentence_transformers.sentence_transformer.modules import Dropout, LayerNorm, Pooling, Transformer
-from transformers import AutoTokenizer, BertConfig, BertForPreTraining
+from transformers import AutoTokenizer, BertConfig, BertForPreTraining, BertModel
 from transformers.utils import logging as transformers_logging
 
 from dualenc.errors import UserError
@@ -85,7 +85,7 @@ def dual_encoder(
     ``UserError`` if the folder lacks a file.
     """
     check(encoder, "encoder")
-    transformer = Transformer(str(encoder), max_seq_length=max_length)
+    transformer = _transformer(encoder, max_length)
     width = transformer.get_embedding_dimension()
     modules = [transformer, Pooling(width, pooling), Dropout(dropout), LayerNorm(width)]
     torch.nn.init.constant_(modules[-1].norm.weight, gain)
@@ -108,6 +108,7 @@ def cross_encoder(encoder: str | Path, *, dropout: float, max_length: int) -> Cr
         local_files_only=True,
         device=device(),
     )
+    _lengthen(model[0].model.bert, max_length)
     with safe_open(Path(encoder) / "model.safetensors", framework="pt") as weights:
         if PAIR_HEAD in weights.keys():  # noqa: SIM118 (not a dict)
             belongs, random = weights.get_tensor(PAIR_HEAD).float()
@@ -127,7 +128,7 @@ def late_interaction(encoder: str | Path, *, gain: float, max_length: int) -> Mu
     lie about where a dual-encoder's do. Raises ``UserError`` if the folder lacks a file.
     """
     check(encoder, "encoder")
-    transformer = Transformer(str(encoder), max_seq_length=max_length)
+    transformer = _transformer(encoder, max_length)
     width = transformer.get_embedding_dimension()
     projection = Dense(
         width,
@@ -139,6 +140,29 @@ def late_interaction(encoder: str | Path, *, gain: float, max_length: int) -> Mu
     )
     modules = [transformer, projection, MultiVectorMask()]
     return MultiVectorEncoder(modules=modules, similarity_fn_name="meanmaxsim", device=device())
+
+
+def _transformer(encoder: str | Path, max_length: int) -> Transformer:
+    transformer = Transformer(str(encoder), max_seq_length=max_length)
+    _lengthen(transformer.model, max_length)
+    return transformer
+
+
+def _lengthen(bert: BertModel, positions: int) -> None:
+    """Give an encoder that was pre-trained on shorter texts the positions that it lacks.
+
+    A new position's vector is the mean of the old ones: what all positions have in common, and nothing of its own.
+    """
+    embeddings = bert.embeddings
+    old = embeddings.position_embeddings.weight.data
+    missing = positions - len(old)
+    if missing > 0:
+        vectors = torch.cat([old, old.mean(0, keepdim=True).expand(missing, -1)])
+        embeddings.position_embeddings = torch.nn.Embedding.from_pretrained(vectors, freeze=False)
+        at = torch.arange(positions, device=old.device)[None]
+        embeddings.register_buffer("position_ids", at, persistent=False)
+        embeddings.register_buffer("token_type_ids", torch.zeros_like(at), persistent=False)
+        bert.config.max_position_embeddings = positions
 
 
 def start(encoder: str | Path, experiment: Experiment, lengths: Mapping[str, int]) -> Model:

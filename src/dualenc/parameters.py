@@ -1,8 +1,10 @@
 """The schema of params.yaml: which keys there are, and what each may hold."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -25,6 +27,21 @@ class Splits(Strict):
     train: float
     validation: float
     test: float
+
+
+def _sets(sets: dict[str, str]) -> dict[str, str]:
+    missing = next((split for split in Splits.model_fields if split not in sets), None)
+    if missing:
+        raise PydanticCustomError("splits", "it names no {split} split", {"split": missing})
+    wrong = next((name for name in sets if not SET.fullmatch(name)), None)
+    if wrong is not None:
+        raise PydanticCustomError("splits", "{name} must be one word of letters, digits and hyphens", {"name": wrong})
+    return sets
+
+
+SET = re.compile(r"(?!(passages|retrieval)$)[A-Za-z0-9-]+")  # as file names and columns of tables hold it
+Sets = Annotated[dict[str, str], AfterValidator(_sets)]
+"""Where train, validation and test come from, and any further test sets."""
 
 
 class Source(Strict):
@@ -54,7 +71,18 @@ class TsvDataset(Strict):
 
     kind: Literal["tsv"]
     path: str
-    splits: dict[Literal["train", "validation", "test"], str]
+    splits: Sets
+    max_words: Positive | None
+    max_passages: Annotated[int, Field(ge=0)] | None
+    max_queries: Splits
+
+
+class IrDataset(Strict):
+    """Ids of ir_datasets (``dualenc.datasets.irds``). ``encoding`` is a choice for MS MARCO's passages only."""
+
+    kind: Literal["ir_datasets"]
+    splits: Sets
+    encoding: Literal["raw", "fixed"] = "fixed"
     max_words: Positive | None
     max_passages: Annotated[int, Field(ge=0)] | None
     max_queries: Splits
@@ -75,7 +103,7 @@ class DprDataset(Strict):
     max_queries: Splits
 
 
-Dataset = Annotated[PydocsDataset | TsvDataset | DprDataset, Field(discriminator="kind")]
+Dataset = Annotated[PydocsDataset | TsvDataset | IrDataset | DprDataset, Field(discriminator="kind")]
 
 
 class Bm25(Strict):
@@ -87,11 +115,20 @@ class Bm25(Strict):
     stemmer: Literal["english", "none"]
 
 
+class Objectives(Strict):
+    """Weights of the parts of the pre-training loss (``dualenc.pretraining``)."""
+
+    masked: Annotated[float, Field(ge=0)]
+    pair: Annotated[float, Field(ge=0)]
+    contrastive: Annotated[float, Field(ge=0)]
+
+
 class Encoder(Strict):
     """A BERT of this shape: the one in ``folder``, from the Hugging Face hub, or pre-trained by the ``pretrain`` rule.
 
     ``hub`` is a model, such as google/bert_uncased_L-2_H-128_A-2, and ``revision`` a commit of it.
-    ``grows_from`` names the encoder of the same width whose layers the pre-training starts from; ``steps`` are those of
+    ``grows_from`` names the encoder of the same width whose layers the pre-training starts from; without it, ``start``
+    says what it starts from (``dualenc.initialisation`` or random weights). ``steps`` and ``objectives`` are those of
     its pre-training where they are not the scale's.
     """
 
@@ -102,7 +139,9 @@ class Encoder(Strict):
     hub: str | None = None
     revision: str | None = None
     grows_from: str | None = None
-    steps: Positive | None = None
+    start: Literal["words", "random"] = "words"
+    steps: Annotated[int, Field(ge=0)] | None = None
+    objectives: Objectives | None = None
 
 
 class Lengths(Strict):
@@ -110,14 +149,6 @@ class Lengths(Strict):
 
     text: Positive
     pair: Positive
-
-
-class Objectives(Strict):
-    """Weights of the parts of the pre-training loss (``dualenc.pretraining``)."""
-
-    masked: Annotated[float, Field(ge=0)]
-    pair: Annotated[float, Field(ge=0)]
-    contrastive: Annotated[float, Field(ge=0)]
 
 
 class Pretraining(Strict):
@@ -144,9 +175,13 @@ class Pretraining(Strict):
 
 
 class Evaluation(Strict):
-    """How runs are judged and compared (``dualenc.evaluation``, ``dualenc.statistics``)."""
+    """How runs are judged and compared (``dualenc.evaluation``, ``dualenc.statistics``).
+
+    ``sets`` has the measures of further test sets that are not to have ``measures``.
+    """
 
     measures: list[str]
+    sets: dict[str, list[str]] = {}
     confidence: Fraction
     resamples: Positive
     permutations: Positive
@@ -195,6 +230,18 @@ class ScoreUpdates(Strict):
     step: Annotated[float, Field(gt=0)]
 
 
+class Sizes(Strict):
+    """About how large the data are, for `dualenc plan` alone: nothing is made by these numbers.
+
+    ``queries`` are those of each evaluation set but train; tokens are means, without special tokens.
+    """
+
+    passages: Positive
+    passage_tokens: Positive
+    query_tokens: Positive
+    queries: dict[str, Positive]
+
+
 class PublishedScores(Source):
     """Scores of training triples (``dualenc.published_scores``) that stand for those of the run ``teacher``.
 
@@ -207,9 +254,13 @@ class PublishedScores(Source):
 
 
 class Scale(Strict):
-    """Everything that is large or small: data, lists, lengths, models, steps."""
+    """Everything that is large or small: data, lists, lengths, models, steps.
+
+    ``candidates`` are those of BM25 or the dataset's own, in either case at most ``depth`` for a query.
+    """
 
     dataset: str
+    candidates: Literal["bm25", "official"] = "bm25"
     bm25: Bm25
     depth: Positive
     list_length: Annotated[int, Field(ge=2)]
@@ -218,10 +269,12 @@ class Scale(Strict):
     train_evaluation: Positive
     probe_queries: Positive
     retrieval_depth: Positive
+    shards: Positive
     early: Positive
     score_matrix: ScoreMatrix
     score_updates: ScoreUpdates
     lengths: Lengths
+    sizes: Sizes
     vocabulary: Positive
     encoders: dict[str, list[str]]
     seeds: Annotated[list[int], Field(min_length=1)]

@@ -210,6 +210,8 @@ def pretrain(
     held.
     """
     set_seed(parameters.seed)
+    if encoder.objectives:
+        parameters = parameters.model_copy(update={"objectives": encoder.objectives})
     model = models.pretraining_model(
         layers=encoder.layers,
         width=encoder.width,
@@ -218,19 +220,22 @@ def pretrain(
         max_length=lengths["pair"],
         pad=source.special["pad"],
     )
-    if start is None:
+    if start is None and encoder.start == "words":
         pairs = np.stack([lists.queries, lists.passages[:, 0]], axis=1)
         initialisation.start(
             model, initialisation.word_vectors(source, pairs, encoder.width, parameters.seed), parameters.seed
         )
-    else:
+    elif start is not None:
         initialisation.grow(model, models.load_pretrained(start), parameters.seed)
-    steps = encoder.steps or (parameters.steps if start is None else parameters.grown_steps)
+    steps = encoder.steps
+    if steps is None:
+        steps = parameters.steps if start is None else parameters.grown_steps
     every = np.repeat(np.arange(len(lists.queries)), times)
-    rows = every[resumable.positions(steps * parameters.batch_size, len(every), parameters.seed)]
+    at_least = max(1, steps)  # the trainer knows no training of 0 steps: then it only probes
+    rows = every[resumable.positions(at_least * parameters.batch_size, len(every), parameters.seed)]
     arguments = resumable.arguments(
         state,
-        steps=steps,
+        steps=at_least,
         batch_size=parameters.batch_size,
         learning_rate=parameters.learning_rate,
         weight_decay=parameters.weight_decay,
@@ -248,6 +253,10 @@ def pretrain(
         held_out=held_out,
         lengths=lengths,
     )
-    log = resumable.fit(trainer)
+    if steps:
+        resumable.fit(trainer)
+    else:
+        trainer.evaluate()
+    log = trainer.state.log_history
     names = [f"pair_{MEASURE}", f"vector_{MEASURE}", "pair_accuracy", "masked_accuracy"]
     return trainer.model, resumable.curve(log, {f"eval_{name}": ("validation", name) for name in names})

@@ -2,8 +2,12 @@
 
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 SECONDS_BETWEEN_LINES = 5
+
+Item = TypeVar("Item")
 
 
 class Progress:
@@ -34,3 +38,10 @@ class Progress:
             file=sys.stderr,
             flush=True,
         )
+
+
+def reported(items: Iterable[Item], progress: Progress) -> Iterator[Item]:
+    """Yield ``items`` and note each as done when the next one is asked for."""
+    for item in items:
+        yield item
+        progress.advance()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dualenc import artefacts
+from dualenc import artefacts, expected
 from dualenc.claims import page
 from dualenc.files import read_json
 
@@ -76,6 +76,7 @@ def front(root: Path, figures: Path, scale: str, cost_of: Mapping[str, Cost]) ->
     """The first page, as Markdown."""
     records: Mapping[str, Any] = read_json(root / "claims.json")
     image = base64.b64encode((figures / "fig1.png").read_bytes()).decode()
+    compared = expected.table(scale, root)
     parts = [
         "# In defense of dual-encoders for neural ranking, rebuilt",
         f"Figures, tables and claims of Menon et al. (ICML 2022), rebuilt at scale {scale}. The menu on the left has "
@@ -88,6 +89,7 @@ def front(root: Path, figures: Path, scale: str, cost_of: Mapping[str, Cost]) ->
         artefacts.caption("figure", "fig1"),
         "## Table 1",
         (root / "tables" / "tab1.md").read_text(encoding="utf-8"),
+        *(["## Expected and obtained", compared] if compared else []),
         "## What it costs",
         _cost_table(cost_of),
         "Seconds are those of the jobs that an artefact needs if nothing has been made yet, summed as if they ran one "

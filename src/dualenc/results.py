@@ -108,15 +108,13 @@ def load_all(root: Path, names: Iterable[str], seeds: Iterable[int], folder: str
     return systems
 
 
-def with_retrieval(
-    systems: Mapping[str, System], root: Path, names: Iterable[str], seeds: Iterable[int]
-) -> dict[str, System]:
-    """``systems``, of which those of ``names`` have the evaluation set `RETRIEVAL` too.
+def with_retrieval(systems: Mapping[str, System], root: Path, names: Iterable[str], seed: int) -> dict[str, System]:
+    """``systems``, of which those of ``names`` have the evaluation set `RETRIEVAL` too, with one seed.
 
     Raises `UserError` as `load_all` does.
     """
     retrieved = {}
-    for name, system in load_all(root, names, seeds, RETRIEVAL).items():
+    for name, system in load_all(root, names, [seed], RETRIEVAL).items():
         qids, per_query = system.qids["test"], system.per_query["test"]
         before = systems[name]
         retrieved[name] = System(name, before.qids | {RETRIEVAL: qids}, before.per_query | {RETRIEVAL: per_query})

@@ -1,51 +1,77 @@
 """Full retrieval: a dual-encoder's best passages of the whole collection, by exact search (Table 1, "retrieval").
 
-Nothing of the first stage takes part: every passage is a candidate of every query.
+Nothing of the first stage takes part: every passage is a candidate of every query. Passages are encoded and searched in
+blocks, so that memory does not depend on the size of the collection. Embeddings of a large one are made in shards, each
+by a job of its own; a shard is a run of whole blocks, so that the number of shards has no influence on any bit.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 import faiss
 import numpy as np
+import pyarrow as pa
+import torch
 from sentence_transformers import SentenceTransformer
 
 from dualenc.errors import UserError
+from dualenc.progress import Progress, reported
 from dualenc.runs import Run, ranked
 from dualenc.scoring import Texts, embed
 
-PASSAGES_AT_ONCE = 1 << 17  # bounds the memory that embeddings take, and has no influence on what is found
+PASSAGES_AT_ONCE = 1 << 17  # in a block
 
 
-def retrieve(model: SentenceTransformer, source: Texts, qids: Sequence[str], pids: Sequence[str], depth: int) -> Run:
+def shard(count: int, shards: int, number: int) -> range:
+    """The rows of shard ``number`` (from 0) of ``count`` passages; shards differ in size by a block at most."""
+    blocks = -(-count // PASSAGES_AT_ONCE)
+    start, stop = (min(blocks * one // shards * PASSAGES_AT_ONCE, count) for one in (number, number + 1))
+    return range(start, stop)
+
+
+def encode(model: SentenceTransformer, source: Texts, rows: range) -> Iterator[np.ndarray]:
+    """Embeddings (n, D) float32 of the passages in ``rows``, block by block."""
+    starts = rows[::PASSAGES_AT_ONCE]
+    for start in reported(starts, Progress("encoding", "blocks", len(starts))):
+        yield embed(model, source.passages, np.arange(start, min(start + PASSAGES_AT_ONCE, rows.stop)), source)
+
+
+def retrieve(
+    model: SentenceTransformer,
+    source: Texts,
+    qids: Sequence[str],
+    pids: pa.Array,
+    blocks: Iterable[np.ndarray],
+    depth: int,
+) -> Run:
     """The ``depth`` passages with the largest dot products for each query, best first by the rule of `dualenc.runs`.
 
-    ``qids`` and ``pids`` name all rows of ``source``. Raises ``UserError`` if ``depth`` exceeds the collection.
+    ``qids`` and ``pids`` name all rows of ``source``; ``blocks`` are the embeddings of its passages. Raises
+    ``UserError`` if ``depth`` exceeds the collection.
     """
     queries = embed(model, source.queries, np.arange(len(qids)), source)
-    blocks = (
-        embed(model, source.passages, np.arange(start, min(start + PASSAGES_AT_ONCE, len(pids))), source)
-        for start in range(0, len(pids), PASSAGES_AT_ONCE)
-    )
     scores, rows = search(queries, blocks, depth)
-    return {qid: ranked(qid, [pids[row] for row in rows[i]], scores[i]) for i, qid in enumerate(qids)}
+    found = zip(qids, rows, scores, strict=True)
+    return {qid: ranked(qid, pids.take(pa.array(at)).to_pylist(), score) for qid, at, score in found}
 
 
-def search(queries: np.ndarray, blocks: Iterator[np.ndarray], depth: int) -> tuple[np.ndarray, np.ndarray]:
+def search(queries: np.ndarray, blocks: Iterable[np.ndarray], depth: int) -> tuple[np.ndarray, np.ndarray]:
     """Scores and rows (Q, ``depth``) of the passages with the largest dot products, best first.
 
-    ``queries`` are (Q, D) float32 and ``blocks`` the passages in the order of their rows, some (n, D) at a time.
-    Which of several equal scores at the end of the list are in it is left to FAISS. Raises ``UserError`` if there
-    are fewer than ``depth`` passages.
+    ``queries`` are (Q, D) float32 and ``blocks`` the passages in the order of their rows, some (n, D) at a time. Equal
+    scores are in the order of the rows; which of those at the end of a block's list are in it is left to FAISS. Uses a
+    GPU if FAISS has one, and else as many threads as torch. Raises ``UserError`` for fewer than ``depth`` passages.
     """
+    faiss.omp_set_num_threads(torch.get_num_threads())
+    knn = partial(faiss.knn_gpu, faiss.StandardGpuResources()) if faiss.get_num_gpus() else faiss.knn
     scores = np.empty((len(queries), 0), dtype=np.float32)
     rows = np.empty((len(queries), 0), dtype=np.int64)
     count = 0
     for block in blocks:
-        index = faiss.IndexFlatIP(block.shape[1])
-        index.add(block)
-        found, at = index.search(queries, min(depth, len(block)))
+        block = block.astype(np.float32, copy=False)
+        found, at = knn(queries, block, min(depth, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
         scores, rows = np.hstack([scores, found]), np.hstack([rows, at + count])
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
+        best = np.lexsort((rows, -scores))[:, :depth]
         scores, rows = np.take_along_axis(scores, best, 1), np.take_along_axis(rows, best, 1)
         count += len(block)
     if count < depth:

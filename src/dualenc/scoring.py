@@ -41,7 +41,7 @@ def score(model: Model, source: Texts, query_rows: np.ndarray, passage_rows: np.
 
 def embed(model: SentenceTransformer, column: Tokens, rows: np.ndarray, source: Texts) -> np.ndarray:
     """Embeddings (N, D) float32 of the texts in ``rows`` of a column, in evaluation mode."""
-    lengths = np.minimum(column.lengths()[rows] + 2, model.max_seq_length)
+    lengths = np.minimum(column.offsets[rows + 1] - column.offsets[rows] + 2, model.max_seq_length)
     result = np.empty((len(rows), model.get_embedding_dimension()), dtype=np.float32)
     with _evaluating(model):
         for batch in batches.by_length(lengths, source.tokens_per_batch):

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
-from dualenc import datasets, models, retrieval, scoring
+from dualenc import arrays, datasets, models, retrieval, scoring
 from dualenc.candidates import bm25
 from dualenc.config import Study
 from dualenc.errors import UserError
-from dualenc.files import atomic, md5
+from dualenc.files import md5
 from dualenc.runs import ranked
 
 
@@ -36,15 +37,14 @@ def search(study: Study, run: str, query: str, top: int, results: Path, scratch:
     root = results / study.scale
     data = root / "data" / study.at.dataset
     model = models.load(_trained(study, run, root), experiment.model)
-    passages = datasets.passages(data)
-    vectors = embeddings(model, _trained(study, run, root), data / "tokens", study.at.tokens_per_batch, scratch)
-    depth = min(top, len(passages))
-    scores, rows = retrieval.search(model.encode([query], show_progress_bar=False), iter([vectors]), depth)
-    best = ranked(query, [passages.pid[row] for row in rows[0]], scores[0])
-    texts = passages.set_index("pid").text[best.pids].tolist()
-    first_stage = bm25(
-        list(passages.pid), list(passages.text), {query: query}, depth=len(passages), **study.at.bm25.model_dump()
-    )
+    pids = datasets.ids(data, "passages")
+    saved = embeddings(model, _trained(study, run, root), data / "tokens", study.at.tokens_per_batch, scratch)
+    vectors = arrays.blocks(saved, retrieval.PASSAGES_AT_ONCE)
+    scores, rows = retrieval.search(model.encode([query], show_progress_bar=False), vectors, min(top, len(pids)))
+    best = ranked(query, pids.take(pa.array(rows[0])).to_pylist(), scores[0])
+    texts = datasets.passages(data, best.pids).set_index("pid").text[best.pids].tolist()
+    every = datasets.texts(data, "passages")
+    first_stage = bm25(pids, every, {query: query}, depth=len(pids), **study.at.bm25.model_dump())
     places = {pid: place for place, pid in enumerate(first_stage[query].pids, start=1)}
     found = [
         {"rank": rank, "pid": pid, "score": float(score), "bm25_rank": places.get(pid)}
@@ -55,7 +55,7 @@ def search(study: Study, run: str, query: str, top: int, results: Path, scratch:
     for line, text in zip(found, texts, strict=True):
         line["text"] = text
     about = {"query": query, "run": run, "seed": study.at.seeds[0], "scale": study.scale, "teacher": experiment.teacher}
-    return {**about, "collection": len(passages), "passages": found}
+    return {**about, "collection": len(pids), "passages": found}
 
 
 def _trained(study: Study, run: str, root: Path) -> Path:
@@ -91,19 +91,18 @@ def score_texts(model: models.Model, query: str, texts: list[str]) -> np.ndarray
 
 def embeddings(
     model: SentenceTransformer, folder: Path, token_folder: Path, tokens_per_batch: int, scratch: Path
-) -> np.ndarray:
-    """Embeddings (N, D) float32 of all passages, kept in ``scratch`` under a hash of the model and the tokens."""
+) -> Path:
+    """The file of the embeddings (N, D) float32 of all passages, named by a hash of the model and the tokens."""
     weights = sorted(path for path in folder.rglob("*") if path.is_file())
     key = " ".join(md5(path) for path in [*weights, token_folder / "manifest.json"])
     path = scratch / "embeddings" / f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}.npy"
     if not path.is_file():
         source = scoring.texts(token_folder, "test", tokens_per_batch)
-        rows = np.arange(len(source.passages.lengths()))
+        rows = range(len(source.passages.offsets) - 1)
         print(f"Encoding {len(rows):,} passages, once for this model.", file=sys.stderr, flush=True)
-        vectors = scoring.embed(model, source.passages, rows, source)
-        with atomic(path) as temporary:
-            np.save(temporary, vectors)
-    return np.load(path, mmap_mode="r")
+        blocks = retrieval.encode(model, source, rows)
+        arrays.write(path, blocks, np.float32, model.get_embedding_dimension())
+    return path
 
 
 def as_text(found: dict[str, Any]) -> str:

@@ -6,15 +6,18 @@ scores for the text itself. (Which side of a pair loses a token may depend on ho
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from dualenc import arrays
 from dualenc.errors import UserError
 from dualenc.files import atomic, md5, read_json, write_json
 
+TEXTS_AT_ONCE = 1 << 14
 SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 
 
@@ -63,24 +66,26 @@ def write_tokenizer(vocabulary: dict[str, int], lowercase: bool, max_length: int
     write_json(folder / "tokenizer_config.json", config)
 
 
-def write(folder: str | Path, tokenizer_file: str | Path, columns: dict[str, Sequence[str]]) -> None:
+def write(folder: str | Path, tokenizer_file: str | Path, columns: Mapping[str, Iterable[str]]) -> None:
     """Write each column of texts as ``<name>.ids.npy`` and ``<name>.offsets.npy``; ``manifest.json`` last.
 
-    The manifest holds the tokenizer's MD5, its special ids and vocabulary size, and the counts of each column.
+    Texts are read once, and few are in memory. The manifest holds the tokenizer's MD5, its special ids and vocabulary
+    size, and the counts of each column.
     """
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(tokenizer_file))
     tokenizer.no_padding()
     tokenizer.no_truncation()
+    dtype = np.uint16 if tokenizer.get_vocab_size() <= 1 << 16 else np.uint32
     folder = Path(folder)
     counts = {}
     for name, texts in columns.items():
-        tokens = _encode(tokenizer, texts)
-        for part, array in tokens._asdict().items():
-            with atomic(folder / f"{name}.{part}.npy") as path:
-                np.save(path, array)
-        counts[name] = {"texts": len(texts), "tokens": int(tokens.offsets[-1])}
+        lengths = [np.zeros(1, dtype=np.int64)]
+        arrays.write(folder / f"{name}.ids.npy", _ids(tokenizer, texts, lengths), dtype)
+        offsets = np.cumsum(np.concatenate(lengths))
+        arrays.write(folder / f"{name}.offsets.npy", [offsets], np.int64)
+        counts[name] = {"texts": len(offsets) - 1, "tokens": int(offsets[-1])}
     about = {
         "tokenizer": str(tokenizer_file),
         "tokenizer_md5": md5(tokenizer_file),
@@ -92,12 +97,13 @@ def write(folder: str | Path, tokenizer_file: str | Path, columns: dict[str, Seq
     write_json(folder / "manifest.json", about)
 
 
-def _encode(tokenizer, texts: Sequence[str]) -> Tokens:
-    dtype = np.uint16 if tokenizer.get_vocab_size() <= 1 << 16 else np.uint32
-    encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-    offsets = np.cumsum([0] + [len(encoding.ids) for encoding in encodings], dtype=np.int64)
-    ids = np.fromiter((i for encoding in encodings for i in encoding.ids), dtype=dtype, count=offsets[-1])
-    return Tokens(ids, offsets)
+def _ids(tokenizer, texts: Iterable[str], lengths: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """The ids of some texts after the other; how many each text has is added to ``lengths``."""
+    rest = iter(texts)
+    while some := list(islice(rest, TEXTS_AT_ONCE)):
+        ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(some, add_special_tokens=False)]
+        lengths.append(np.fromiter(map(len, ids), dtype=np.int64))
+        yield np.fromiter(chain.from_iterable(ids), dtype=np.int64)
 
 
 def read(folder: str | Path, name: str) -> Tokens:

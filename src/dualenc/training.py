@@ -93,7 +93,7 @@ def train(
     trainer = _trainer(
         training,
         Probes(probes, passage_rows),
-        eval_on_start=True,
+        eval_on_start=len(probes) > 1,  # a curve's beginning; no checkpoint has this model
         load_best_model_at_end=True,
         metric_for_best_model=f"eval_{CHOOSES}",
         greater_is_better=True,

@@ -50,6 +50,17 @@ def checkpoint_steps(study: Study) -> list[int]:
     return [0, study.at.early]
 
 
+def sets(study: Study) -> list[str]:
+    """The sets that models are evaluated on: train, validation, test, and the further test sets of the dataset."""
+    own = getattr(study.dataset, "splits", SPLITS)
+    return [*SPLITS, *(name for name in own if name not in SPLITS)]
+
+
+def test_sets(study: Study) -> list[str]:
+    """Test and the further test sets."""
+    return sets(study)[SPLITS.index("test") :]
+
+
 def _seeded(study: Study, artefact: str, room: str, names: Iterable[str] | None = None) -> list[PurePosixPath]:
     """Folders in ``room`` of all runs of an artefact, or of ``names``, with all its seeds."""
     names = study.runs(artefact) if names is None else names
@@ -71,9 +82,10 @@ def _curves(study: Study, artefact: str) -> list[PurePosixPath]:
 
 
 def _retrieval(study: Study, artefact: str) -> list[PurePosixPath]:
-    """Full retrieval by BM25 and by the dual-encoders: no other kind of model can search all passages."""
+    """Full retrieval by BM25 and, first seed, by the dual-encoders: no other kind of model can search all passages."""
     searching = [name for name in study.runs(artefact) if study.run(name).model == "dual-encoder"]
-    folders = [PurePosixPath("retrieval", "bm25"), *_seeded(study, artefact, "retrieval", searching)]
+    folders = [PurePosixPath("retrieval", name, f"seed-{study.seeds(artefact)[0]}") for name in searching]
+    folders.insert(0, PurePosixPath("retrieval", "bm25"))
     return [folder / name for folder in folders for name in EVALUATED]
 
 
@@ -159,6 +171,8 @@ def dataset_slice(study: Study, dataset: str) -> dict[str, Any]:
 
 def candidates_slice(study: Study) -> dict[str, Any]:
     """What decides the candidates."""
+    if study.at.candidates == "official":
+        return {"official": dataset_slice(study, study.at.dataset), "depth": study.at.depth}
     return {"bm25": study.at.bm25.model_dump(), "depth": study.at.depth}
 
 
@@ -184,7 +198,7 @@ def evaluation_sets_slice(study: Study) -> dict[str, Any]:
 
 def corpus_slice(study: Study) -> dict[str, Any]:
     """What decides the lists of a corpus, beside its text."""
-    return {**candidates_slice(study), "list_length": study.at.list_length}
+    return {"bm25": study.at.bm25.model_dump(), "depth": study.at.depth, "list_length": study.at.list_length}
 
 
 def pretrain_slice(study: Study, encoder: str) -> dict[str, Any]:
@@ -225,26 +239,46 @@ def tokenizer_folder(study: Study) -> PurePosixPath:
     return PurePosixPath("results", study.scale, "tokenizer")
 
 
-def train_slice(study: Study, run: str) -> dict[str, Any]:
-    """What decides one trained model, beside its seed, its start and its lists."""
+def train_slice(study: Study, run: str, seed: int) -> dict[str, Any]:
+    """What decides one trained model, beside its start and its lists.
+
+    ``curves``: whether an artefact shows how train and test change along this training.
+    """
+    curves = any(
+        "curves" in artefact.needs and run in study.runs(name) and seed in study.seeds(name)
+        for name, artefact in study.artefacts.items()
+    )
     return {
         "experiment": study.run(run).model_dump(),
         "lengths": study.at.lengths.model_dump(),
         "tokens_per_batch": study.at.tokens_per_batch,
         "probe_queries": study.at.probe_queries,
+        "curves": curves,
     }
 
 
 def checkpoints_slice(study: Study, run: str) -> dict[str, Any]:
     """What decides the models along a training, beside its seed, its start and its lists."""
-    slice_ = train_slice(study, run) | {"checkpoints": checkpoint_steps(study)}
-    del slice_["probe_queries"]  # nothing is probed
+    slice_ = train_slice(study, run, study.at.seeds[0]) | {"checkpoints": checkpoint_steps(study)}
+    del slice_["probe_queries"], slice_["curves"]  # nothing is probed
     return slice_
 
 
 def teacher_scores_slice(study: Study, teacher: str) -> dict[str, Any]:
     """How the teacher scores."""
     return {"model": study.run(teacher).model, "tokens_per_batch": study.at.tokens_per_batch}
+
+
+def embeddings(study: Study, run: str, seed: str) -> list[PurePosixPath]:
+    """The shards, below ``results/<scale>``, that a run is searched in: none if its one shard needs no file."""
+    shards = study.at.shards if study.at.shards > 1 else 0
+    folder = PurePosixPath("retrieval", run, f"seed-{seed}", "embeddings")
+    return [folder / f"{number}-of-{shards}.npy" for number in range(shards)]
+
+
+def encode_slice(study: Study) -> dict[str, Any]:
+    """How a dual-encoder encodes a shard."""
+    return {"shards": study.at.shards, "tokens_per_batch": study.at.tokens_per_batch}
 
 
 def retrieval_slice(study: Study) -> dict[str, Any]:
@@ -264,8 +298,10 @@ def score_updates_slice(study: Study, run: str) -> dict[str, Any]:
 
 
 def evaluation_slice(study: Study) -> dict[str, Any]:
-    """How runs are judged."""
-    return study.evaluation.model_dump()
+    """How runs are judged: ``sets`` are the measures of each further test set, if there are such sets."""
+    evaluation = study.evaluation
+    further = {name: evaluation.sets.get(name, evaluation.measures) for name in test_sets(study)[1:]}
+    return evaluation.model_dump(exclude={"sets"}) | ({"sets": further} if further else {})
 
 
 def artefact_slice(study: Study, artefact: str) -> dict[str, Any]:
@@ -285,8 +321,9 @@ def artefact_slice(study: Study, artefact: str) -> dict[str, Any]:
         "seeds": study.seeds(artefact),
         "runs": runs,
         "checkpoints": checkpoint_steps(study),
-        "evaluation": study.evaluation.model_dump(),
+        "evaluation": evaluation_slice(study),
         "options": study.artefacts[artefact].options,
+        **({"candidates": "official"} if study.at.candidates == "official" else {}),
     }
 
 

@@ -162,7 +162,7 @@ def train(dualenc, paths, study, folder):
     """Train de-mse; all that is written goes below ``folder``."""
     return dualenc(
         "train",
-        *("--params", workflow.as_json(workflow.train_slice(study, "de-mse")), "--seed", "1"),
+        *("--params", workflow.as_json(workflow.train_slice(study, "de-mse", 1)), "--seed", "1"),
         *options(paths, "dataset", "tokens", "encoder", "lists", "evaluation"),
         *("--scratch", folder / "scratch", "--output", folder / "run"),
     )

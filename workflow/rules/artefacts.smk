@@ -124,6 +124,7 @@ rule report:
         f"{TIMES}/report.tsv"
     localrule: True
     params:
+        config=[f"--config scale={SCALE}", f"--config pretrain={STUDY.params.pretrain}"],
         scale=SCALE,
         root=ROOT,
         figures=Path("figures", SCALE),
@@ -131,7 +132,7 @@ rule report:
     message:
         "Making the report"
     shell:
-        "dualenc report --scale {params.scale} --root {params.root} --figures {params.figures} --logs {params.logs}"
+        "dualenc report --scale {params.scale} {params.config} --root {params.root} --figures {params.figures} --logs {params.logs}"
         " --stylesheet {input.stylesheet} --front {output.front} --output {output.report} > {log} 2>&1"
 
 

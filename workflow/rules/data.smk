@@ -1,6 +1,7 @@
 # Text, candidates, tokens, training lists and evaluation sets: everything before a model.
 
 
+# The files of further test sets come with the manifest: which there are differs from dataset to dataset.
 rule dataset:
     input:
         code=code("steps.dataset"),
@@ -31,7 +32,7 @@ rule candidates:
         DATASET,
         code=code("steps.candidates"),
     output:
-        expand(f"{DATA}/candidates/{{split}}.run.gz", split=SPLITS),
+        expand(f"{DATA}/candidates/{{split}}.run.gz", split=SETS),
         f"{DATA}/candidates/metrics.json",
     log:
         f"{LOGS}/candidates.log",
@@ -42,7 +43,7 @@ rule candidates:
         dataset=DATA,
         output=DATA / "candidates",
     message:
-        "Retrieving BM25 candidates"
+        "Retrieving BM25 candidates" if STUDY.at.candidates == "bm25" else "Reading the dataset's own candidates"
     shell:
         "dualenc candidates --params {params.slice:q} --dataset {params.dataset} --output {params.output}"
         " > {log} 2>&1"
@@ -126,8 +127,8 @@ rule evaluation_sets:
         rules.candidates.output,
         code=code("steps.evaluation_sets"),
     output:
-        expand(f"{ROOT}/evaluation/{{split}}.run.gz", split=SPLITS),
-        expand(f"{ROOT}/evaluation/{{split}}.qrels.tsv", split=SPLITS),
+        expand(f"{ROOT}/evaluation/{{split}}.run.gz", split=SETS),
+        expand(f"{ROOT}/evaluation/{{split}}.qrels.tsv", split=SETS),
     log:
         f"{LOGS}/evaluation_sets.log",
     benchmark:

@@ -1,14 +1,40 @@
 # What models find: in the whole collection, and how good their runs are.
 
 
+rule encode:
+    input:
+        TOKENS,
+        model=f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/model.safetensors",
+        code=code("steps.encode"),
+    output:
+        temp(f"{ROOT}/retrieval/{{run}}/seed-{{seed}}/embeddings/{{shard}}-of-{STUDY.at.shards}.npy"),
+    log:
+        f"{LOGS}/encode/{{run}}/seed-{{seed}}/{{shard}}.log",
+    benchmark:
+        f"{TIMES}/encode/{{run}}/seed-{{seed}}/{{shard}}.tsv"
+    threads: STUDY.params.threads
+    resources:
+        gpu=STUDY.at.gpus,
+    params:
+        slice=study_of.as_json(study_of.encode_slice(STUDY)),
+        tokens=DATA / "tokens",
+        model=lambda wildcards, input: Path(input.model).parent,
+    message:
+        "Encoding shard {wildcards.shard} of all passages with {wildcards.run}, seed {wildcards.seed}"
+    shell:
+        "dualenc --threads {threads} encode --params {params.slice:q} --tokens {params.tokens} --model {params.model}"
+        " --shard {wildcards.shard} --output {output} > {log} 2>&1"
+
+
 rule retrieval:
     input:
         DATASET,
         TOKENS,
-        model=lambda wildcards: f"{ROOT}/runs/{wildcards.run}/seed-{wildcards.seed}/model/model.safetensors",
+        model=rules.encode.input.model,
+        embeddings=lambda wildcards: [ROOT / path for path in study_of.embeddings(STUDY, wildcards.run, wildcards.seed)],
         code=code("steps.retrieval"),
     output:
-        f"{ROOT}/retrieval/{{run}}/seed-{{seed}}/test.run.gz",
+        expand(f"{ROOT}/retrieval/{{{{run}}}}/seed-{{{{seed}}}}/{{split}}.run.gz", split=TEST_SETS),
     log:
         f"{LOGS}/retrieval/{{run}}/seed-{{seed}}.log",
     benchmark:
@@ -21,17 +47,19 @@ rule retrieval:
         dataset=DATA,
         tokens=DATA / "tokens",
         model=lambda wildcards, input: Path(input.model).parent,
+        embeddings=lambda wildcards, input: [f"--embeddings {path}" for path in input.embeddings],
+        output=lambda wildcards: ROOT / "retrieval" / wildcards.run / f"seed-{wildcards.seed}",
     message:
         "Searching all passages with {wildcards.run}, seed {wildcards.seed}"
     shell:
         "dualenc --threads {threads} retrieval --params {params.slice:q} --dataset {params.dataset}"
-        " --tokens {params.tokens} --model {params.model} --output {output} > {log} 2>&1"
+        " --tokens {params.tokens} --model {params.model} {params.embeddings} --output {params.output} > {log} 2>&1"
 
 
 rule evaluate:
     input:
         rules.evaluation_sets.output,
-        lambda wildcards: expand(f"{ROOT}/{study_of.runs_folder(wildcards.run, 'runs')}/{{split}}.run.gz", split=SPLITS),
+        lambda wildcards: expand(f"{ROOT}/{study_of.runs_folder(wildcards.run, 'runs')}/{{split}}.run.gz", split=SETS),
         code=code("steps.evaluate"),
     output:
         multiext(f"{ROOT}/runs/{{run}}/", "metrics.json", "per_query.parquet"),
@@ -45,7 +73,7 @@ rule evaluate:
         slice=study_of.as_json(study_of.evaluation_slice(STUDY)),
         evaluation=ROOT / "evaluation",
         runs=lambda wildcards: ROOT / study_of.runs_folder(wildcards.run, "runs"),
-        splits=",".join(SPLITS),
+        splits=",".join(SETS),
         constant=lambda wildcards: "--constant" if wildcards.run == "random" else "",
         output=lambda wildcards: ROOT / "runs" / wildcards.run,
     message:
@@ -58,7 +86,9 @@ rule evaluate:
 use rule evaluate as evaluate_retrieval with:
     input:
         rules.evaluation_sets.output,
-        lambda wildcards: f"{ROOT}/{study_of.runs_folder(wildcards.run, 'retrieval')}/test.run.gz",
+        lambda wildcards: expand(
+            f"{ROOT}/{study_of.runs_folder(wildcards.run, 'retrieval')}/{{split}}.run.gz", split=TEST_SETS
+        ),
         code=code("steps.evaluate"),
     output:
         multiext(f"{ROOT}/retrieval/{{run}}/", "metrics.json", "per_query.parquet"),
@@ -70,7 +100,7 @@ use rule evaluate as evaluate_retrieval with:
         slice=study_of.as_json(study_of.evaluation_slice(STUDY)),
         evaluation=ROOT / "evaluation",
         runs=lambda wildcards: ROOT / study_of.runs_folder(wildcards.run, "retrieval"),
-        splits="test",
+        splits=",".join(TEST_SETS),
         constant="",
         output=lambda wildcards: ROOT / "retrieval" / wildcards.run,
     message:

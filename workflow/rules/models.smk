@@ -88,7 +88,7 @@ rule train:
         code=code("steps.train"),
     output:
         multiext(f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/", *study_of.MODEL_FILES),
-        expand(f"{ROOT}/runs/{{{{run}}}}/seed-{{{{seed}}}}/{{split}}.run.gz", split=SPLITS),
+        expand(f"{ROOT}/runs/{{{{run}}}}/seed-{{{{seed}}}}/{{split}}.run.gz", split=SETS),
         multiext(f"{ROOT}/runs/{{run}}/seed-{{seed}}/", "curve.csv", "config.yaml", "provenance.json"),
     log:
         f"{LOGS}/train/{{run}}/seed-{{seed}}.log",
@@ -98,7 +98,7 @@ rule train:
     resources:
         gpu=STUDY.at.gpus,
     params:
-        slice=lambda wildcards: study_of.as_json(study_of.train_slice(STUDY, wildcards.run)),
+        slice=lambda wildcards: study_of.as_json(study_of.train_slice(STUDY, wildcards.run, int(wildcards.seed))),
         dataset=DATA,
         tokens=DATA / "tokens",
         encoder=lambda wildcards: study_of.encoder_folder(STUDY, STUDY.run(wildcards.run).encoder),

@@ -20,7 +20,7 @@ MEASURE = "MRR@10"
 def systems(params: Mapping[str, Any], root: Path, retrieved: Iterable[str] = ()) -> dict[str, System]:
     """All runs of a claim by name, the ``retrieved`` ones with retrieval. Raises `UserError` as `results.load_all`."""
     found = results.load_all(root, [run["name"] for run in params["runs"]], params["seeds"])
-    return results.with_retrieval(found, root, retrieved, params["seeds"]) if retrieved else found
+    return results.with_retrieval(found, root, retrieved, params["seeds"][0]) if retrieved else found
 
 
 def values(system: System, evalset: str) -> pd.Series:

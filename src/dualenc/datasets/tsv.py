@@ -3,9 +3,6 @@
 - ``collection.tsv``: pid, text
 - ``queries.<split>.tsv``: qid, text
 - ``qrels.<split>.tsv``: qid, 0, pid, rel (TREC judgements)
-
-Passages may be cut into parts of ``max_words`` words, so that retrieval and the encoders see the same text: part n of
-passage ``p`` is ``p-n``, and relevant where ``p`` is.
 """
 
 import gzip
@@ -13,10 +10,8 @@ import lzma
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from dualenc import datasets
-from dualenc.datasets import SPLITS
+from dualenc.datasets import selection
 from dualenc.errors import UserError
-from dualenc.sampling import in_hash_order
 
 OPEN = {"": open, ".gz": gzip.open, ".xz": lzma.open}
 
@@ -32,41 +27,27 @@ def build(
 ) -> None:
     """Write the dataset of the files in ``path``; ``splits`` maps our names of the splits to the files'.
 
-    A split keeps at most ``max_queries`` queries, and the collection at most ``max_passages`` passages (before they are
-    cut): all that are judged for these queries, however many, and then others. Both samples are by hash of the id.
-    Raises ``UserError`` for a missing file, a line without the right columns, and what ``datasets.check`` refuses.
+    A split keeps at most ``max_queries`` queries, and the collection at most ``max_passages`` passages before they are
+    cut (`dualenc.datasets.selection`). Raises ``UserError`` for a missing file, a line without the right columns, and
+    what ``datasets.check`` refuses.
     """
     path = Path(path)
-    texts = dict(_texts(path, "collection"))
-    queries, judged = {}, {}
-    for split in SPLITS:
-        asked = dict(_texts(path, f"queries.{splits[split]}"))
-        queries[split] = {qid: asked[qid] for qid in in_hash_order(list(asked))[: int(max_queries[split])]}
-        judged[split] = [row for row in _qrels(path, f"qrels.{splits[split]}") if row[0] in queries[split]]
-    needed = list(dict.fromkeys(pid for split in SPLITS for _, pid, _ in judged[split]))
-    known = set(needed)
-    others = [pid for pid in in_hash_order(list(texts)) if pid not in known] if max_passages != 0 else []
-    room = len(others) if max_passages is None else max(0, max_passages - len(needed))
-    kept = [*needed, *others[:room]]
-    unknown = next((pid for pid in needed if pid not in texts), None)
-    if unknown is not None:
-        raise UserError(f"{path}: the qrels name pid {unknown!r}, which is not in collection.tsv; add it there.")
-    parts = {pid: _parts(pid, texts[pid], max_words) for pid in kept}
-    datasets.write(
-        folder,
-        [part for pid in kept for part in parts[pid]],
-        {split: list(queries[split].items()) for split in SPLITS},
-        {split: [(qid, part, rel) for qid, pid, rel in judged[split] for part, _ in parts[pid]] for split in SPLITS},
-        {"kind": "tsv", "max_words": max_words, "splits": dict(splits)},
-    )
-
-
-def _parts(pid: str, text: str, max_words: int | None) -> list[tuple[str, str]]:
-    words = text.split()
-    if max_words is None:
-        return [(pid, text)]
-    starts = range(0, max(1, len(words)), max_words)
-    return [(f"{pid}-{number}", " ".join(words[at : at + max_words])) for number, at in enumerate(starts)]
+    pids = [pid for pid, _ in _texts(path, "collection")]
+    known = set(pids)
+    queries, judged, counts = {}, {}, {}
+    for split, name in splits.items():
+        asked = dict(_texts(path, f"queries.{name}"))
+        queries[split] = selection.sample(asked, split, max_queries)
+        judged[split] = [row for row in _qrels(path, f"qrels.{name}") if row[0] in queries[split]]
+        unknown = next((pid for _, pid, _ in judged[split] if pid not in known), None)
+        if unknown is not None:
+            raise UserError(f"{path}: the qrels name pid {unknown!r}, which is not in collection.tsv; add it there.")
+        counts[split] = {"queries": len(asked), "kept": len(queries[split])}
+    kept = selection.passages(pids, judged, max_passages)
+    counts["passages"] = {"in the collection": len(pids), "kept": len(kept)}
+    selection.report(counts)
+    about = {"kind": "tsv", "splits": dict(splits), "counts": counts}
+    selection.write(folder, _texts(path, "collection"), kept, queries, judged, max_words, about)
 
 
 def _texts(path: Path, name: str) -> Iterator[tuple[str, str]]:

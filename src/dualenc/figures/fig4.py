@@ -32,7 +32,8 @@ def data(params: Mapping[str, Any], root: Path) -> pd.DataFrame:
     """Series, run, evalset, step, MRR@10 (mean, low, high over seeds), the number of seeds, and which step was chosen.
 
     Steps that some seed did not reach, because it stopped early, are left out. ``chosen`` marks the step with the
-    best mean validation nDCG@10. Raises `UserError` for a run without curve or without one of the splits in it.
+    best mean validation nDCG@10 after the first. Raises `UserError` for a run without curve or without one of the
+    splits in it.
     """
     frames = []
     for run in params["runs"]:
@@ -41,7 +42,7 @@ def data(params: Mapping[str, Any], root: Path) -> pd.DataFrame:
         )
         reached = curve.groupby(["split", "metric", "step"]).value.agg(["mean", "min", "max", "count"])
         reached = reached[reached["count"] == len(params["seeds"])]
-        chosen = reached.loc["validation", CHOOSES]["mean"].idxmax()
+        chosen = reached.loc["validation", CHOOSES]["mean"].drop(0, errors="ignore").idxmax()  # 0 has no checkpoint
         for evalset in EVALSETS:
             points = reached.loc[evalset, MEASURE].reset_index()
             points = points.rename(columns={"min": "low", "max": "high", "count": "seeds"})

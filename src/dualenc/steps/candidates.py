@@ -1,14 +1,19 @@
 """First-stage candidates of all splits."""
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
+
+import numpy as np
 
 from dualenc import datasets
 from dualenc.candidates import bm25
-from dualenc.datasets import SPLITS
+from dualenc.datasets import dpr
+from dualenc.errors import UserError
 from dualenc.evaluation import candidate_metrics
 from dualenc.files import write_json
-from dualenc.parameters import Bm25
-from dualenc.runs import write_run
+from dualenc.parameters import Bm25, Dataset, DprDataset, IrDataset
+from dualenc.runs import Ranking, Run, write_run
 
 
 def candidates(folder: Path, parameters: Bm25, depth: int, output: Path) -> None:
@@ -17,13 +22,53 @@ def candidates(folder: Path, parameters: Bm25, depth: int, output: Path) -> None
     Raises ``UserError`` as ``datasets.check_folder`` does, before anything is written.
     """
     datasets.check_folder(folder)
-    passages = datasets.passages(folder)
-    queries = {split: datasets.queries(folder, split) for split in SPLITS}
+    queries = {split: datasets.queries(folder, split) for split in datasets.splits(folder)}
     together = {qid: text for frame in queries.values() for qid, text in zip(frame.qid, frame.text, strict=True)}
-    run = bm25(list(passages.pid), list(passages.text), together, depth=depth, **parameters.model_dump())
-    metrics = {}
-    for split, frame in queries.items():
-        part = {qid: run[qid] for qid in frame.qid}
-        write_run(output / f"{split}.run.gz", part, tag="bm25")
-        metrics[split] = candidate_metrics(part, datasets.qrels(folder, split), depth)
+    passages = datasets.ids(folder, "passages"), datasets.texts(folder, "passages")
+    run = bm25(*passages, together, depth=depth, **parameters.model_dump())
+    runs = {split: {qid: run[qid] for qid in frame.qid} for split, frame in queries.items()}
+    _write(folder, runs, depth, "bm25", output)
+
+
+def official(folder: Path, dataset: Dataset, depth: int, output: Path) -> None:
+    """The candidate lists that a dataset has itself, as ``candidates`` writes BM25's; cut to ``depth``.
+
+    Where lists have no scores, the cut is a random sample. Raises ``UserError`` if the dataset has no such lists, and
+    if they name a passage that is not in ``folder``.
+    """
+    datasets.check_folder(folder)
+    runs = {}
+    for split in datasets.splits(folder):
+        run = _lists(dataset, split)
+        named = {pid for ranking in run.values() for pid in ranking.pids}
+        unknown = min(named - datasets.rows(folder, "passages", named).keys(), default=None)
+        if unknown is not None:
+            raise UserError(
+                f"the official candidates of the {split} split name passage {unknown!r}, which is not in "
+                f"{folder / 'passages.parquet'}: take the whole collection, or set candidates to bm25."
+            )
+        qids = datasets.queries(folder, split).qid
+        runs[split] = {qid: Ranking(run[qid].pids[:depth], run[qid].scores[:depth]) for qid in qids if qid in run}
+        print(f"{split}: {len(qids):,} queries, {len(runs[split]):,} with candidates", file=sys.stderr, flush=True)
+    _write(folder, runs, depth, "official", output)
+
+
+def _lists(dataset: Dataset, split: str) -> Run:
+    """A dataset's own candidates for a split. Raises ``UserError`` for a kind of dataset that has none."""
+    if isinstance(dataset, IrDataset):
+        from dualenc.datasets import irds  # only now: ir_datasets takes a second to import
+
+        return irds.candidates(dataset, split)
+    if isinstance(dataset, DprDataset):
+        return dpr.candidates(dataset, split)
+    raise UserError(f"datasets of kind {dataset.kind} have no candidates of their own: set candidates to bm25.")
+
+
+def _write(folder: Path, runs: Mapping[str, Run], depth: int, source: str, output: Path) -> None:
+    """Write ``<split>.run.gz`` and ``metrics.json``: whose the candidates are, if scored, and how good."""
+    scored = any(np.ptp(ranking.scores) > 0 for run in runs.values() for ranking in run.values() if ranking.pids)
+    metrics: dict[str, object] = {"candidates": {"source": source, "scored": scored}}
+    for split, run in runs.items():
+        write_run(output / f"{split}.run.gz", run, tag=source)
+        metrics[split] = candidate_metrics(run, datasets.qrels(folder, split), depth)
     write_json(output / "metrics.json", metrics)

@@ -29,7 +29,7 @@ def checkpoints(
     state = resumable.state_folder(scratch, about, inputs, provenance.code("training"))
     texts = data(folder, token_folder, settings["tokens_per_batch"])
     with resumable.locked(state):
-        read = read_lists(lists, folder, texts)
+        read = read_lists(lists, folder, texts.query_rows["train"])
         source, lengths = texts.sources["train"], settings["lengths"]
         job = training.Training(encoder, read, source, experiment, lengths, seed, state)
         kept = training.keep(job, settings["checkpoints"])

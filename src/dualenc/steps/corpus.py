@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pyarrow as pa
+
 from dualenc import datasets, supervision
 from dualenc.candidates import bm25
 from dualenc.parameters import Bm25
@@ -14,12 +16,11 @@ def corpus(folder: Path, parameters: Bm25, depth: int, list_length: int, output:
     """
     qrels = datasets.qrels(folder, "train")
     relevant = {pid for judged in qrels.values() for pid, rel in judged.items() if rel > 0}
-    passages = datasets.passages(folder)
-    passages = passages[passages.pid.isin(relevant)]
+    passages = datasets.passages(folder, relevant)
     queries = datasets.queries(folder, "train")
     run = bm25(
-        list(passages.pid),
-        list(passages.text),
+        pa.array(passages.pid.tolist()),
+        passages.text.tolist(),
         dict(zip(queries.qid, queries.text, strict=True)),
         depth=depth,
         **parameters.model_dump(),

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from dualenc.datasets import dpr, pydocs, tsv
-from dualenc.parameters import DprDataset, PydocsDataset, TsvDataset
+from dualenc.parameters import Dataset, DprDataset, IrDataset, TsvDataset
 
 
-def dataset(parameters: PydocsDataset | TsvDataset | DprDataset, output: Path, workers: int) -> None:
+def dataset(parameters: Dataset, output: Path, workers: int) -> None:
     """Build the dataset folder ``output``."""
     if isinstance(parameters, DprDataset):
         dpr.build(output, parameters)
@@ -15,5 +15,9 @@ def dataset(parameters: PydocsDataset | TsvDataset | DprDataset, output: Path, w
     values["max_queries"] = {split: int(count) for split, count in values["max_queries"].items()}
     if isinstance(parameters, TsvDataset):
         tsv.build(output, **values)
+    elif isinstance(parameters, IrDataset):
+        from dualenc.datasets import irds  # only now: ir_datasets takes a second to import
+
+        irds.build(output, **values)
     else:
         pydocs.build(output, **values, workers=workers)

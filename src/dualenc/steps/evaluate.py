@@ -24,7 +24,7 @@ def evaluate_runs(
         if constant:
             run = {qid: Ranking(ranking.pids, np.zeros(len(ranking.pids))) for qid, ranking in run.items()}
         qrels = read_qrels(evaluation / f"{split}.qrels.tsv")
-        per_query[split] = evaluate(run, qrels, parameters.measures)
+        per_query[split] = evaluate(run, qrels, parameters.sets.get(split, parameters.measures))
     write_metrics(
         output,
         per_query,

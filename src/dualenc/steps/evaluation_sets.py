@@ -3,24 +3,24 @@
 from pathlib import Path
 
 from dualenc import datasets, supervision
-from dualenc.datasets import SPLITS
-from dualenc.files import atomic
+from dualenc.files import atomic, read_json
 from dualenc.runs import Ranking, Run, read_run, write_run
 
 
-def evaluation_sets(folder: Path, bm25_runs: Path, train_count: int, depth: int, output: Path) -> None:
+def evaluation_sets(folder: Path, candidates: Path, train_count: int, depth: int, output: Path) -> None:
     """Candidates and judgements of each evaluation set: ``<set>.run.gz`` and ``<set>.qrels.tsv``.
 
-    "validation" and "test" are whole splits. "train" is the beginning, in hash order, of the queries that training
-    lists are made from, with the candidates that BM25 gives for them, so that train and test are measured in the
-    same way: queries whose relevant passage was not retrieved count, with 0, though no list could be made of them.
+    "validation", "test" and further test sets are whole splits. "train" is the beginning, in hash order, of the queries
+    that training lists are made from, with their candidates, so that train and test are measured in the same way:
+    queries whose relevant passage was not retrieved count, with 0, though no list could be made of them.
     """
-    for split in SPLITS:
+    source = read_json(candidates / "metrics.json")["candidates"]["source"]
+    for split in datasets.splits(folder):
         qrels = datasets.qrels(folder, split)
         if split == "train":
             qrels = {qid: qrels[qid] for qid in supervision.in_hash_order(list(qrels))[:train_count]}
-        run = read_run(bm25_runs / f"{split}.run.gz")
-        write_run(output / f"{split}.run.gz", cut({qid: run[qid] for qid in qrels if qid in run}, depth), tag="bm25")
+        run = read_run(candidates / f"{split}.run.gz")
+        write_run(output / f"{split}.run.gz", cut({qid: run[qid] for qid in qrels if qid in run}, depth), tag=source)
         lines = [f"{qid} 0 {pid} {rel}\n" for qid, judged in qrels.items() for pid, rel in judged.items()]
         with atomic(output / f"{split}.qrels.tsv") as path:
             path.write_text("".join(lines))

@@ -4,61 +4,62 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 import yaml
+from pyarrow import parquet
 
 from dualenc import datasets, provenance, scoring, supervision
-from dualenc.datasets import SPLITS
 from dualenc.files import md5, write_json
-from dualenc.runs import read_run, write_run
+from dualenc.runs import Run, read_run, write_run
 from dualenc.supervision import Lists
 
 STACK = ["torch", "transformers", "sentence-transformers", "tokenizers"]
 
 
 class Data(NamedTuple):
-    """The texts of each split as models read them, and the rows of their ids."""
+    """The texts of each split as models read them, the rows of the qids, and the dataset folder."""
 
     sources: dict[str, scoring.Texts]
     query_rows: dict[str, dict[str, int]]
-    passage_rows: dict[str, int]
+    folder: Path
 
 
 def data(folder: Path, token_folder: Path, tokens_per_batch: int) -> Data:
     """The data of a dataset folder and of its tokens."""
+    splits = datasets.splits(folder)
     return Data(
-        {split: scoring.texts(token_folder, split, tokens_per_batch) for split in SPLITS},
-        {split: rows(folder, split) for split in SPLITS},
-        rows(folder, "passages"),
+        {split: scoring.texts(token_folder, split, tokens_per_batch) for split in splits},
+        {split: rows(folder, split) for split in splits},
+        folder,
     )
 
 
-def read_lists(path: Path, folder: Path, texts: Data) -> Lists:
+def rows(folder: Path, name: str) -> dict[str, int]:
+    """Row number of each id of "passages" or of the queries of a split."""
+    return {identifier: row for row, identifier in enumerate(datasets.ids(folder, name).to_pylist())}
+
+
+def passage_rows(folder: Path, *runs: Run) -> dict[str, int]:
+    """Row number of each passage that the runs name: of millions, few."""
+    named = {pid for run in runs for ranking in run.values() for pid in ranking.pids}
+    return datasets.rows(folder, "passages", named)
+
+
+def read_lists(path: Path, folder: Path, query_rows: Mapping[str, int]) -> Lists:
     """Training lists by row number, with what the train split's judgements say of their queries."""
-    return supervision.read(path, texts.query_rows["train"], texts.passage_rows, datasets.qrels(folder, "train"))
+    qrels = datasets.qrels(folder, "train")
+    listed = pc.unique(pc.list_flatten(parquet.read_table(path, columns=["pids"])["pids"])).to_pylist()
+    judged = {pid for passages in qrels.values() for pid in passages}
+    return supervision.read(path, query_rows, datasets.rows(folder, "passages", judged.union(listed)), qrels)
 
 
 def rerank_sets(model: scoring.Model, data: Data, evaluation: Path, splits: Iterable[str], tag: str, to: Path) -> None:
     """Re-rank evaluation sets with a model: ``<split>.run.gz`` in the folder ``to``."""
     for split in splits:
         candidates = read_run(evaluation / f"{split}.run.gz")
-        run = scoring.rerank(model, data.sources[split], candidates, data.query_rows[split], data.passage_rows)
-        write_run(to / f"{split}.run.gz", run, tag=tag)
-
-
-def rows(folder: Path, name: str) -> dict[str, int]:
-    """Row number of each id of "passages" or of the queries of a split."""
-    frame = datasets.passages(folder) if name == "passages" else datasets.queries(folder, name)
-    return {identifier: row for row, identifier in enumerate(frame.iloc[:, 0])}
-
-
-def pairs(folder: Path, split: str) -> np.ndarray:
-    """(query row, passage row) of each relevant pair of a split, (N, 2)."""
-    query_rows, passage_rows = rows(folder, split), rows(folder, "passages")
-    judged = datasets.qrels(folder, split)
-    relevant = [(qid, pid) for qid, passages in judged.items() for pid, rel in passages.items() if rel > 0]
-    return np.array([(query_rows[qid], passage_rows[pid]) for qid, pid in relevant])
+        identifiers = data.query_rows[split], passage_rows(data.folder, candidates)
+        write_run(to / f"{split}.run.gz", scoring.rerank(model, data.sources[split], candidates, *identifiers), tag=tag)
 
 
 def write_curve(folder: Path, curve: list[tuple[int, str, str, float]]) -> pd.DataFrame:

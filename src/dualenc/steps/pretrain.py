@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from dualenc import datasets, models, pretraining, provenance, resumable, scoring, supervision, tokens
+from dualenc import models, pretraining, provenance, resumable, scoring, tokens
 from dualenc.datasets import read_qrels
 from dualenc.files import atomic, write_json
 from dualenc.parameters import Encoder, Pretraining
 from dualenc.runs import read_run
 from dualenc.scoring import Texts
-from dualenc.steps.inputs import rows, write_about, write_curve
+from dualenc.steps.inputs import passage_rows, read_lists, rows, write_about, write_curve
 from dualenc.supervision import Lists
 
 
@@ -37,12 +37,13 @@ def pretrain(
         parts = [read(data / name, corpora / f"{name}.parquet", settings["tokens_per_batch"]) for name in names]
         source, lists = together(parts)
         folder = data / dataset
+        candidates = read_run(evaluation / "validation.run.gz")
         held_out = pretraining.Held(
             scoring.texts(folder / "tokens", "validation", settings["tokens_per_batch"]),
-            read_run(evaluation / "validation.run.gz"),
+            candidates,
             read_qrels(evaluation / "validation.qrels.tsv"),
             rows(folder, "validation"),
-            rows(folder, "passages"),
+            passage_rows(folder, candidates),
         )
         model, curve = pretraining.pretrain(
             source,
@@ -67,9 +68,7 @@ def pretrain(
 def read(folder: Path, lists: Path, tokens_per_batch: int) -> tuple[Texts, Lists]:
     """The texts of a dataset's train split, and the lists of its corpus."""
     source = scoring.texts(folder / "tokens", "train", tokens_per_batch)
-    return source, supervision.read(
-        lists, rows(folder, "train"), rows(folder, "passages"), datasets.qrels(folder, "train")
-    )
+    return source, read_lists(lists, folder, rows(folder, "train"))
 
 
 def together(parts: list[tuple[Texts, Lists]]) -> tuple[Texts, Lists]:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from dualenc import pages, report
@@ -12,23 +13,27 @@ TARGET = "artefacts"
 """The rule whose results are reported."""
 
 
-def make(scale: str, root: Path, figures: Path, logs: Path, stylesheet: Path, front: Path, output: Path) -> None:
+def make(
+    scale: str, config: Sequence[str], root: Path, figures: Path, logs: Path, stylesheet: Path, front: Path,
+    output: Path,
+) -> None:  # fmt: skip
     """Write the first page, ``front``, which Snakemake's report then takes up, and the report, ``output``.
 
-    Raises `UserError` if Snakemake fails.
+    ``config`` are the keys of params.yaml, ``<key>=<value>``, that the workflow was called with. Raises `UserError` if
+    Snakemake fails.
     """
-    summary = _snakemake(scale, "--detailed-summary")
+    summary = _snakemake(config, "--detailed-summary")
     costs = report.costs(summary, logs, root / "times")
     with atomic(front) as path:
         body = pages.fragment(report.front(root, figures, scale, costs))
         path.write_text(f'<style>{pages.style()}</style><div class="dualenc">{body}</div>', encoding="utf-8")
     with atomic(output) as path:
-        _snakemake(scale, "--report", str(path), "--report-stylesheet", str(stylesheet))
+        _snakemake(config, "--report", str(path), "--report-stylesheet", str(stylesheet))
 
 
-def _snakemake(scale: str, *arguments: str) -> str:
-    """What Snakemake prints about the artefacts of a scale; it runs no job."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", f"scale={scale}", *arguments]
+def _snakemake(config: Sequence[str], *arguments: str) -> str:
+    """What Snakemake prints about the artefacts; it runs no job."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", *config, *arguments]
     result = subprocess.run([*command, "--", TARGET], stdout=subprocess.PIPE, text=True, check=False)
     if result.returncode:
         raise UserError(f"snakemake {arguments[0]} ended with status {result.returncode}: see its lines above.")

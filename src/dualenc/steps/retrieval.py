@@ -1,16 +1,33 @@
 """The passages that a dual-encoder finds in the whole collection."""
 
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
-from dualenc import models
-from dualenc.retrieval import retrieve
+from dualenc import arrays, datasets, models, scoring, tokens
+from dualenc.progress import Progress, reported
+from dualenc.retrieval import PASSAGES_AT_ONCE, encode, retrieve
 from dualenc.runs import write_run
-from dualenc.steps.inputs import data
 
 
-def retrieval(folder: Path, token_folder: Path, model: Path, depth: int, tokens_per_batch: int, output: Path) -> None:
-    """The run ``output`` of the best ``depth`` passages of each test query."""
-    texts = data(folder, token_folder, tokens_per_batch)
+def retrieval(
+    folder: Path, token_folder: Path, model: Path, embeddings: Sequence[Path], depth: int, tokens_per_batch: int,
+    output: Path,
+) -> None:  # fmt: skip
+    """The best ``depth`` passages of each test query: ``<set>.run.gz`` in the folder ``output``, for each test set.
+
+    ``embeddings`` are the files of `dualenc.steps.encode`, in order; with none, the passages are encoded here.
+    """
+    qids = {split: datasets.ids(folder, split).to_pylist() for split in datasets.test_sets(folder)}
+    pids = datasets.ids(folder, "passages")
+    sources = [scoring.texts(token_folder, split, tokens_per_batch) for split in qids]
+    source = sources[0]._replace(queries=tokens.concatenate([one.queries for one in sources]))
     encoder = models.load(model, "dual-encoder")
-    run = retrieve(encoder, texts.sources["test"], list(texts.query_rows["test"]), list(texts.passage_rows), depth)
-    write_run(output, run, tag="-".join(output.parts[-3:-1]))
+    if embeddings:
+        saved = chain.from_iterable(arrays.blocks(path, PASSAGES_AT_ONCE) for path in embeddings)
+        blocks = reported(saved, Progress("searching", "blocks", -(-len(pids) // PASSAGES_AT_ONCE)))
+    else:
+        blocks = encode(encoder, source, range(len(pids)))
+    run = retrieve(encoder, source, list(chain.from_iterable(qids.values())), pids, blocks, depth)
+    for split, asked in qids.items():
+        write_run(output / f"{split}.run.gz", {qid: run[qid] for qid in asked}, tag="-".join(output.parts[-2:]))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dualenc import models, scoring
+from dualenc import datasets, models, scoring
 from dualenc.analysis import factorisation
 from dualenc.datasets import read_qrels
 from dualenc.files import atomic
@@ -25,14 +25,13 @@ def score_matrix(
     The model is in the folder ``run``. ``parameters`` has its kind (``model``), ``queries`` and ``passages``, the
     size of a block, and ``tokens_per_batch``.
     """
-    passage_rows = rows(folder, "passages")
     model = models.load(run / "model", parameters["model"])
     size = {name: parameters[name] for name in ("queries", "passages")}
     frames = []
     for split in SPLITS:
         candidates, qrels = read_run(evaluation / f"{split}.run.gz"), read_qrels(evaluation / f"{split}.qrels.tsv")
         qids, pids = factorisation.block(candidates, qrels, **size)
-        query_rows = rows(folder, split)
+        query_rows, passage_rows = rows(folder, split), datasets.rows(folder, "passages", pids)
         source = scoring.texts(token_folder, split, parameters["tokens_per_batch"])
         frame = pd.DataFrame({"evalset": split, "qid": np.repeat(qids, len(pids)), "pid": pids * len(qids)})
         pairs = [query_rows[qid] for qid in frame.qid], [passage_rows[pid] for pid in frame.pid]

@@ -10,7 +10,7 @@ from dualenc import models, score_updates, scoring
 from dualenc.datasets import read_qrels
 from dualenc.files import atomic
 from dualenc.runs import read_run
-from dualenc.steps.inputs import rows
+from dualenc.steps.inputs import passage_rows, rows
 
 SPLIT = "test"
 
@@ -28,7 +28,7 @@ def updates(
     candidates, qrels = read_run(evaluation / f"{SPLIT}.run.gz"), read_qrels(evaluation / f"{SPLIT}.qrels.tsv")
     watched = score_updates.neighbours(candidates, qrels, pairs=parameters["pairs"], others=parameters["others"])
     source = scoring.texts(token_folder, SPLIT, parameters["tokens_per_batch"])
-    identifiers = rows(folder, SPLIT), rows(folder, "passages")
+    identifiers = rows(folder, SPLIT), passage_rows(folder, candidates)
     stages = {f"step-{step}": checkpoints / f"step-{step}" for step in parameters["checkpoints"]} | {"end": run}
     frames = []
     for checkpoint, stage in stages.items():

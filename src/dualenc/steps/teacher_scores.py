@@ -16,7 +16,7 @@ def teacher_scores(
     """Score every training list with a model of this ``kind``: the lists again, with ``teacher_scores``."""
     texts = data(folder, token_folder, tokens_per_batch)
     frame = pd.read_parquet(lists)
-    read = read_lists(lists, folder, texts)
+    read = read_lists(lists, folder, texts.query_rows["train"])
     teacher = models.load(model, kind)
     query_rows = np.repeat(read.queries, read.passages.shape[1])
     scores = scoring.score(teacher, texts.sources["train"], query_rows, read.passages.ravel()).reshape(

@@ -14,8 +14,8 @@ def tokenizer(folders: Sequence[Path], vocabulary: int, max_length: int, output:
     texts = []
     for folder in folders:
         datasets.check_folder(folder)
-        passages = datasets.passages(folder).set_index("pid").text
         judged = datasets.qrels(folder, "train").values()
         relevant = dict.fromkeys(pid for one in judged for pid, rel in one.items() if rel > 0)
+        passages = datasets.passages(folder, relevant).set_index("pid").text
         texts += [*datasets.queries(folder, "train").text, *passages[list(relevant)]]
     tokens.train_tokenizer(texts, vocabulary, max_length, output)

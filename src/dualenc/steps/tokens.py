@@ -3,11 +3,14 @@
 from pathlib import Path
 
 from dualenc import datasets, tokens
-from dualenc.datasets import SPLITS
+from dualenc.progress import Progress, reported
 
 
 def tokenise(folder: Path, tokenizer_file: Path, output: Path) -> None:
     """Tokens of the passages and of the queries of each split."""
-    columns = {"passages": datasets.passages(folder).text.tolist()}
-    columns |= {f"queries.{split}": datasets.queries(folder, split).text.tolist() for split in SPLITS}
-    tokens.write(output, tokenizer_file, columns)
+    columns = {"passages": "passages"} | {f"queries.{split}": split for split in datasets.splits(folder)}
+    texts = {
+        column: reported(datasets.texts(folder, name), Progress(column, "texts", len(datasets.ids(folder, name))))
+        for column, name in columns.items()
+    }
+    tokens.write(output, tokenizer_file, texts)

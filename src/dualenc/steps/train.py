@@ -9,7 +9,7 @@ from dualenc.datasets import SPLITS, read_qrels
 from dualenc.files import atomic, atomic_entries
 from dualenc.parameters import Experiment
 from dualenc.runs import read_run
-from dualenc.steps.inputs import Data, data, read_lists, rerank_sets, write_about, write_curve
+from dualenc.steps.inputs import Data, data, passage_rows, read_lists, rerank_sets, write_about, write_curve
 
 
 def train(
@@ -18,24 +18,27 @@ def train(
 ) -> None:  # fmt: skip
     """Train one model and re-rank every evaluation set with it: ``model/``, ``curve.csv``, ``<set>.run.gz``.
 
-    ``settings`` has ``lengths``, ``tokens_per_batch`` and ``probe_queries``. A finished model stays in its state
-    folder: when only what is re-ranked changes, the next call re-ranks without training again.
-    Raises ``UserError`` as ``tokens.check_encoder`` does.
+    ``settings`` has ``lengths``, ``tokens_per_batch`` and ``probe_queries``, of the validation split and, if its
+    ``curves`` are wanted, of train and test. A finished model stays in its state folder: when only what is re-ranked
+    changes, the next call re-ranks without training again. Raises ``UserError`` as ``tokens.check_encoder``
+    does.
     """
     tokens.check_encoder(encoder, token_folder)
     inputs = made_of(folder, token_folder, encoder, lists)
     about = {"experiment": experiment.model_dump(), **settings, "seed": seed}
-    probed = [evaluation / f"{split}.{kind}" for split in SPLITS for kind in ("run.gz", "qrels.tsv")]
-    state = resumable.state_folder(scratch, about, inputs + probed, provenance.code("training"))
+    judged = [evaluation / f"{split}.{kind}" for split in SPLITS for kind in ("run.gz", "qrels.tsv")]
+    state = resumable.state_folder(scratch, about, inputs + judged, provenance.code("training"))
     texts = data(folder, token_folder, settings["tokens_per_batch"])
     with resumable.locked(state):
         finished = state / "finished"
         if not finished.exists():
-            read = read_lists(lists, folder, texts)
+            read = read_lists(lists, folder, texts.query_rows["train"])
             source, lengths = texts.sources["train"], settings["lengths"]
             job = training.Training(encoder, read, source, experiment, lengths, seed, state)
-            probes = {split: probe(evaluation, split, texts, settings["probe_queries"]) for split in SPLITS}
-            model, curve = training.train(job, probes, texts.passage_rows)
+            probed = SPLITS if settings["curves"] else ["validation"]
+            probes = {split: probe(evaluation, split, texts, settings["probe_queries"]) for split in probed}
+            asked = passage_rows(folder, *(one.candidates for one in probes.values()))
+            model, curve = training.train(job, probes, asked)
             with atomic(finished) as temporary:
                 model.save(str(temporary / "model"), create_model_card=False)
                 write_curve(temporary, curve)
@@ -44,7 +47,7 @@ def train(
         with atomic_entries(output) as temporary:
             shutil.copytree(finished, temporary, dirs_exist_ok=True)
             model = models.load(temporary / "model", experiment.model)
-            rerank_sets(model, texts, evaluation, SPLITS, f"{output.parent.name}-{seed}", temporary)
+            rerank_sets(model, texts, evaluation, texts.sources, f"{output.parent.name}-{seed}", temporary)
             write_about(temporary, about, inputs)
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from dualenc import paper, results
 from dualenc.results import RETRIEVAL
 from dualenc.tables import Table
-from dualenc.tables.display import display, notes
+from dualenc.tables.display import DATASETS, display, notes
 
 NOT_IN_PAPER = "Not in the paper"
 OTHERS = ""
@@ -82,7 +82,7 @@ def build(table: str, lines: list[Row], params: Mapping[str, Any], root: Path, *
     systems = results.load_all(root, models, params["seeds"])
     if RETRIEVAL in dict(measured):
         able = [name for name, model in models.items() if model == "dual-encoder" or name == results.BM25]
-        systems = results.with_retrieval(systems, root, able, params["seeds"])
+        systems = results.with_retrieval(systems, root, able, params["seeds"][0])
     tests = [
         (line.run["name"], line.reference, evalset, measure)
         for line in lines
@@ -118,11 +118,17 @@ def _line(line: Row, systems: Mapping, compared: Mapping, measured: Measured, ev
 def _beside_paper(values: pd.DataFrame, dataset: str, measured: Measured) -> pd.DataFrame:
     """``values`` with rebuilt - paper where the dataset is the paper's, and the paper's difference from the reference.
 
+    The paper prints MRR for the minimum relevance that is its dataset's own, without naming it: 2 for TREC DL.
+
     The latter, ``<set>_<measure>_paper_gain``, is of the first dataset for which the paper prints this column.
     """
-    for name in (f"{evalset}_{measure}" for evalset, measure in measured):
-        printed = [column for column in values if re.fullmatch(rf"paper_[^_]+_{name}", column)]
-        same = values.get(f"paper_{dataset}_{name}", math.nan)
+    for evalset, measure in measured:
+        name, own = f"{evalset}_{measure}", f"paper_{dataset}_{evalset}_{measure}"
+        printed = [column for column in values if re.fullmatch(rf"paper_[^_]+_{re.escape(name)}", column)]
+        if evalset in DATASETS:  # a further test set that is a dataset in the paper
+            own = f"paper_{evalset}_test_{re.sub(r'[(]rel=[0-9]+[)]', '', measure)}"
+            printed = [column for column in values if column == own]
+        same = values.get(own, math.nan)
         for field, column in (("", "mean"), ("_low", "low"), ("_high", "high")):
             values[f"{name}_minus_paper{field}"] = values[f"{name}_{column}"] - same
         if printed:

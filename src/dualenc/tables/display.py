@@ -18,7 +18,7 @@ def display(
 ) -> pd.DataFrame:
     """Cells for readers: rebuilt, its differences from the reference and from the paper, and what the paper prints.
 
-    Differences are shown for the first measure of ``measured``; the CSV has all. ``quoted`` are the paper's cells
+    Differences are shown for the first measure of each set; the CSV has all. ``quoted`` are the paper's cells
     of all rows (`dualenc.paper.cells`).
     """
     lines = values.to_dict("records")
@@ -31,7 +31,8 @@ def display(
         bold = [line["run"] in set(dual_encoders.run) and line[f"{name}_mean"] == best for line in lines]
         cells = [_rebuilt(line, name, alpha, is_best) for line, is_best in zip(lines, bold, strict=True)]
         columns[f"rebuilt: {params['dataset']}", f"{evalset} {measure}"] = cells
-    first = [(evalset, measure) for evalset, measure in measured if measure == measured[0][1]]
+    first_of = {evalset: measure for evalset, measure in reversed(measured)}
+    first = [(evalset, measure) for evalset, measure in measured if measure == first_of[evalset]]
     for evalset, measure in first:
         cells = [_difference(line, f"{evalset}_{measure}") for line in lines]
         columns["difference from the reference", f"{evalset} {measure}"] = cells
@@ -87,13 +88,17 @@ def notes(
     counts = {evalset: values.filter(regex=rf"^{evalset}_.*_queries$").max().max() for evalset in sets}
     encoders = values.dropna(subset="encoder").groupby("model").encoder.unique()
     models = "; ".join(f"{model}: {', '.join(names)}" for model, names in encoders.items())
+    reranked = f"{', '.join(['Train', *(name for name in sets if name not in ('train', 'test', RETRIEVAL))])} and test"
+    candidates = "BM25's candidates, re-ranked"
+    if params.get("candidates") == "official":
+        candidates = "the official candidates, re-ranked (where they have no scores, their own order is random)"
     spread = "± standard deviation over seeds" if len(seeds) > 1 else "no spread over seeds, as there is one seed"
     about = [
         f"Rebuilt: scale {params['scale']}, dataset {dataset}; "
         + ", ".join(f"{count:,} {evalset} queries" for evalset, count in counts.items())
-        + f"; seeds: {', '.join(map(str, seeds))}; {models}. Train and test: BM25's candidates, re-ranked; "
+        + f"; seeds: {', '.join(map(str, seeds))}; {models}. {reranked}: {candidates}; "
         + "train queries are among those that the models learn from."
-        + (" Retrieval: the test queries, with all passages as candidates." if RETRIEVAL in sets else ""),
+        + (f" Retrieval: the test queries in all passages, seed {seeds[0]}." if RETRIEVAL in sets else ""),
         f"A rebuilt cell is the mean [{confidence} bootstrap interval over queries, each averaged over the seeds "
         f"first], {spread}. Bold: the best dual-encoder of the column.",
     ]

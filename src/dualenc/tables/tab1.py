@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dualenc import results
+from dualenc.evaluation import called
 from dualenc.tables import Table
 from dualenc.tables.comparison import OTHERS, build, rows, untrained
 
@@ -28,4 +29,6 @@ def table(params: Mapping[str, Any], root: Path) -> Table:
     lines.insert(0, chance._replace(group=lines[0].group, label="Random order"))
     measured = [("test", "MRR@10"), ("test", "nDCG@10"), ("train", "MRR@10")]
     measured += [(results.RETRIEVAL, "MRR@10"), (results.RETRIEVAL, "nDCG@10")]
+    for name, measures in params["evaluation"].get("sets", {}).items():
+        measured += [(name, called(measure)) for measure in measures]
     return build("tab1", lines, params, root, measured=measured)

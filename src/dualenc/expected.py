@@ -1,0 +1,57 @@
+"""Expected against obtained: what a scale should give, from ``expected.yaml``, beside what it gave."""
+
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dualenc.files import read_json
+from dualenc.results import BM25, RETRIEVAL
+
+OUTCOMES = {True: "within", False: "**outside**", None: "not built"}
+
+
+def rows(scale: str, root: Path) -> list[dict[str, Any]]:
+    """The expectations of a scale, each with the ``obtained`` mean over seeds and whether it is ``within``.
+
+    ``root`` is the results folder; a run that has not been evaluated there has None for both.
+    """
+    found = []
+    for one in _expected().get(scale, []):
+        values = [
+            metrics[evalset][one["measure"]]["mean"]
+            for path, evalset in _files(root, one["run"], one["evalset"])
+            if one["measure"] in (metrics := read_json(path)).get(evalset, {})
+        ]
+        obtained = sum(values) / len(values) if values else None
+        within = None if obtained is None else abs(obtained - one["value"]) <= one["tolerance"]
+        found.append({**one, "obtained": obtained, "within": within})
+    return found
+
+
+def table(scale: str, root: Path) -> str:
+    """`rows` as a Markdown table, empty for a scale without expectations."""
+    lines = [
+        f"| {one['run']} | {one['evalset']} | {one['measure']} | {one['value']:.3f} ± {one['tolerance']:.3f} | "
+        + ("—" if one["obtained"] is None else f"{one['obtained']:.3f}")
+        + f" | {OUTCOMES[one['within']]} | {one['source']} |"
+        for one in rows(scale, root)
+    ]
+    if not lines:
+        return ""
+    head = ["| run | evaluated on | measure | expected | obtained | | source |", "|:--|:--|:--|--:|--:|:--|:--|"]
+    return "\n".join([*head, *lines])
+
+
+def _files(root: Path, run: str, evalset: str) -> list[tuple[Path, str]]:
+    """The metrics of all seeds of a run, and what they call the evaluation set."""
+    room, evalset = (RETRIEVAL, "test") if evalset == RETRIEVAL else ("runs", evalset)
+    pattern = f"{room}/{run}/metrics.json" if run == BM25 else f"{room}/{run}/seed-*/metrics.json"
+    return [(path, evalset) for path in sorted(root.glob(pattern))]
+
+
+@cache
+def _expected() -> dict[str, list[dict[str, Any]]]:
+    return yaml.safe_load((resources.files("dualenc") / "expected.yaml").read_text(encoding="utf-8"))

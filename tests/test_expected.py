@@ -1,0 +1,61 @@
+"""Expected against obtained: bands, means over seeds, and what was not built."""
+
+import json
+
+import pytest
+
+from dualenc import config, expected, paper
+
+BANDS = [
+    {"run": "bm25", "evalset": "test", "measure": "MRR@10", "value": 0.3, "tolerance": 0.01, "source": "a book"},
+    {"run": "de", "evalset": "test", "measure": "MRR@10", "value": 0.5, "tolerance": 0.01, "source": "a book"},
+    {"run": "de", "evalset": "retrieval", "measure": "MRR@10", "value": 0.2, "tolerance": 0.01, "source": "a book"},
+    {"run": "ca", "evalset": "test", "measure": "MRR@10", "value": 0.5, "tolerance": 0.01, "source": "a book"},
+]
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setattr(expected, "_expected", lambda: {"x": BANDS})
+    for folder, mean in {
+        "runs/bm25": 0.309,
+        "runs/de/seed-1": 0.48,
+        "runs/de/seed-2": 0.504,
+        "retrieval/de/seed-1": 0.2,
+    }.items():
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "metrics.json").write_text(json.dumps({"test": {"MRR@10": {"mean": mean}}}))
+    return tmp_path
+
+
+def test_means_over_seeds_are_held_against_their_bands(root):
+    found = {(row["run"], row["evalset"]): (row["obtained"], row["within"]) for row in expected.rows("x", root)}
+    assert found["bm25", "test"] == (0.309, True)
+    assert found["de", "test"] == (pytest.approx(0.492), True)
+    assert found["de", "retrieval"] == (0.2, True)
+    assert found["ca", "test"] == (None, None)
+    (root / "runs/de/seed-2/metrics.json").write_text(json.dumps({"test": {"MRR@10": {"mean": 0.45}}}))
+    assert expected.rows("x", root)[1]["within"] is False
+    assert "| de | test | MRR@10 | 0.500 ± 0.010 | 0.465 | **outside** | a book |" in expected.table("x", root)
+    assert "| ca | test | MRR@10 | 0.500 ± 0.010 | — | not built | a book |" in expected.table("x", root)
+
+
+def test_a_scale_without_expectations_has_no_table(root):
+    assert expected.table("y", root) == ""
+
+
+def test_what_is_expected_of_the_paper_is_what_it_prints():
+    cells = paper.cells("tab1").set_index(["experiment", "dataset", "evalset", "measure"]).value
+    experiments = config.load("params.yaml").params.experiments
+    quoted = 0
+    for scale, rows in expected._expected().items():
+        for row in rows:
+            assert set(row) == set(BANDS[0]) and 0 < row["tolerance"] <= 0.02
+            assert row["run"] == "bm25" or row["run"] in experiments
+            if row["source"] == "Table 1":
+                dataset = {"paper-nq": "natural-questions"}.get(scale, "msmarco-passage")
+                dataset = row["evalset"] if row["evalset"] not in ("test", "retrieval") else dataset
+                evalset = row["evalset"] if row["evalset"] == "retrieval" else "test"
+                assert cells[row["run"], dataset, evalset, row["measure"]] == row["value"], row
+                quoted += 1
+    assert quoted > 15

@@ -1,0 +1,87 @@
+"""The plan: every job of an artefact, shared jobs once, and arithmetic that follows from sizes."""
+
+import json
+
+import pytest
+
+from dualenc import cli, config, plan
+from dualenc.plan import Job
+
+HARDWARE = {"hardware": "a device", "seconds_per_job": 1.0, "rates": [{"width": 64, "training": 1e9, "scoring": 2e9}]}
+
+
+@pytest.fixture(scope="module")
+def study():
+    return config.load("params.yaml", {"scale": "mini"})
+
+
+def test_an_artefact_needs_the_jobs_behind_its_files(study):
+    found = plan.jobs(study, "tabS1")
+    assert Job("train", "de-from-colbert", 1) in found
+    assert Job("teacher_scores", "colbert", 1) in found and Job("train", "colbert", 1) in found
+    assert not any(job.seed == 2 or job.rule == "retrieval" for job in found)
+    assert {job.run for job in plan.jobs(study, "figS1")} == {"ca", "de"}
+    assert {job.rule for job in plan.jobs(study, "figS1")} == {"train", "checkpoints", "score_updates"}
+    assert plan.jobs(study, "figS3") == set()
+
+
+def test_shared_jobs_count_once(study):
+    rows = plan.plan(study, ["fig1", "fig4"], [HARDWARE])
+    by_name = {row["artefact"]: row for row in rows}
+    assert list(by_name) == ["fig1", "fig4", "all"]
+    assert by_name["all"]["runs"] == by_name["fig1"]["runs"] == 3 * 4 * 2 + 1  # and the teacher, with the first seed
+    assert by_name["all"]["hours, a device"] == by_name["fig1"]["hours, a device"]
+    assert by_name["all"]["storage, GB"] >= max(by_name["fig1"]["storage, GB"], by_name["fig4"]["storage, GB"])
+
+
+def test_arithmetic_grows_as_the_sizes_do(study):
+    def cost(rule="train", run="de", **changes):
+        at = study.at.model_copy(update=changes)
+        changed = config.Study.__new__(config.Study)
+        changed.__dict__ = {**study.__dict__, "at": at}
+        return plan.cost(changed, Job(rule, run, 1))
+
+    assert cost("train", "ca").training > cost("train", "de").training
+    assert cost("train", "de.small-3-24").training < cost("train", "de").training / 4
+    more, fewer = (cost("teacher_scores", "ca", train_lists=count).scoring for count in (2000, 1000))
+    assert more == 2 * fewer
+    sizes = study.at.sizes
+    twice = sizes.model_copy(update={"passages": 2 * sizes.passages})
+    assert cost("retrieval", sizes=twice).scoring == 2 * cost("retrieval").scoring
+    assert cost("evaluate") == plan.Cost(0, 0, 0, 0)
+
+
+def test_seconds_are_arithmetic_over_the_rate_of_the_nearest_width(study):
+    job = Job("train", "de", 1)
+    takes = plan.cost(study, job)
+    rates = [*HARDWARE["rates"], {"width": 24, "training": 1.0, "scoring": 1.0}]
+    found = plan.seconds(study, [job], HARDWARE | {"rates": rates})
+    assert found == pytest.approx(takes.training / 1e9 + takes.scoring / 2e9 + 1)
+
+
+def test_the_command(monkeypatch, tmp_path, capsys):
+    (tmp_path / "rates.json").write_text(json.dumps([HARDWARE]))
+    arguments = ["plan", "--config", "scale=mini", "--artefacts", "tab1", "--throughput", str(tmp_path / "rates.json")]
+    for more in ([], ["--json"]):
+        monkeypatch.setattr("sys.argv", ["dualenc", *arguments, *more])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert not end.value.code
+    text, _, rows = capsys.readouterr().out.partition("[")
+    assert "hours, a device" in text and "Scale mini, 27,385 passages" in text
+    assert [row["artefact"] for row in json.loads("[" + rows)] == ["tab1", "all"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--artefacts", "tab99"], "tab99"),
+        (["--config", "scale=minii"], "mini"),
+    ],
+)
+def test_a_wrong_name_is_one_sentence(monkeypatch, capsys, arguments, message):
+    monkeypatch.setattr("sys.argv", ["dualenc", "plan", *arguments])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    error = capsys.readouterr().err
+    assert end.value.code == 2 and message in error and error.count("\n") == 1
