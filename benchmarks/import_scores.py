@@ -93,7 +93,7 @@ def generate(folder: Path, rows: int, passages: int) -> None:
             csv.write_csv(table, file, csv.WriteOptions(include_header=False, delimiter="\t"))
     for name, column, count in (("queries.train", "qid", queries), ("passages", "pid", passages)):
         ids = pa.array(np.arange(count)).cast(pa.string())
-        parquet.write_table(pa.table({column: ids}), folder / f"{name}.parquet")
+        parquet.write_table(pa.table({column: ids, "text": pa.array([""] * count)}), folder / f"{name}.parquet")
 
 
 def logits(query: np.ndarray, passage: np.ndarray) -> np.ndarray:
