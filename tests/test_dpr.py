@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -192,3 +193,24 @@ def test_a_file_comes_from_one_place(make):
     wrong = make(TRAIN, DEV).model_dump() | {"dev": {"path": "a", "url": "b"}}
     with pytest.raises(UserError, match=r"datasets.nq.dev must have either a path or a url"):
         config.study(params | {"datasets": params["datasets"] | {"nq": wrong}})
+
+
+def peak(parameters, folder):
+    """Peak memory (bytes) of Python's objects while a dataset is built."""
+    tracemalloc.start()
+    try:
+        dataset(parameters, folder, 1)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_the_text(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "ROWS_AT_ONCE", 100)
+    small, large = ([entry(number, hard=20, random=2) for number in range(1, 301)] for _ in range(2))
+    for some in large:
+        for one in some["hard_negative_ctxs"]:
+            one["text"] *= 50
+    peaks = [peak(make(some, DEV), tmp_path / name) for name, some in (("small", small), ("large", large))]
+    size = (tmp_path / "train.json").stat().st_size
+    assert size > 5e6 and peaks[1] - peaks[0] < size / 5

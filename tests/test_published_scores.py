@@ -163,7 +163,7 @@ def test_a_repeated_row_is_told_by_its_number(read, monkeypatch):
         read([*content[:700], content[11], *content[700:]])
 
 
-def test_the_first_defects_are_listed_and_as_many_as_allowed_are_left_out(read):
+def test_the_first_defects_are_listed_and_as_many_as_allowed_are_left_out(read, capsys):
     good = lines(triples())
     wrong = [line for line, _ in DEFECTS.values()]
     content = [*good[:10], *wrong, *good[10:], good[3], good[4]]
@@ -172,7 +172,10 @@ def test_the_first_defects_are_listed_and_as_many_as_allowed_are_left_out(read):
         read(content, allowed_defects=count - 1)
     named = [int(line.split()[1].rstrip(":")) for line in str(error.value).splitlines()[1:]]
     assert named == [*range(11, 11 + len(wrong)), len(content) - 1, len(content)]
-    clean, spoiled = read(good), read(content, allowed_defects=count)
+    clean = read(good)
+    assert "left out" not in capsys.readouterr().err
+    spoiled = read(content, allowed_defects=count)
+    assert f"{count} rows with defects are left out\n  line 11: pos_passage_id is missing\n" in capsys.readouterr().err
     np.testing.assert_array_equal(clean[1].passages, spoiled[1].passages)
     assert spoiled[2] == clean[2] | {"defects": count, "rows": len(good) + 2}
     with pytest.raises(UserError, match="has 30 defects") as error:

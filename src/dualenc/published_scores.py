@@ -56,13 +56,12 @@ def read(
         counts["unknown_passages"] += int(np.sum(~known))
         counts["positive_and_negative"] += both
         pairs = pairs[known]
-        at_random = mixed(pairs["query"].astype(np.uint64) << np.uint64(32) | pairs["passage"])
-        sampled.append(lists(pairs, at_random, list_length))
+        sampled.append(lists(pairs, mixed(_together(pairs["query"], pairs["passage"])), list_length))
         top.append(lists(pairs, -pairs["score"], list_length))
         progress.advance()
     refuse(path, defects, allowed_defects)
     place = {query: place for place, query in enumerate(queries.tolist())}
-    sampled, top = _together(sampled, place), _together(top, place)
+    sampled, top = _joined(sampled, place), _joined(top, place)
     lost = counts["queries"] - len(top.queries)
     return sampled, top, {**counts, "too_few_passages": lost, "defects": len(defects)}
 
@@ -79,7 +78,7 @@ def scored_pairs(rows: np.ndarray, tolerance: float) -> tuple[np.ndarray, list[D
     score = np.concatenate([rows["pos_score"], rows["neg_score"]])
     line = np.concatenate([rows["line"], rows["line"]])
     positive = np.repeat([True, False], len(rows))
-    order = np.lexsort((score, passage, query))
+    order = np.lexsort((score, _together(query, passage)))
     query, passage, score, line, positive = (column[order] for column in (query, passage, score, line, positive))
     first = starts(query, passage)
     last = np.append(first, len(query))[1:] - 1
@@ -97,8 +96,8 @@ def scored_pairs(rows: np.ndarray, tolerance: float) -> tuple[np.ndarray, list[D
 
 
 def _without_repeated(rows: np.ndarray) -> tuple[np.ndarray, list[Defect]]:
-    """The rows without those whose ids an earlier one has, and these as defects."""
-    rows = rows[np.lexsort((rows["line"], rows["neg_passage_id"], rows["pos_passage_id"], rows["query_id"]))]
+    """The rows, which come by line, without those whose ids an earlier one has, and these as defects."""
+    rows = rows[np.lexsort((rows["neg_passage_id"], _together(rows["query_id"], rows["pos_passage_id"])))]
     first = starts(rows["query_id"], rows["pos_passage_id"], rows["neg_passage_id"])
     new = np.zeros(len(rows), dtype=bool)
     new[first] = True
@@ -108,14 +107,13 @@ def _without_repeated(rows: np.ndarray) -> tuple[np.ndarray, list[Defect]]:
 
 
 def lists(pairs: np.ndarray, priority: np.ndarray, length: int) -> Grouped:
-    """Lists of ``length`` passages from ``pairs`` (``PAIR``); ``priority`` (N,): the smallest negatives are taken.
+    """Lists of ``length`` passages from ``pairs`` (``PAIR``), which come by their ids.
 
-    Positives, at most ``length`` - 1, come by falling score.
+    Positives, at most ``length`` - 1, are taken by falling score, negatives by rising ``priority`` (N,), where these
+    are equal by the passage's id.
     """
-    positive = pairs["positive"]
-    by_score = np.where(positive, -pairs["score"], 0)
-    order = np.lexsort((pairs["passage"], np.where(positive, 0, priority), by_score, ~positive, pairs["query"]))
-    pairs = pairs[order]
+    by_score = np.where(pairs["positive"], -pairs["score"], priority)
+    pairs = pairs[np.lexsort((by_score, _together(pairs["query"], ~pairs["positive"])))]
     place, _ = places(pairs["query"], pairs["positive"])
     pairs = pairs[~pairs["positive"] | (place < length - 1)]
     place, size = places(pairs["query"])
@@ -140,7 +138,12 @@ def places(*columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(len(columns[0])) - np.repeat(first, sizes), np.repeat(sizes, sizes)
 
 
-def _together(parts: list[Grouped], place: dict[int, int]) -> Grouped:
+def _together(high: np.ndarray, low: np.ndarray) -> np.ndarray:
+    """Two columns (N,) of numbers below 2^32 as one: sorting by it is twice as fast as by both."""
+    return high.astype(np.uint64) << np.uint64(32) | low
+
+
+def _joined(parts: list[Grouped], place: dict[int, int]) -> Grouped:
     """The lists of all parts in the order of their queries' places."""
     columns = [np.concatenate(some) for some in zip(*parts, strict=True)]
     order = np.argsort([place[query] for query in columns[0].tolist()])

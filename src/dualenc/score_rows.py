@@ -5,6 +5,7 @@ in Python, to tell what is wrong with which.
 """
 
 import re
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -127,14 +128,15 @@ def _lines(block: bytes) -> int:
 
 
 def refuse(path: Path, defects: list[Defect], allowed: int) -> None:
-    """Raise ``UserError`` with the lines of the first defects if there are more than ``allowed``."""
-    if len(defects) <= allowed:
-        return
-    shown = [f"\n  line {line}: {what}" for line, what in sorted(defects)[:LISTED]]
-    raise UserError(
-        f"{path} has {len(defects)} defects, more than published_scores.allowed_defects = {allowed}: get the file "
-        f"again, correct these lines, or allow as many, and their rows are left out.{''.join(shown)}"
-    )
+    """Raise ``UserError`` with the lines of the first defects if there are more than ``allowed``, else print them."""
+    shown = "".join(f"\n  line {line}: {what}" for line, what in sorted(defects)[:LISTED])
+    if len(defects) > allowed:
+        raise UserError(
+            f"{path} has {len(defects)} defects, more than published_scores.allowed_defects = {allowed}: get the file "
+            f"again, correct these lines, or allow as many, and their rows are left out.{shown}"
+        )
+    if defects:
+        print(f"{path}: {len(defects)} rows with defects are left out{shown}", file=sys.stderr, flush=True)
 
 
 def mixed(numbers: np.ndarray) -> np.ndarray:

@@ -74,7 +74,7 @@ def build(folder: str | Path, parameters: DprDataset) -> None:
     questions, counts = _questions(paths, parameters.max_queries.model_dump())
     datasets.write(
         folder,
-        list(_passages(paths, questions, parameters.titles)),
+        _passages(paths, questions, parameters.titles),
         {split: [(qid, one.text) for qid, one in asked.items()] for split, asked in questions.items()},
         {
             split: [(qid, pid, rel) for qid, one in asked.items() for pid, rel in one.judged.items()]

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import parquet
 
-from dualenc import published_scores, sources, supervision
+from dualenc import datasets, published_scores, sources, supervision
 from dualenc.errors import UserError
 from dualenc.parameters import PublishedScores
 from dualenc.published_scores import Grouped
@@ -25,14 +24,13 @@ def import_scores(
     ``list_length`` passages, and as ``sources.fetch`` and ``published_scores.read`` do.
     """
     path = sources.fetch(published)
-    queries = in_hash_order(_ids(folder / "queries.train.parquet", "qid").to_pylist())
-    passages = _ids(folder / "passages.parquet", "pid")
+    queries = pa.array(in_hash_order(datasets.ids(folder, "train").to_pylist()))
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="published-scores-", dir=scratch) as temporary:
         sampled, top, counts = published_scores.read(
             path,
-            _numbers(pa.array(queries), folder),
-            _numbers(passages, folder),
+            _numbers(queries, folder),
+            _numbers(datasets.ids(folder, "passages"), folder),
             list_length=list_length,
             tolerance=published.tolerance,
             allowed_defects=published.allowed_defects,
@@ -68,11 +66,7 @@ def _text(numbers: np.ndarray) -> pa.Array:
     return pa.array(numbers).cast(pa.string())
 
 
-def _ids(file: Path, column: str) -> pa.ChunkedArray:
-    return parquet.read_table(file, columns=[column])[column]
-
-
-def _numbers(ids: pa.Array | pa.ChunkedArray, folder: Path) -> np.ndarray:
+def _numbers(ids: pa.Array, folder: Path) -> np.ndarray:
     """Ids as published files have them. Raises ``UserError`` for one that is no number."""
     try:
         return ids.cast(pa.uint32()).to_numpy()
