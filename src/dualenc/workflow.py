@@ -1,8 +1,10 @@
 """What the Snakefile needs to know: which files an artefact needs, and the slice of params.yaml of each job."""
 
 import json
+import os
+import sys
 from collections.abc import Iterable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dualenc import artefacts
@@ -133,6 +135,11 @@ NEEDS = {
     "score-updates": _score_updates,
 }
 """What an artefact may need, and which files that is."""
+
+
+def use_own_commands() -> None:
+    """Let jobs call the ``dualenc`` of the environment that Snakemake runs in, activated or not."""
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
 def check_modules(study: Study) -> None:
