@@ -14,6 +14,8 @@ from dualenc import candidates, datasets
 from dualenc.candidates import bm25
 from dualenc.errors import UserError
 from dualenc.runs import read_run
+from dualenc.steps.candidates import candidates as step
+from dualenc.steps.evaluation_sets import evaluation_sets
 
 PLAIN = {"k1": 0.9, "b": 0.4, "stop_words": "none", "stemmer": "none"}
 PASSAGES = {
@@ -126,3 +128,12 @@ def test_the_candidates_of_a_study(tiny):
         assert metrics[split][f"R@{tiny_study.DEPTH}"] == pytest.approx(np.mean(found))
         assert max(len(ranking.pids) for ranking in run.values()) == tiny_study.DEPTH
     assert 0.2 < metrics["test"]["MRR@10"] < 1
+
+
+def test_few_train_queries_are_the_ones_that_models_are_evaluated_on(tiny, tmp_path):
+    step(tiny / "dataset", tiny_study.BM25, tiny_study.DEPTH, tmp_path / "few", train_queries=30)
+    evaluation_sets(tiny / "dataset", tmp_path / "few", 30, tiny_study.DEPTH, tmp_path / "evaluation")
+    for split in ("train", "validation", "test"):
+        for name in (f"{split}.run.gz", f"{split}.qrels.tsv"):
+            assert (tmp_path / "evaluation" / name).read_bytes() == (tiny / "evaluation" / name).read_bytes()
+    assert len(read_run(tmp_path / "few" / "train.run.gz")) == 30

@@ -60,7 +60,7 @@ def candidates(params: Params, dataset: Folder, output: Output) -> None:
     if "official" in params:
         step.official(dataset, TypeAdapter(Dataset).validate_python(params["official"]), params["depth"], output)
     else:
-        step.candidates(dataset, Bm25(**params["bm25"]), params["depth"], output)
+        step.candidates(dataset, Bm25(**params["bm25"]), params["depth"], output, params.get("train_queries"))
 
 
 @app.command()

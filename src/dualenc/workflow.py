@@ -176,10 +176,11 @@ def dataset_slice(study: Study, dataset: str) -> dict[str, Any]:
 
 
 def candidates_slice(study: Study) -> dict[str, Any]:
-    """What decides the candidates."""
-    own = study.at.candidates == "official"
-    first = {"official": dataset_slice(study, study.at.dataset)} if own else {"bm25": study.at.bm25.model_dump()}
-    return {**first, "depth": study.at.depth}
+    """What decides the candidates. Where train lists come from published scores, few train queries need some."""
+    if study.at.candidates == "official":
+        return {"official": dataset_slice(study, study.at.dataset), "depth": study.at.depth}
+    few = {"train_queries": study.at.train_evaluation} if study.at.published_scores else {}
+    return {"bm25": study.at.bm25.model_dump(), "depth": study.at.depth, **few}
 
 
 def tokenizer_slice(study: Study) -> dict[str, Any]:

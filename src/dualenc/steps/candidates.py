@@ -14,20 +14,27 @@ from dualenc.evaluation import candidate_metrics
 from dualenc.files import write_json
 from dualenc.parameters import Bm25, Dataset, DprDataset, IrDataset
 from dualenc.runs import Ranking, Run, write_run
+from dualenc.sampling import in_hash_order
 
 
-def candidates(folder: Path, parameters: Bm25, depth: int, output: Path) -> None:
+def candidates(folder: Path, parameters: Bm25, depth: int, output: Path, train_queries: int | None = None) -> None:
     """BM25 runs of all splits, ``<split>.run.gz``, and ``metrics.json`` with their recall@depth and MRR@10.
 
-    Raises ``UserError`` as ``datasets.check_folder`` does, before anything is written.
+    Of the train split only the first ``train_queries`` in hash order, where nobody needs more: half a million queries
+    of a collection of millions take days. Raises ``UserError`` as ``datasets.check_folder`` does, before anything is
+    written.
     """
     datasets.check_folder(folder)
     queries = {split: datasets.queries(folder, split) for split in datasets.splits(folder)}
+    if train_queries is not None:
+        sample = set(in_hash_order(list(queries["train"].qid))[:train_queries])
+        queries["train"] = queries["train"][queries["train"].qid.isin(sample)]
     together = {qid: text for frame in queries.values() for qid, text in zip(frame.qid, frame.text, strict=True)}
     passages = datasets.ids(folder, "passages"), datasets.texts(folder, "passages")
     run = bm25(*passages, together, depth=depth, **parameters.model_dump())
     runs = {split: {qid: run[qid] for qid in frame.qid} for split, frame in queries.items()}
-    _write(folder, runs, depth, "bm25", output)
+    judged = {split: set(frame.qid) for split, frame in queries.items()}
+    _write(folder, runs, judged, depth, "bm25", output)
 
 
 def official(folder: Path, dataset: Dataset, depth: int, output: Path) -> None:
@@ -37,7 +44,7 @@ def official(folder: Path, dataset: Dataset, depth: int, output: Path) -> None:
     if they name a passage that is not in ``folder``.
     """
     datasets.check_folder(folder)
-    runs = {}
+    runs, judged = {}, {}
     for split in datasets.splits(folder):
         run = _lists(dataset, split)
         named = {pid for ranking in run.values() for pid in ranking.pids}
@@ -48,9 +55,10 @@ def official(folder: Path, dataset: Dataset, depth: int, output: Path) -> None:
                 f"{folder / 'passages.parquet'}: take the whole collection, or set candidates to bm25."
             )
         qids = datasets.queries(folder, split).qid
+        judged[split] = set(qids)
         runs[split] = {qid: Ranking(run[qid].pids[:depth], run[qid].scores[:depth]) for qid in qids if qid in run}
         print(f"{split}: {len(qids):,} queries, {len(runs[split]):,} with candidates", file=sys.stderr, flush=True)
-    _write(folder, runs, depth, "official", output)
+    _write(folder, runs, judged, depth, "official", output)
 
 
 def _lists(dataset: Dataset, split: str) -> Run:
@@ -64,11 +72,14 @@ def _lists(dataset: Dataset, split: str) -> Run:
     raise UserError(f"datasets of kind {dataset.kind} have no candidates of their own: set candidates to bm25.")
 
 
-def _write(folder: Path, runs: Mapping[str, Run], depth: int, source: str, output: Path) -> None:
-    """Write ``<split>.run.gz`` and ``metrics.json``: whose the candidates are, if scored, and how good."""
+def _write(
+    folder: Path, runs: Mapping[str, Run], judged: Mapping[str, set[str]], depth: int, source: str, output: Path
+) -> None:
+    """Write ``<split>.run.gz`` and ``metrics.json``: whose they are, if scored, and how good for the ``judged``."""
     scored = any(np.ptp(ranking.scores) > 0 for run in runs.values() for ranking in run.values() if ranking.pids)
     metrics: dict[str, object] = {"candidates": {"source": source, "scored": scored}}
     for split, run in runs.items():
         write_run(output / f"{split}.run.gz", run, tag=source)
-        metrics[split] = candidate_metrics(run, datasets.qrels(folder, split), depth)
+        qrels = {qid: of_query for qid, of_query in datasets.qrels(folder, split).items() if qid in judged[split]}
+        metrics[split] = candidate_metrics(run, qrels, depth)
     write_json(output / "metrics.json", metrics)
