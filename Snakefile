@@ -1,4 +1,3 @@
-import os
 import sys
 from pathlib import Path
 
@@ -12,8 +11,7 @@ from dualenc.provenance import code
 
 min_version("9.27")
 
-# The jobs call the `dualenc` of the environment that Snakemake runs in, activated or not.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+study_of.use_own_commands()
 
 
 configfile: "params.yaml"

@@ -26,6 +26,7 @@ from test_workflow import PARAMS
 FURTHER = "trec-dl-2019"
 SPLITS = {"train": "train", "validation": "validation", "test": "test", FURTHER: "graded"}
 SETS = list(SPLITS)
+PLAIN = {key: value for key, value in PARAMS["evaluation"].items() if key != "sets"}
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +121,7 @@ def study(**changes):
     dataset = {"kind": "ir_datasets", "max_words": None, "max_passages": None}
     dataset |= {"splits": {name: f"x/{name}" for name in SETS}, "max_queries": dict.fromkeys(datasets.SPLITS, 9)}
     smoke = PARAMS["scales"]["smoke"] | {"dataset": "mine"} | changes.pop("smoke", {})
-    evaluation = PARAMS["evaluation"] | {"sets": {FURTHER: ["RR(rel=2)@10"]}}
+    evaluation = PLAIN | {"sets": {FURTHER: ["RR(rel=2)@10"]}}
     values = PARAMS | {"datasets": PARAMS["datasets"] | {"mine": dataset}, "evaluation": evaluation}
     return config.study(values | {"scales": {"smoke": smoke}} | changes)
 
@@ -128,9 +129,7 @@ def study(**changes):
 def test_what_the_jobs_of_such_a_study_are_told():
     assert workflow.sets(study()) == SETS and workflow.test_sets(study()) == ["test", FURTHER]
     assert workflow.evaluation_slice(study())["sets"] == {FURTHER: ["RR(rel=2)@10"]}
-    assert workflow.evaluation_slice(study(evaluation=PARAMS["evaluation"]))["sets"] == {
-        FURTHER: PARAMS["evaluation"]["measures"]
-    }
+    assert workflow.evaluation_slice(study(evaluation=PLAIN))["sets"] == {FURTHER: PLAIN["measures"]}
     assert workflow.artefact_slice(study(), "tab1")["evaluation"] == workflow.evaluation_slice(study())
     own = workflow.candidates_slice(study(smoke={"candidates": "official", "depth": 7}))
     assert TypeAdapter(Dataset).validate_python(own["official"]).splits[FURTHER] == f"x/{FURTHER}"
@@ -141,7 +140,7 @@ def test_other_studies_are_told_nothing_of_it():
     plain = config.study(PARAMS)
     assert workflow.sets(plain) == list(datasets.SPLITS)
     assert set(workflow.candidates_slice(plain)) == {"bm25", "depth"}
-    assert workflow.evaluation_slice(plain) == PARAMS["evaluation"]
+    assert workflow.evaluation_slice(plain) == PLAIN
     assert "candidates" not in workflow.artefact_slice(plain, "tab1")
 
 
@@ -152,7 +151,7 @@ def test_other_studies_are_told_nothing_of_it():
             {"smoke": {"dataset": "pydocs", "candidates": "official"}},
             "pydocs, of kind pydocs, has no candidates of its",
         ),
-        ({"evaluation": PARAMS["evaluation"] | {"sets": {"trec-dl": []}}}, "did you mean trec-dl-2019"),
+        ({"evaluation": PLAIN | {"sets": {"trec-dl": []}}}, "did you mean trec-dl-2019"),
         ({"smoke": {"candidates": "offical"}}, "candidates = 'offical' is not allowed; .* did you mean official"),
     ],
 )

@@ -181,7 +181,18 @@ def hub(folder):
             self.answer()
 
         def do_GET(self):
-            self.wfile.write(self.answer())
+            if self.path.startswith("/api/models/"):
+                self.newest()
+            else:
+                self.wfile.write(self.answer())
+
+        def newest(self):
+            content = json.dumps({"id": HUB, "sha": REVISION}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
 
         def answer(self):
             repository, _, rest = self.path.removeprefix("/").partition("/resolve/")
@@ -221,6 +232,11 @@ def test_fetch_from_a_hub(checkpoint, tmp_path):
         result = fetch(address, tmp_path / "cache", tmp_path / "encoder")
         assert result.returncode == 0, result.stderr
         missing = fetch(address, tmp_path / "cache", tmp_path / "none", hub="google/other")
+        unpinned = fetch(address, tmp_path / "cache", tmp_path / "none", revision=None)
+    offline = fetch(address, tmp_path / "cache", tmp_path / "none", revision=None)
+    assert f"{HUB}: write that of its newest commit, {REVISION}, into params.yaml" in unpinned.stderr
+    assert f"write that of a commit that https://huggingface.co/{HUB}/commits/main lists" in offline.stderr
+    assert unpinned.returncode == offline.returncode == 2
     assert missing.returncode == 2 and not (tmp_path / "none").exists()
     assert f"config.json of google/other at {REVISION} cannot be downloaded" in missing.stderr
     assert len(missing.stderr.splitlines()) == 1
@@ -265,7 +281,6 @@ def test_where_an_encoder_from_the_hub_is():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"revision": None}, r"encoders.small-1-32.revision = None is no commit of google/bert"),
         ({"revision": "main"}, r"revision = 'main' is no commit of google/bert.*: give the 40 hexadecimal digits"),
         ({"revision": REVISION[:-1]}, r"is no commit"),
         ({"hub": None}, r"encoders.small-1-32 has a revision but no hub"),

@@ -137,6 +137,10 @@ def test_s2_draws_the_line_and_the_markers_of_each_panel(root):
             ]
 
 
+def test_s2_labels_do_not_run_into_each_other():
+    assert figS2._spaced([1, 2, 48, 64, 80, 96, 112]) == ["1", "2", "48", "64", "", "96", ""]
+
+
 def test_s2_refuses_matrices_of_other_blocks(root, tmp_path):
     scored_tree.write(tmp_path, [])
     scored_tree.write_matrices(tmp_path, ["ca"], QUERIES, PASSAGES)

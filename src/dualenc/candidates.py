@@ -22,7 +22,7 @@ from dualenc.progress import Progress, reported
 from dualenc.runs import Run, ranked
 
 PASSAGES_AT_ONCE = 1 << 19  # in a part
-PASSAGES_READ_AT_ONCE = 1 << 14
+PASSAGES_READ_AT_ONCE = 1 << 10
 
 
 class Terms(NamedTuple):

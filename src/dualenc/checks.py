@@ -64,7 +64,7 @@ def _origin(name: str, encoder: Encoder) -> None:
         return
     if encoder.folder is not None or encoder.grows_from is not None:
         raise UserError(f"params.yaml: encoders.{name} comes from the hub: leave out its folder and grows_from.")
-    if not re.fullmatch("[0-9a-f]{40}", encoder.revision or ""):
+    if encoder.revision is not None and not re.fullmatch("[0-9a-f]{40}", encoder.revision):
         raise UserError(
             f"params.yaml: encoders.{name}.revision = {encoder.revision!r} is no commit of {encoder.hub}: give the 40 "
             "hexadecimal digits of one, as what a branch or a tag names may change."

@@ -126,7 +126,8 @@ class Objectives(Strict):
 class Encoder(Strict):
     """A BERT of this shape: the one in ``folder``, from the Hugging Face hub, or pre-trained by the ``pretrain`` rule.
 
-    ``hub`` is a model, such as google/bert_uncased_L-2_H-128_A-2, and ``revision`` a commit of it.
+    ``hub`` is a model, such as google/bert_uncased_L-2_H-128_A-2, and ``revision`` a commit of it;
+    without one its builds can be planned, but it is not downloaded.
     ``grows_from`` names the encoder of the same width whose layers the pre-training starts from; without it, ``start``
     says what it starts from (``dualenc.initialisation`` or random weights). ``steps`` and ``objectives`` are those of
     its pre-training where they are not the scale's.

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from huggingface_hub import errors, hf_hub_download
+from huggingface_hub import HfApi, errors, hf_hub_download
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from transformers import BertConfig, BertForPreTraining
@@ -27,15 +27,26 @@ NOT_KEPT = ("bert.embeddings.position_ids", "cls.predictions.decoder.weight", "c
 PROBE = "who wrote the first book on the history of the world"
 
 
-def download(hub: str, revision: str) -> list[Path]:
+def download(hub: str, revision: str | None) -> list[Path]:
     """Files of one commit of a model on the Hugging Face hub, below the library's cache, all in one folder.
 
-    Raises ``UserError`` if one that is needed cannot be had.
+    Raises ``UserError`` if one that is needed cannot be had, and if no commit is given: then it says which is the
+    newest, for the person to write down, as a build has to have the same weights next year.
     """
+    if revision is None:
+        raise UserError(f"no revision is given for {hub}: write that of {_newest(hub)} into params.yaml.")
     needed = [_file(hub, revision, name) for name in ("config.json", "vocab.txt")]
     weights = _file(hub, revision, WEIGHTS[0], optional=True) or _file(hub, revision, WEIGHTS[1])
     tokenizer = _file(hub, revision, TOKENIZER_CONFIG, optional=True)
     return [*needed, weights] + ([tokenizer] if tokenizer else [])
+
+
+def _newest(hub: str) -> str:
+    """The newest commit of a model, in words."""
+    try:
+        return f"its newest commit, {HfApi().model_info(hub).sha},"
+    except (OSError, errors.HTTPError):
+        return f"a commit that https://huggingface.co/{hub}/commits/main lists"
 
 
 def _file(hub: str, revision: str, name: str, *, optional: bool = False) -> Path | None:

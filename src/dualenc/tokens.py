@@ -17,7 +17,7 @@ from dualenc import arrays
 from dualenc.errors import UserError
 from dualenc.files import atomic, md5, read_json, write_json
 
-TEXTS_AT_ONCE = 1 << 14
+TEXTS_AT_ONCE = 1 << 10  # more are slower, too
 SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 
 

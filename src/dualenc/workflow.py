@@ -1,8 +1,10 @@
 """What the Snakefile needs to know: which files an artefact needs, and the slice of params.yaml of each job."""
 
 import json
+import os
+import sys
 from collections.abc import Iterable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dualenc import artefacts
@@ -52,8 +54,7 @@ def checkpoint_steps(study: Study) -> list[int]:
 
 def sets(study: Study) -> list[str]:
     """The sets that models are evaluated on: train, validation, test, and the further test sets of the dataset."""
-    own = getattr(study.dataset, "splits", SPLITS)
-    return [*SPLITS, *(name for name in own if name not in SPLITS)]
+    return [*SPLITS, *(name for name in getattr(study.dataset, "splits", ()) if name not in SPLITS)]
 
 
 def test_sets(study: Study) -> list[str]:
@@ -135,6 +136,11 @@ NEEDS = {
 """What an artefact may need, and which files that is."""
 
 
+def use_own_commands() -> None:
+    """Let jobs call the ``dualenc`` of the environment that Snakemake runs in, activated or not."""
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+
 def check_modules(study: Study) -> None:
     """Raise ``UserError`` for the first artefact of params.yaml that has no module to make it."""
     for name, artefact in study.artefacts.items():
@@ -171,9 +177,9 @@ def dataset_slice(study: Study, dataset: str) -> dict[str, Any]:
 
 def candidates_slice(study: Study) -> dict[str, Any]:
     """What decides the candidates."""
-    if study.at.candidates == "official":
-        return {"official": dataset_slice(study, study.at.dataset), "depth": study.at.depth}
-    return {"bm25": study.at.bm25.model_dump(), "depth": study.at.depth}
+    own = study.at.candidates == "official"
+    first = {"official": dataset_slice(study, study.at.dataset)} if own else {"bm25": study.at.bm25.model_dump()}
+    return {**first, "depth": study.at.depth}
 
 
 def tokenizer_slice(study: Study) -> dict[str, Any]:
@@ -299,9 +305,8 @@ def score_updates_slice(study: Study, run: str) -> dict[str, Any]:
 
 def evaluation_slice(study: Study) -> dict[str, Any]:
     """How runs are judged: ``sets`` are the measures of each further test set, if there are such sets."""
-    evaluation = study.evaluation
-    further = {name: evaluation.sets.get(name, evaluation.measures) for name in test_sets(study)[1:]}
-    return evaluation.model_dump(exclude={"sets"}) | ({"sets": further} if further else {})
+    further = {name: study.evaluation.sets.get(name, study.evaluation.measures) for name in test_sets(study)[1:]}
+    return study.evaluation.model_dump(exclude={"sets"}) | ({"sets": further} if further else {})
 
 
 def artefact_slice(study: Study, artefact: str) -> dict[str, Any]:

@@ -87,6 +87,7 @@ rule tokens:
         f"{LOGS}/tokens/{{dataset}}.log",
     benchmark:
         f"{TIMES}/tokens/{{dataset}}.tsv"
+    threads: STUDY.params.threads
     params:
         dataset=lambda wildcards: ROOT / "data" / wildcards.dataset,
         tokenizer=TOKENIZER,
@@ -94,7 +95,7 @@ rule tokens:
     message:
         "Writing the token ids of {wildcards.dataset}"
     shell:
-        "dualenc tokens --dataset {params.dataset} --tokenizer {params.tokenizer}"
+        "dualenc --threads {threads} tokens --dataset {params.dataset} --tokenizer {params.tokenizer}"
         " --output {params.output} > {log} 2>&1"
 
 

@@ -28,7 +28,7 @@ rule pretrain:
         expand(rules.tokens.output, dataset=list(STUDY.at.pretraining.corpora)),
         expand(rules.corpus.output, dataset=list(STUDY.at.pretraining.corpora)),
         rules.evaluation_sets.output,
-        rules.tokenizer.output,
+        f"{TOKENIZER}/tokenizer.json",
         start=lambda wildcards: [ROOT / path for path in study_of.grows_from(STUDY, wildcards.encoder)],
         code=code("steps.pretrain"),
     output:
@@ -46,7 +46,7 @@ rule pretrain:
         corpora=ROOT / "corpora",
         dataset=STUDY.at.dataset,
         evaluation=ROOT / "evaluation",
-        tokenizer=ROOT / "tokenizer",
+        tokenizer=TOKENIZER,
         start=lambda wildcards, input: f"--start {Path(input.start[0]).parent}" if input.start else "",
         output=lambda wildcards: ROOT / "encoders" / wildcards.encoder,
     message:

@@ -1,6 +1,6 @@
 """What goes wrong in ir_datasets, in one sentence: which id, which URL, and what to do."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ def _explanation(identifier: str, error: Exception) -> Exception:
     return error
 
 
-def _file(wanted) -> dict[str, Any]:
+def _file(wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """What ir_datasets knows of the first file that is ``wanted``: its url and expected_md5; empty if there is none."""
     entries = [entry for group in DownloadConfig.contents().values() for entry in group.values()]
     return next((entry for entry in entries if isinstance(entry, dict) and wanted(entry)), {})

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from dualenc import figures
 from dualenc.errors import UserError
@@ -17,6 +17,7 @@ from dualenc.figures import COLOURS, MARKERS
 MEASURE = "MRR@10"
 CHOOSES = "nDCG@10"  # on validation: Appendix B
 EVALSETS = ["train", "test"]
+MOST_TICKS = 8  # with fewer probes each has a tick
 CAPTION = (
     "How do cross-attention (CA), the dual-encoder (DE) and the distilled one (DIST) get where figure 1 finds them? In "
     "the paper, all with the same encoder, DE starts behind CA and comes near it on train queries while its test "
@@ -73,10 +74,10 @@ def draw(frame: pd.DataFrame, params: Mapping[str, Any]) -> Figure:
     for axes, evalset in zip(panels, EVALSETS, strict=True):
         _lines(axes, frame[frame.evalset == evalset])
         axes.set_title(evalset.capitalize())
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        probed = sorted(set(frame.step))
+        axes.xaxis.set_major_locator(FixedLocator(probed) if len(probed) <= MOST_TICKS else MaxNLocator(integer=True))
         axes.set_xlabel("training step" + " (bands: worst to best seed)" * (seeds > 1))
     panels[0].set_ylabel(f"{MEASURE} (sample of queries)")
-    panels[0].set_ylim(bottom=0)
     panels[1].legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     return figure
 

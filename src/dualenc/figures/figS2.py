@@ -20,6 +20,7 @@ from dualenc.statistics import bootstrap_interval
 
 MEASURE = "MRR@10"
 EVALSETS = ["train", "test"]
+LEAST_RATIO = 1.3  # of two labels of the logarithmic axis
 PANELS = {"error": "relative error against CA's scores", MEASURE: f"{MEASURE} within the block"}
 CAPTION = (
     "How large must embeddings be for a dual-encoder (DE) to score like cross-attention (CA)? By Proposition 1 of the "
@@ -125,5 +126,15 @@ def _panel(axes: Axes, frame: pd.DataFrame, column: str) -> None:
         axes.text(best.width.min(), teacher, "CA", color=COLOURS["CA"], va="bottom")
     widths = sorted(best.width)
     axes.set_xscale("log", base=2)
-    axes.set_xticks(widths, [f"{width:g}" for width in widths])
+    axes.set_xticks(widths, _spaced(widths))
     axes.minorticks_off()
+
+
+def _spaced(widths: list[float]) -> list[str]:
+    """Labels of sorted widths on a logarithmic axis, empty where one would run into the one before."""
+    labels, last = [], 0.0
+    for width in widths:
+        shown = width >= last * LEAST_RATIO
+        labels.append(f"{width:g}" if shown else "")
+        last = width if shown else last
+    return labels

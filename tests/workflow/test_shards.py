@@ -1,0 +1,28 @@
+"""A collection in shards: a job each, whose files go when the search is done, and the same passages found."""
+
+import shutil
+
+import numpy as np
+import yaml
+
+from dualenc.runs import read_run
+
+RUN = "results/smoke/retrieval/de/seed-1/test.run.gz"
+
+
+def test_shards_are_jobs_and_find_the_same(finished, tmp_path, call_in):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy, symlinks=True)
+    params = yaml.safe_load((copy / "params.yaml").read_text())
+    params["scales"]["smoke"]["shards"] = 3
+    (copy / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    result = call_in(copy, "snakemake", "--cores", "2", "--config", "scale=smoke", "--", RUN)
+    assert result.returncode == 0, result.stdout
+    for shard in range(3):
+        assert f"Encoding shard {shard} of all passages with de, seed 1" in result.stdout
+    assert not list((copy / RUN).parent.rglob("*.npy"))
+    before, after = (read_run(folder / RUN) for folder in (finished, copy))
+    assert before.keys() == after.keys()
+    for qid, ranking in before.items():
+        spread = np.ptp(ranking.scores) + np.abs(ranking.scores).max()
+        np.testing.assert_allclose(after[qid].scores, ranking.scores, atol=1e-3 * spread)
