@@ -13,6 +13,8 @@ from dualenc.datasets import SPLITS, dpr
 from dualenc.errors import UserError
 from dualenc.files import read_json
 from dualenc.parameters import DprDataset
+from dualenc.runs import read_run
+from dualenc.steps.candidates import official
 from dualenc.steps.dataset import dataset
 
 SAMPLE = Path(__file__).parents[2] / "shared" / "data" / "dpr_sample" / "biencoder-nq-dev.sample.json"
@@ -142,6 +144,18 @@ def test_lists_have_one_positive_and_hard_negatives(make, tmp_path):
         base = max(int(pid) for pid, rel in judged[row.qid].items() if rel == 2)
         assert row.labels == [1] + [0] * 19 and row.pids[0] == str(base)
         assert {int(pid) - base for pid in row.pids[1:]} < set(range(100, 130))
+
+
+def test_pools_are_the_official_candidates(make, tmp_path):
+    parameters = make(TRAIN, DEV)
+    dataset(parameters, tmp_path / "dataset", 1)
+    official(tmp_path / "dataset", parameters, 12, tmp_path / "candidates")
+    for split in SPLITS:
+        run = read_run(tmp_path / "candidates" / f"{split}.run.gz")
+        whole = dpr.candidates(parameters, split)
+        assert {qid: ranking.pids for qid, ranking in run.items()} == {
+            qid: ranking.pids[:12] for qid, ranking in whole.items()
+        }
 
 
 @pytest.mark.skipif(not SAMPLE.exists(), reason=f"{SAMPLE} is not there: five real entries, not part of this project")

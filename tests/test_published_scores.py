@@ -99,6 +99,12 @@ def test_counts_of_what_is_left_out(read):
     assert counts == expected | {"defects": 0}
 
 
+def test_many_positives_leave_room_for_a_negative(read):
+    rows = lines([(pid, 9, 7, pid, 20) for pid in (1, 3, 5, 4, 2)])
+    for lists in read(rows, list_length=3)[:2]:
+        assert as_dict(lists) == {7: [(5, True, 5), (4, True, 4), (20, False, 9)]}
+
+
 def test_the_order_of_rows_blocks_and_parts_changes_nothing(read, monkeypatch):
     rows = lines(triples())
     before = read(rows)
