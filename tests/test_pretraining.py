@@ -94,6 +94,14 @@ def test_the_objectives_are_what_they_say(batch):
     torch.testing.assert_close(read_pairs(model, inputs["pairs"])[0].view(8, 4), scores)
 
 
+def test_a_batch_without_a_masked_list_teaches_nothing_about_words(batch):
+    shape = {"layers": 2, "width": 16, "heads": 2, "vocabulary": VOCABULARY, "max_length": LENGTHS["pair"], "pad": 0}
+    model = models.pretraining_model(**shape)
+    loss = trainer({"masked": 1.0, "pair": 0.0, "contrastive": 0.0}).compute_loss(model, batch(masked_lists=0.0))
+    loss.backward()
+    assert loss == 0 and all(one.grad is None or not one.grad.any() for one in model.parameters())
+
+
 def test_no_text_of_validation_or_test_is_in_a_corpus(tiny):
     lists = pd.read_parquet(tiny / "corpora" / "dataset.parquet")
     seen = set(lists.pids.explode())

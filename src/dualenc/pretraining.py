@@ -66,6 +66,8 @@ class PretrainingTrainer(Trainer):
             if weights.masked and chosen.any():
                 logits = model.cls.predictions(hidden[chosen])
                 loss = loss + weights.masked * cross_entropy(logits, inputs["words"][chosen])
+            else:
+                loss = loss + 0 * hidden.sum()  # a batch without a masked list may have no other objective
         if weights.contrastive:
             queries, passages = (vectors(model, inputs[side], self.parameters.gain) for side in ("queries", "passages"))
             target = torch.arange(len(queries), device=queries.device) * (len(passages) // len(queries))
