@@ -39,6 +39,7 @@ QRELS = {
     ],
 }
 TOP1000 = {
+    "train": [("12", "3"), ("11", "0"), ("484694", "3"), ("11", "7"), ("12", "1"), ("836399", "4"), ("11", "2")],
     "dev.small": [("22", "4"), ("21", "1"), ("22", "9"), ("21", "2"), ("22", "3")],
     "dl19": [("31", "5"), ("32", "2"), ("31", "3"), ("33", "1"), ("31", "4")],
 }
@@ -62,6 +63,7 @@ def files() -> dict[str, bytes]:
         "collectionandqueries": _tar(everything),
         "queries": _tar({"queries.train.tsv": queries["train"]}),
         "train/qrels": _qrels("train", "\t"),
+        "train/scoreddocs": _tar({"top1000.train.txt": _top1000("train")}),
         "dev/scoreddocs": _tar({"top1000.dev": _top1000("dev.small")}),
         "trec-dl-2019/queries": gzip.compress(queries["dl19"]),
         "trec-dl-2019/qrels": _qrels("dl19", " "),

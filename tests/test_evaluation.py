@@ -1,15 +1,18 @@
 """Measures against direct readings of their definitions, ties that profit nobody, and the files."""
 
+import hashlib
 import json
 from math import log2
 
+import ir_measures
 import numpy as np
 import pandas as pd
 import pytest
 import pytrec_eval
 
+from dualenc.datasets import read_qrels
 from dualenc.errors import UserError
-from dualenc.evaluation import candidate_metrics, evaluate, summarise, write_metrics
+from dualenc.evaluation import called, candidate_metrics, evaluate, summarise, write_metrics
 from dualenc.runs import Ranking, read_run, write_run
 
 INTERVAL = {"confidence": 0.95, "resamples": 200, "seed": 0}
@@ -77,6 +80,65 @@ def test_measures_agree_with_trec_eval_on_the_scores_themselves():
         rr = theirs[qid]["recip_rank"]
         expected = [theirs[qid]["ndcg_cut_10"], theirs[qid]["recall_20"], rr if rr >= 1 / 10 else 0.0]
         assert [ours[m][qid] for m in ("nDCG@10", "R@20", "MRR@10")] == pytest.approx(expected)
+
+
+MS_MARCO = ["RR@10", "nDCG@10", "R@30"]
+TREC_DL = ["RR(rel=2)@10", "nDCG@10", "R(rel=2)@30"]
+
+
+def official_case(seed, folder, grades, scores):
+    """A run in a file and judgements in the format of the official ones, read back.
+
+    ``grades`` are those of MS MARCO (a query has one or two passages of 1) or of TREC DL (0 to 3, many judged).
+    """
+    rng = np.random.default_rng(seed)
+    run, lines = {}, []
+    for qid in map(str, rng.choice(10**6, 25, replace=False)):
+        pids = [str(pid) for pid in rng.choice(8_841_823, 90, replace=False)]
+        run[qid] = Ranking(pids[:50], scores(rng))
+        if grades == "ms-marco":
+            lines += [f"{qid}\t0\t{pid}\t1\n" for pid in rng.choice(pids, rng.integers(1, 3), replace=False)]
+        else:
+            lines += [f"{qid} Q0 {pid} {rng.integers(0, 4)}\n" for pid in rng.permutation(pids)[:40]]
+    write_run(folder / "x.run.gz", run, tag="x")
+    (folder / "qrels.tsv").write_text("".join(lines))
+    return read_run(folder / "x.run.gz"), read_qrels(folder / "qrels.tsv")
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("grades", "measures"), [("ms-marco", MS_MARCO), ("trec-dl", TREC_DL)])
+def test_official_files_give_what_ir_measures_gives_by_trec_eval(tmp_path, seed, grades, measures):
+    run, qrels = official_case(seed, tmp_path, grades, lambda rng: rng.permutation(50) / 7)
+    ours = evaluate(run, qrels, measures)
+    scored = {qid: dict(zip(pids, scores.tolist(), strict=True)) for qid, (pids, scores) in run.items()}
+    parsed = [ir_measures.parse_measure(name) for name in measures if not name.startswith("RR")]
+    parsed.append(ir_measures.parse_measure("RR(rel=2)" if grades == "trec-dl" else "RR"))  # trec_eval has no cutoff
+    for value in ir_measures.pytrec_eval.iter_calc(parsed, qrels, scored):
+        if value.measure.NAME == "RR":
+            cut = value.value if value.value >= 1 / 10 else 0.0
+            assert ours[called(measures[0])][value.query_id] == pytest.approx(cut)
+        else:
+            assert ours[str(value.measure)][value.query_id] == pytest.approx(value.value)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("grades", "measures"), [("ms-marco", MS_MARCO), ("trec-dl", TREC_DL)])
+def test_official_files_with_ties_give_the_definitions_under_our_rule(tmp_path, seed, grades, measures):
+    run, qrels = official_case(seed, tmp_path, grades, lambda rng: rng.integers(0, 6, 50) / 3)
+    ours, rel = evaluate(run, qrels, measures), 2 if grades == "trec-dl" else 1
+    tied = 0
+    for qid, judged in qrels.items():
+
+        def place(pid, qid=qid):
+            return hashlib.blake2b(f"{qid} {pid}".encode(), digest_size=8).digest()
+
+        scores = dict(zip(*run[qid], strict=True))
+        order = sorted(scores, key=lambda pid: (-scores[pid], place(pid)))
+        expected = [reciprocal_rank(order, judged, 10, rel), ndcg(order, judged, 10), recall(order, judged, 30, rel)]
+        assert [values[qid] for values in ours.values()] == pytest.approx(expected)
+        by_pid = sorted(scores, key=lambda pid: (-scores[pid], pid))
+        tied += ndcg(order, judged, 10) != ndcg(by_pid, judged, 10)
+    assert tied  # the rule matters
 
 
 def test_graded_ndcg_by_hand():

@@ -1,5 +1,7 @@
 """Datasets by their ids in ir_datasets: MS MARCO's own code and formats, downloaded from localhost, and any other."""
 
+import gzip
+import json
 import re
 from collections.abc import Iterator
 
@@ -11,11 +13,13 @@ from ir_datasets.util import LocalDownload
 
 import file_server
 import msmarco_files
-from dualenc import datasets
+from dualenc import cli, datasets
 from dualenc.datasets import irds
 from dualenc.errors import UserError
 from dualenc.files import read_json
 from dualenc.parameters import IrDataset
+from dualenc.runs import read_run
+from dualenc.steps.evaluation_sets import evaluation_sets
 from msmarco_files import FIXED, RAW, SPLITS
 
 OPTIONS = {"splits": SPLITS, "encoding": "fixed", "max_words": None, "max_passages": None}
@@ -93,6 +97,45 @@ def test_official_candidates(server):
 def test_official_candidates_are_whole_passages_of_the_whole_collection(server, change):
     with pytest.raises(UserError, match="set max_words and max_passages of the dataset to null"):
         irds.candidates(IrDataset(kind="ir_datasets", **OPTIONS | change), "test")
+
+
+def official(folder, parameters, output, depth):
+    """Run ``dualenc candidates`` as the workflow does."""
+    params = json.dumps({"official": parameters, "depth": depth})
+    cli.app(
+        ["candidates", "--params", params, "--dataset", str(folder), "--output", str(output)], standalone_mode=False
+    )
+
+
+def tags(path):
+    """What a run says of the system that made it."""
+    return {line.split()[-1] for line in gzip.decompress(path.read_bytes()).decode().splitlines()}
+
+
+def test_the_step_says_that_candidates_are_official(server, build, tmp_path):
+    parameters = {"kind": "ir_datasets", **OPTIONS}
+    folder = build()
+    official(folder, parameters, tmp_path / "all", 1000)
+    metrics = read_json(tmp_path / "all" / "metrics.json")
+    assert metrics.pop("candidates") == {"source": "official", "scored": False}
+    assert {split: values["R@1000"] for split, values in metrics.items()} == pytest.approx(
+        {"train": 1, "validation": 0.5, "test": 0.75, "trec-dl-2019": 1}
+    )
+    assert tags(tmp_path / "all" / "test.run.gz") == {"official"}
+    official(folder, parameters, tmp_path / "two", 2)
+    two, whole = (read_run(tmp_path / name / "train.run.gz") for name in ("two", "all"))
+    assert {qid: ranking.pids for qid, ranking in two.items()} == {
+        qid: ranking.pids[:2] for qid, ranking in whole.items()
+    }
+    evaluation_sets(folder, tmp_path / "two", 10, 2, tmp_path / "evaluation")
+    assert tags(tmp_path / "evaluation" / "test.run.gz") == {"official"}
+
+
+def test_candidates_of_another_collection(server, build, tmp_path):
+    folder = build(max_passages=0)
+    with pytest.raises(UserError, match=r"train split name passage '7', which is not in .*passages.parquet"):
+        official(folder, {"kind": "ir_datasets", **OPTIONS}, tmp_path / "out", 10)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_corrupted_download_is_never_used(server, build, tmp_path):
