@@ -121,8 +121,7 @@ def search(at: At) -> Callable[[], None]:
     from dualenc.steps.retrieval import retrieval
 
     folders = [at.folder / name for name in ("dataset", "tokens", "model")]
-    run = at.folder / "de" / "seed-1" / "test.run.gz"
-    return partial(retrieval, *folders, embeddings(at), DEPTH, TOKENS_PER_BATCH, run)
+    return partial(retrieval, *folders, embeddings(at), DEPTH, TOKENS_PER_BATCH, at.folder / "de" / "seed-1")
 
 
 def evaluate(at: At) -> Callable[[], None]:
