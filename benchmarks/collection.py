@@ -121,8 +121,7 @@ def search(at: At) -> Callable[[], None]:
     from dualenc.steps.retrieval import retrieval
 
     folders = [at.folder / name for name in ("dataset", "tokens", "model")]
-    run = at.folder / "de" / "seed-1" / "test.run.gz"
-    return partial(retrieval, *folders, embeddings(at), DEPTH, TOKENS_PER_BATCH, run)
+    return partial(retrieval, *folders, embeddings(at), DEPTH, TOKENS_PER_BATCH, at.folder / "de" / "seed-1")
 
 
 def evaluate(at: At) -> Callable[[], None]:
@@ -193,12 +192,13 @@ def draw() -> None:
         axes = figure.subplots(1, 2, sharex=True)
         for (step, words), some in frame.groupby(["step", "words"], sort=False):
             look = {"color": colours[step], "marker": "o", "linestyle": "-" if words == WORDS else ":"}
-            exponent = np.polyfit(np.log(some.passages), np.log(some.cpu_seconds), 1)[0]
-            name = f"{step}: n$^{{{exponent:.2f}}}$" if words == WORDS else None
-            axes[0].plot(some.passages, some.cpu_seconds, label=name, **look)
+            if words == WORDS:
+                exponent = np.polyfit(np.log(some.passages), np.log(some.cpu_seconds), 1)[0]
+                look["label"] = f"{step}: n$^{{{exponent:.2f}}}$"
+            axes[0].plot(some.passages, some.cpu_seconds, **look)
             axes[1].plot(some.passages, some.peak_mib, **look)
-        for one, title in zip(axes, ("CPU seconds", "most memory of the process, MiB"), strict=True):
-            one.set(xscale="log", yscale="log", title=title, xlabel="passages")
+        axes[0].set(xscale="log", yscale="log", title="CPU seconds", xlabel="passages")
+        axes[1].set(xscale="log", ylim=(0, None), title="most memory of the process, MiB", xlabel="passages")
         figure.legend(loc="outside right upper", frameon=False)
         figure.savefig(RESULTS.with_suffix(".png"), metadata={"Software": None})
 

@@ -70,7 +70,7 @@ def test_every_step_has_the_set(root, tmp_path):
     for qid, ranking in further.items():  # queries of both sets, with the same candidates
         assert ranking.pids == test[qid].pids
 
-    retrieval(root / "dataset", root / "tokens", run / "model", 30, 4096, tmp_path / "retrieval" / "de" / "seed-1")
+    retrieval(root / "dataset", root / "tokens", run / "model", [], 30, 4096, tmp_path / "retrieval" / "de" / "seed-1")
     found = {name: read_run(tmp_path / "retrieval" / "de" / "seed-1" / f"{name}.run.gz") for name in ("test", FURTHER)}
     assert {name: len(run) for name, run in found.items()} == {"test": len(test), FURTHER: len(further)}
     assert all(ranking.pids == found["test"][qid].pids for qid, ranking in found[FURTHER].items())
