@@ -26,6 +26,7 @@ from pathlib import Path
 
 ADDRESS = "DUALENC_WARM"  # the environment variable that says where the process listens
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+LATE = ("scipy.optimize", "scipy.stats")  # what most commands do not need and nobody imports before its use
 
 
 def start() -> None:
@@ -121,12 +122,14 @@ def serve() -> None:
 
 
 def _preload() -> None:
-    """Import every step, table and figure, and leave no thread running: a fork would not have it."""
+    """Import all that jobs do, and leave no thread running: a fork would not have it."""
     os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # pyarrow's
     from dualenc import cli
 
     cli.options(threads=1)  # among others, OpenBLAS then starts no threads
-    for name in ("figures", "steps", "tables"):
+    for name in LATE:
+        importlib.import_module(name)
+    for name in ("claims", "figures", "steps", "tables"):
         package = importlib.import_module(f"dualenc.{name}")
         for module in pkgutil.iter_modules(package.__path__, f"dualenc.{name}."):
             importlib.import_module(module.name)
