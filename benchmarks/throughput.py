@@ -31,6 +31,7 @@ def main(
     seconds: Annotated[float, typer.Option(help="of each measurement")] = 5.0,
     threads: Annotated[int, typer.Option()] = 1,
     vocabulary: Annotated[int, typer.Option()] = 8192,
+    seconds_per_job: Annotated[float, typer.Option(help="that a job takes beside its arithmetic; not measured")] = 3.0,
 ) -> None:
     """Measure each width, in training and in scoring."""
     torch.set_num_threads(threads)
@@ -47,7 +48,8 @@ def main(
         rates.append({"width": width, "training": trained, "scoring": scored})
         print(rates[-1], flush=True)
     about = {"hardware": hardware, "date": time.strftime("%Y-%m-%d"), "torch": torch.__version__, "layers": layers}
-    about |= {"length": length, "tokens": tokens, "threads": threads, "seconds_per_job": 3.0, "rates": rates}
+    about |= {"length": length, "tokens": tokens, "threads": threads, "seconds_per_job": seconds_per_job}
+    about["rates"] = rates
     others = [one for one in (read_json(RESULTS) if RESULTS.exists() else []) if one["hardware"] != hardware]
     write_json(RESULTS, [*others, about])
 
