@@ -4,7 +4,7 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 from dualenc import config as parameters
-from dualenc import warm
+from dualenc import slices, warm
 from dualenc import workflow as study_of
 from dualenc.errors import UserError
 from dualenc.provenance import code
@@ -49,6 +49,7 @@ wildcard_constraints:
     teacher=r"(?!one-hot)[\w.-]+",
     seed=r"\d+",
     shard=r"\d+",
+    step=r"\w+",
 
 
 include: "workflow/rules/data.smk"

@@ -47,7 +47,7 @@ LISTS = {
     **{f"de-m3se-k{size}": mean for size, mean in {2: 0.323, 4: 0.326, 8: 0.349, 16: 0.325}.items()},
 }
 COLBERT = {"colbert": 0.356, "colbert-softmax-ce": 0.376}
-REGULARISED = {"de-smoothing-0.1": 0.297, "de-dropout": 0.299, "de-mlm": 0.299, "de-focal": 0.307}
+REGULARISED = {"de-smoothing-10": 0.297, "de-dropout": 0.299, "de-mlm": 0.299, "de-focal": 0.307}
 MINED = {"de-negatives": 0.312, "de-margin-mse-negatives": 0.335, "de-m3se-negatives": 0.324}
 RETRIEVAL = {"de": 0.281, "de-negatives": 0.314}
 TEACHER = {"ca": 0.370, "de": 0.310}

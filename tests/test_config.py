@@ -158,13 +158,15 @@ def test_a_scale_may_change_an_artefact():
     assert error.startswith("params.yaml: scales.smoke.artefacts = 'tab13' is unknown") and "tab1" in error
 
 
-def test_an_experiment_may_have_dots_in_its_name():
+def test_a_dot_ends_the_experiment_in_the_name_of_a_run():
     study = config.study(PARAMS)
-    assert study.split("de-smoothing-0.1") == ("de-smoothing-0.1", None)
-    assert study.split("de-smoothing-0.1.small-1-16") == ("de-smoothing-0.1", "small-1-16")
-    assert study.run("de-smoothing-0.1.small-1-16").loss_parameters["label_smoothing"] == 0.1
+    assert study.split("de-smoothing-10") == ("de-smoothing-10", None)
+    assert study.split("de-smoothing-10.small-1-16") == ("de-smoothing-10", "small-1-16")
+    assert study.run("de-smoothing-10.small-1-16").loss_parameters["label_smoothing"] == 0.1
     error = message(changed({"encoders": PARAMS["encoders"] | {"small.1": {"layers": 1, "width": 16, "heads": 1}}}))
     assert "encoders.small.1 has a dot" in error
+    error = message(changed({"experiments": PARAMS["experiments"] | {"de-0.1": {"inherits": "de"}}}))
+    assert "experiments.de-0.1 has a dot" in error
 
 
 def test_circular_inheritance_names_the_circle():

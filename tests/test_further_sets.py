@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 import results_tree
 import tiny_study
-from dualenc import config, datasets, workflow
+from dualenc import config, datasets, slices, workflow
 from dualenc.datasets import tsv
 from dualenc.errors import UserError
 from dualenc.evaluation import evaluate
@@ -128,10 +128,10 @@ def study(**changes):
 
 def test_what_the_jobs_of_such_a_study_are_told():
     assert workflow.sets(study()) == SETS and workflow.test_sets(study()) == ["test", FURTHER]
-    assert workflow.evaluation_slice(study())["sets"] == {FURTHER: ["RR(rel=2)@10"]}
-    assert workflow.evaluation_slice(study(evaluation=PLAIN))["sets"] == {FURTHER: PLAIN["measures"]}
-    assert workflow.artefact_slice(study(), "tab1")["evaluation"] == workflow.evaluation_slice(study())
-    own = workflow.candidates_slice(study(smoke={"candidates": "official", "depth": 7}))
+    assert slices.evaluation(study())["sets"] == {FURTHER: ["RR(rel=2)@10"]}
+    assert slices.evaluation(study(evaluation=PLAIN))["sets"] == {FURTHER: PLAIN["measures"]}
+    assert slices.artefact(study(), "tab1")["evaluation"] == slices.evaluation(study())
+    own = slices.candidates(study(smoke={"candidates": "official", "depth": 7}))
     assert TypeAdapter(Dataset).validate_python(own["official"]).splits[FURTHER] == f"x/{FURTHER}"
     assert own["depth"] == 7 and "bm25" not in own
 
@@ -139,9 +139,9 @@ def test_what_the_jobs_of_such_a_study_are_told():
 def test_other_studies_are_told_nothing_of_it():
     plain = config.study(PARAMS)
     assert workflow.sets(plain) == list(datasets.SPLITS)
-    assert set(workflow.candidates_slice(plain)) == {"bm25", "depth"}
-    assert workflow.evaluation_slice(plain) == PLAIN
-    assert "candidates" not in workflow.artefact_slice(plain, "tab1")
+    assert set(slices.candidates(plain)) == {"bm25", "depth"}
+    assert slices.evaluation(plain) == PLAIN
+    assert "candidates" not in slices.artefact(plain, "tab1")
 
 
 @pytest.mark.parametrize(

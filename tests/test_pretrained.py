@@ -17,7 +17,7 @@ from sentence_transformers import CrossEncoder
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertForPreTraining
 
 import tiny_study
-from dualenc import config, models, pretrained, tokens, workflow
+from dualenc import config, models, pretrained, slices, tokens, workflow
 from dualenc.errors import UserError
 from dualenc.files import md5, read_json
 from dualenc.parameters import Encoder
@@ -274,8 +274,8 @@ def test_where_an_encoder_from_the_hub_is():
         assert str(workflow.encoder_folder(at, "small-1-32")) == "results/smoke/hub/small-1-32"
         assert str(workflow.tokenizer_folder(at)) == "results/smoke/hub/small-1-32"
         assert str(workflow.encoder_folder(at, "small-1-16")) == "results/smoke/encoders/small-1-16"
-    assert workflow.fetch_slice(at, "small-1-32")["encoder"]["revision"] == REVISION
-    assert "hub" not in workflow.pretrain_slice(at, "small-1-16")["encoder"]
+    assert slices.fetch(at, "small-1-32")["encoder"]["revision"] == REVISION
+    assert "hub" not in slices.pretrain(at, "small-1-16")["encoder"]
 
 
 @pytest.mark.parametrize(

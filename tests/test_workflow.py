@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 import yaml
 
-from dualenc import config, workflow
+from dualenc import config, slices, workflow
 from dualenc.errors import UserError
 
 PARAMS = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text()) | {"scale": "smoke"}
@@ -61,25 +61,26 @@ def test_needs_add_up():
 
 
 def test_the_slice_of_an_artefact():
-    slice_ = workflow.artefact_slice(
-        study(experiments=["ca", "de-smoothing-0.1"], encoders="deep", seeds="first", options={"pairs": 4}), "fig1"
+    slice_ = slices.artefact(
+        study(experiments=["ca", "de-smoothing-10"], encoders="deep", seeds="first", options={"pairs": 4}), "fig1"
     )
     assert slice_["seeds"] == [1] and slice_["options"] == {"pairs": 4} and slice_["checkpoints"] == [0, 7]
-    names = ["ca.small-1-16", "ca", "de-smoothing-0.1.small-1-16", "de-smoothing-0.1"]
+    names = ["ca.small-1-16", "ca", "de-smoothing-10.small-1-16", "de-smoothing-10"]
     assert [run["name"] for run in slice_["runs"]] == names
     run = slice_["runs"][2]
-    assert run["experiment"] == "de-smoothing-0.1" and run["width"] == 16 and run["model"] == "dual-encoder"
+    assert run["experiment"] == "de-smoothing-10" and run["width"] == 16 and run["model"] == "dual-encoder"
 
 
 def test_probes_do_not_concern_checkpoints():
-    slices = [workflow.checkpoints_slice(study(), "de"), workflow.train_slice(study(), "de", 1)]
-    probes = {"probe_queries", "curves"}
-    assert slices[0] == {key: value for key, value in slices[1].items() if key not in probes} | {"checkpoints": [0, 7]}
+    of_checkpoints, of_train = slices.checkpoints(study(), "de"), slices.train(study(), "de", 1)
+    for probes in ("probe_queries", "curves"):
+        del of_train[probes]
+    assert of_checkpoints == of_train | {"checkpoints": [0, 7]}
 
 
 def test_train_and_test_are_probed_where_curves_are_shown():
     def curves(run, seed):
-        return workflow.train_slice(study(needs=["curves"], experiments=["ca"], seeds="first"), run, seed)["curves"]
+        return slices.train(study(needs=["curves"], experiments=["ca"], seeds="first"), run, seed)["curves"]
 
     assert curves("ca", 1) and not curves("ca", 2) and not curves("de", 1)
 

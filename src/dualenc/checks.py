@@ -74,6 +74,8 @@ def _origin(name: str, encoder: Encoder) -> None:
 def experiment(study: Study, name: str, experiment: Experiment) -> None:
     """Check one resolved experiment. Raises ``UserError``."""
     where = f"experiments.{name}"
+    if "." in name:
+        raise UserError(f"params.yaml: {where} has a dot, which ends the experiment in a run's name.")
     choose(f"{where}.encoder", experiment.encoder, list(study.params.encoders) + list(study.at.encoders))
     _loss(where, experiment)
     _teacher(study, where, experiment)

@@ -1,8 +1,4 @@
-"""The command line: `dualenc --help`. The workflow calls one command for each job.
-
-Commands of the workflow take the slice of params.yaml that they may see as JSON (``--params``), so that what a job
-uses is what Snakemake watches.
-"""
+"""The command line: `dualenc --help`. What a person types is here, what the workflow calls is in ``commands``."""
 
 import errno
 import json
@@ -15,15 +11,13 @@ from typing import Annotated
 import typer
 import yaml
 
-from dualenc import warm
+from dualenc import commands, warm
+from dualenc.commands import Folder, Output
 from dualenc.errors import UserError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-Params = Annotated[dict, typer.Option("--params", parser=json.loads, metavar="JSON", help="slice of params.yaml")]
-Output = Annotated[Path, typer.Option(help="what is written")]
-Folder = Annotated[Path, typer.Option(help="folder of an earlier step")]
-Folders = Annotated[list[Path], typer.Option(help="folder of an earlier step; may be given several times")]
-Number = Annotated[int, typer.Option()]
+app.add_typer(commands.app, rich_help_panel="Steps of the workflow")
+VERSIONS = "Results in DVC"
 
 
 @app.callback()
@@ -39,257 +33,11 @@ def options(threads: Annotated[int, typer.Option(help="threads of this process")
 
 
 @app.command()
-def dataset(params: Params, output: Output) -> None:
-    """Build a dataset folder."""
-    from pydantic import TypeAdapter
-
-    from dualenc.parameters import Dataset
-    from dualenc.steps.dataset import dataset as build
-
-    build(TypeAdapter(Dataset).validate_python(params), output, int(os.environ["OMP_NUM_THREADS"]))
-
-
-@app.command()
-def candidates(params: Params, dataset: Folder, output: Output) -> None:
-    """Retrieve BM25 candidates for every split, or take those of the dataset itself."""
-    from pydantic import TypeAdapter
-
-    from dualenc.parameters import Bm25, Dataset
-    from dualenc.steps import candidates as step
-
-    if "official" in params:
-        step.official(dataset, TypeAdapter(Dataset).validate_python(params["official"]), params["depth"], output)
-    else:
-        step.candidates(dataset, Bm25(**params["bm25"]), params["depth"], output, params.get("train_queries"))
-
-
-@app.command()
-def tokenizer(params: Params, dataset: Folders, output: Output) -> None:
-    """Train a WordPiece tokenizer on the train split of one or more datasets."""
-    from dualenc.steps.tokenizer import tokenizer as train
-
-    train(dataset, params["vocabulary"], params["max_length"], output)
-
-
-@app.command()
-def tokens(dataset: Folder, tokenizer: Folder, output: Output) -> None:
-    """Tokenise all texts of a dataset."""
-    from dualenc.steps.tokens import tokenise
-
-    tokenise(dataset, tokenizer / "tokenizer.json", output)
-
-
-@app.command()
-def lists(params: Params, dataset: Folder, candidates: Folder, output: Output) -> None:
-    """Make training lists: positives and BM25 negatives of each query."""
-    from dualenc.steps.lists import lists as build
-
-    build(dataset, candidates, params["list_length"], params["train_lists"], output)
-
-
-@app.command()
-def import_scores(params: Params, dataset: Folder, scratch: Folder, output: Output) -> None:
-    """Make training lists from published teacher scores, downloaded if need be."""
-    from dualenc.parameters import PublishedScores
-    from dualenc.steps.import_scores import import_scores as build
-
-    published = PublishedScores(**params["published_scores"])
-    build(dataset, published, params["list_length"], params["train_lists"], scratch, output)
-
-
-@app.command()
-def evaluation_sets(params: Params, dataset: Folder, candidates: Folder, output: Output) -> None:
-    """Write candidates and qrels of the sets that models are evaluated on."""
-    from dualenc.steps.evaluation_sets import evaluation_sets as build
-
-    build(dataset, candidates, params["train_evaluation"], params["depth"], output)
-
-
-@app.command()
-def corpus(params: Params, dataset: Folder, output: Output) -> None:
-    """Make the lists that miniatures are pre-trained on, from a dataset's train split."""
-    from dualenc.parameters import Bm25
-    from dualenc.steps.corpus import corpus as build
-
-    build(dataset, Bm25(**params["bm25"]), params["depth"], params["list_length"], output)
-
-
-@app.command()
-def pretrain(
-    params: Params, data: Folder, corpora: Folder, dataset: Annotated[str, typer.Option()], evaluation: Folder,
-    tokenizer: Folder, scratch: Folder, output: Output, start: Annotated[Path | None, typer.Option()] = None,
-) -> None:  # fmt: skip
-    """Pre-train a miniature BERT on the train splits of its corpora."""
-    from dualenc.parameters import Encoder, Pretraining
-    from dualenc.steps.pretrain import pretrain as run
-
-    _set_torch_threads()
-    settings = dict(params)
-    encoder, parameters = Encoder(**settings.pop("encoder")), Pretraining(**settings.pop("pretraining"))
-    run(data, corpora, dataset, evaluation, tokenizer, start, encoder, parameters, settings, scratch, output)
-
-
-@app.command()
-def fetch(params: Params, output: Output) -> None:
-    """Download a pre-trained BERT from the Hugging Face hub."""
-    from dualenc.parameters import Encoder
-    from dualenc.steps.fetch import fetch as run
-
-    run(Encoder(**params["encoder"]), params["positions"], output)
-
-
-@app.command()
 def ship(encoder: Folder, output: Output) -> None:
     """Copy a pre-trained miniature with float16 weights and a card: what miniatures/ holds."""
     from dualenc.steps.ship import ship as copy
 
     copy(encoder, output)
-
-
-@app.command()
-def train(
-    params: Params, dataset: Folder, tokens: Folder, encoder: Folder, lists: Folder, evaluation: Folder,
-    seed: Number, scratch: Folder, output: Output,
-) -> None:  # fmt: skip
-    """Train one model and re-rank the evaluation sets with it."""
-    from dualenc.steps.train import train as run
-
-    _set_torch_threads()
-    run(dataset, tokens, encoder, lists, evaluation, *_experiment(params), seed, scratch, output)
-
-
-@app.command()
-def checkpoints(
-    params: Params, dataset: Folder, tokens: Folder, encoder: Folder, lists: Folder, evaluation: Folder,
-    seed: Number, scratch: Folder, output: Output,
-) -> None:  # fmt: skip
-    """Train one model again up to some early steps and keep it there."""
-    from dualenc.steps.checkpoints import checkpoints as run
-
-    _set_torch_threads()
-    run(dataset, tokens, encoder, lists, evaluation, *_experiment(params), seed, scratch, output)
-
-
-def _experiment(params: dict):
-    """The experiment of a slice, and the other settings of its training."""
-    from dualenc.parameters import Experiment
-
-    settings = dict(params)
-    return Experiment(**settings.pop("experiment")), settings
-
-
-@app.command()
-def teacher_scores(
-    params: Params, dataset: Folder, tokens: Folder, model: Folder, lists: Folder, output: Output
-) -> None:
-    """Score the training lists with a teacher."""
-    from dualenc.steps.teacher_scores import teacher_scores as score
-
-    _set_torch_threads()
-    score(dataset, tokens, model, params["model"], lists, params["tokens_per_batch"], output)
-
-
-@app.command()
-def encode(params: Params, tokens: Folder, model: Folder, shard: Number, output: Output) -> None:
-    """Encode one shard of the collection with a dual-encoder."""
-    from dualenc.steps.encode import encode as run
-
-    _set_torch_threads()
-    run(tokens, model, params["tokens_per_batch"], params["shards"], shard, output)
-
-
-@app.command()
-def retrieval(
-    params: Params, dataset: Folder, tokens: Folder, model: Folder, output: Output,
-    embeddings: Annotated[list[Path] | None, typer.Option(help="a shard; once for each, in order")] = None,
-) -> None:  # fmt: skip
-    """Search the whole collection with a dual-encoder, for every query of the test sets."""
-    from dualenc.steps.retrieval import retrieval as search
-
-    _set_torch_threads()
-    search(dataset, tokens, model, embeddings or [], params["depth"], params["tokens_per_batch"], output)
-
-
-@app.command()
-def score_matrix(
-    params: Params, dataset: Folder, tokens: Folder, evaluation: Folder, run: Folder, output: Output
-) -> None:
-    """Score blocks of queries and passages with one model, every query with every passage."""
-    from dualenc.steps.score_matrix import score_matrix as score
-
-    _set_torch_threads()
-    score(dataset, tokens, evaluation, run, params, output)
-
-
-@app.command()
-def score_updates(
-    params: Params, dataset: Folder, tokens: Folder, evaluation: Folder, checkpoints: Folder, run: Folder,
-    output: Output,
-) -> None:  # fmt: skip
-    """Measure what a gradient step on one pair does to the scores of others, along one training."""
-    from dualenc.steps.score_updates import updates
-
-    _set_torch_threads()
-    updates(dataset, tokens, evaluation, checkpoints, run, params, output)
-
-
-@app.command()
-def evaluate(
-    params: Params,
-    evaluation: Folder,
-    runs: Folder,
-    splits: Annotated[str, typer.Option(help="evaluation sets, by commas")],
-    output: Output,
-    constant: bool = False,
-) -> None:
-    """Evaluate the runs of one system on evaluation sets; with --constant, their passages in random order."""
-    from dualenc.parameters import Evaluation
-    from dualenc.steps.evaluate import evaluate_runs
-
-    evaluate_runs(evaluation, runs, splits.split(","), constant, Evaluation(**params), output)
-
-
-@app.command()
-def table(artefact: str, params: Params, root: Folder, output: Output) -> None:
-    """Make one table from the results below a scale's folder."""
-    from dualenc.steps.artefacts import table as make
-
-    make(artefact, params, root, output)
-
-
-@app.command()
-def figure(artefact: str, params: Params, root: Folder, data: Output, pdf: Output, png: Output) -> None:
-    """Draw one figure, and write its data, from the results below a scale's folder."""
-    from dualenc.steps.artefacts import figure as draw
-
-    draw(artefact, params, root, data, pdf, png)
-
-
-@app.command()
-def claim(artefact: str, params: Params, root: Folder, output: Output) -> None:
-    """Judge one of the paper's claims from the results below a scale's folder."""
-    from dualenc.steps.claims import judge
-
-    judge(artefact, params, root, output)
-
-
-@app.command()
-def claims(names: list[str], verdicts: Folder, output: Output) -> None:
-    """Collect the verdicts on claims in one page."""
-    from dualenc.steps.claims import collect
-
-    collect(names, verdicts, output)
-
-
-@app.command()
-def report(
-    scale: Annotated[str, typer.Option()], config: Annotated[list[str], typer.Option(help="of the workflow")],
-    root: Folder, figures: Folder, logs: Folder, stylesheet: Folder, front: Output, output: Output,
-) -> None:  # fmt: skip
-    """Make the report of a scale's results with Snakemake, and its first page."""
-    from dualenc.steps.report import make
-
-    make(scale, config, root, figures, logs, stylesheet, front, output)
 
 
 @app.command()
@@ -320,6 +68,40 @@ def plan(
         choose("--artefacts", name, study.artefacts)
     rows = room.plan(study, names, read_json(throughput))
     print(json.dumps(rows, indent=2) if as_json else room.as_text(rows, study))
+
+
+@app.command(rich_help_panel=VERSIONS)
+def stages() -> None:
+    """Write dvc.yaml, the stages of params.yaml at its scale."""
+    from dualenc import config, stages
+    from dualenc.files import atomic
+
+    with atomic(stages.FILE) as path:
+        path.write_text(stages.text(config.load("params.yaml")))
+
+
+@app.command(rich_help_panel=VERSIONS)
+def stage(rule: str, target: str) -> None:
+    """Make the target of a stage of dvc.yaml with the one Snakemake job that does; `dvc repro` calls it."""
+    from dualenc import config, versions
+
+    sys.exit(versions.stage(config.load("params.yaml"), rule, target))
+
+
+@app.command(rich_help_panel=VERSIONS)
+def record() -> None:
+    """After a build by Snakemake: commit all results to DVC."""
+    from dualenc import config, versions
+
+    print(versions.record(config.load("params.yaml")))
+
+
+@app.command(rich_help_panel=VERSIONS)
+def restore() -> None:
+    """After `dvc pull` or `dvc checkout`: tell Snakemake that the results are up to date."""
+    from dualenc import config, versions
+
+    print(versions.restore(config.load("params.yaml")))
 
 
 @app.command()
@@ -360,13 +142,6 @@ def main() -> None:
         why = textwrap.shorten(str(error), 200, placeholder="...")
         print(f"dualenc: no space left on the device ({why}): free some and run again.", file=sys.stderr)
         sys.exit(1)
-
-
-def _set_torch_threads() -> None:
-    """Let torch use ``--threads``: it reads the environment as it is imported, of which forks know nothing."""
-    import torch
-
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 def _disk_is_full(error: BaseException | None) -> bool:

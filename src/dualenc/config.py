@@ -45,18 +45,22 @@ class Study:
         for name, artefact in self.artefacts.items():
             checks.artefact(self, name, artefact)
 
-    def _experiment(self, name: str) -> Experiment:
-        """The experiment ``name`` with all that it inherits, at this scale."""
+    def chain(self, experiment: str) -> list[str]:
+        """The experiments that one inherits from, ``base`` first, itself last."""
         chain: list[str] = []
-        parent: str | None = name
+        parent: str | None = experiment
         while parent is not None:
             if parent in chain:
-                raise UserError(f"experiments.{name} inherits from itself ({' -> '.join([*chain, parent])}).")
-            choose(f"experiments.{(chain or [name])[-1]}.inherits", parent, self.params.experiments)
+                raise UserError(f"experiments.{experiment} inherits from itself ({' -> '.join([*chain, parent])}).")
+            choose(f"experiments.{(chain or [experiment])[-1]}.inherits", parent, self.params.experiments)
             chain.append(parent)
             parent = self.params.experiments[parent].get("inherits")
+        return chain[::-1]
+
+    def _experiment(self, name: str) -> Experiment:
+        """The experiment ``name`` with all that it inherits, at this scale."""
         merged: dict[str, Any] = {}
-        for level in reversed(chain):
+        for level in self.chain(name):
             merged |= self.params.experiments[level]
             merged |= self.at.experiments.get(level, {})
         merged.pop("inherits", None)
@@ -82,9 +86,9 @@ class Study:
         return resolved.model_copy(update={"encoder": encoder})
 
     def split(self, run: str) -> tuple[str, str | None]:
-        """Experiment and encoder of a run name, None for the experiment's own. A name may have dots of its own."""
-        experiment, _, encoder = run.rpartition(".")
-        return (run, None) if run in self.experiments or not experiment else (experiment, encoder)
+        """Experiment and encoder of a run name, None for the experiment's own."""
+        experiment, _, encoder = run.partition(".")
+        return experiment, encoder or None
 
     def run_name(self, experiment: str, encoder: str | None) -> str:
         """The one name of ``experiment`` with ``encoder``."""

@@ -1,6 +1,5 @@
-"""What the Snakefile needs to know: which files an artefact needs, and the slice of params.yaml of each job."""
+"""What the Snakefile needs to know: which files an artefact needs, where encoders and lists are, what reports say."""
 
-import json
 import os
 import sys
 from collections.abc import Iterable
@@ -27,11 +26,6 @@ MODEL_FILES = [  # of every kind of model, below its folder
 ]
 EVALUATED = ["metrics.json", "per_query.parquet"]
 CHECKPOINT_FILES = [*(f"model/{name}" for name in MODEL_FILES), "train.run.gz", "test.run.gz"]
-
-
-def as_json(slice_: dict[str, Any]) -> str:
-    """A slice as a job's command line carries it. Braces are doubled: Snakemake formats parameters."""
-    return json.dumps(slice_, separators=(",", ":"))
 
 
 def runs_folder(run: str, room: str) -> PurePosixPath:
@@ -170,59 +164,6 @@ def caption(kind: str, name: str) -> str:
     return artefacts.restructured(artefacts.caption(kind, name))
 
 
-def dataset_slice(study: Study, dataset: str) -> dict[str, Any]:
-    """What decides a dataset."""
-    return study.params.datasets[dataset].model_dump()
-
-
-def candidates_slice(study: Study) -> dict[str, Any]:
-    """What decides the candidates. Where train lists come from published scores, few train queries need some."""
-    if study.at.candidates == "official":
-        return {"official": dataset_slice(study, study.at.dataset), "depth": study.at.depth}
-    few = {"train_queries": study.at.train_evaluation} if study.at.published_scores else {}
-    return {"bm25": study.at.bm25.model_dump(), "depth": study.at.depth, **few}
-
-
-def tokenizer_slice(study: Study) -> dict[str, Any]:
-    """What decides the tokenizer."""
-    return {"vocabulary": study.at.vocabulary, "max_length": study.at.lengths.pair}
-
-
-def lists_slice(study: Study) -> dict[str, Any]:
-    """What decides the training lists, beside the candidates."""
-    return {"list_length": study.at.list_length, "train_lists": study.at.train_lists}
-
-
-def published_scores_slice(study: Study) -> dict[str, Any]:
-    """What decides the training lists that are made from published scores."""
-    return {**lists_slice(study), "published_scores": study.at.published_scores.model_dump()}
-
-
-def evaluation_sets_slice(study: Study) -> dict[str, Any]:
-    """What decides the evaluation sets, beside the candidates."""
-    return {"train_evaluation": study.at.train_evaluation, "depth": study.at.depth}
-
-
-def corpus_slice(study: Study) -> dict[str, Any]:
-    """What decides the lists of a corpus, beside its text."""
-    return {"bm25": study.at.bm25.model_dump(), "depth": study.at.depth, "list_length": study.at.list_length}
-
-
-def pretrain_slice(study: Study, encoder: str) -> dict[str, Any]:
-    """What decides one miniature, beside the data."""
-    return {
-        "encoder": study.params.encoders[encoder].model_dump(exclude={"hub", "revision"}),
-        "pretraining": study.at.pretraining.model_dump(),
-        "lengths": study.at.lengths.model_dump(),
-        "tokens_per_batch": study.at.tokens_per_batch,
-    }
-
-
-def fetch_slice(study: Study, encoder: str) -> dict[str, Any]:
-    """What decides an encoder from the hub; it has to have room for the longest input."""
-    return {"encoder": study.params.encoders[encoder].model_dump(), "positions": study.at.lengths.pair}
-
-
 def encoder_folder(study: Study, encoder: str) -> PurePosixPath:
     """Where an encoder is: the folder that params.yaml names, or that the ``pretrain`` or the ``fetch`` rule makes."""
     entry = study.params.encoders[encoder]
@@ -246,91 +187,11 @@ def tokenizer_folder(study: Study) -> PurePosixPath:
     return PurePosixPath("results", study.scale, "tokenizer")
 
 
-def train_slice(study: Study, run: str, seed: int) -> dict[str, Any]:
-    """What decides one trained model, beside its start and its lists.
-
-    ``curves``: whether an artefact shows how train and test change along this training.
-    """
-    curves = any(
-        "curves" in artefact.needs and run in study.runs(name) and seed in study.seeds(name)
-        for name, artefact in study.artefacts.items()
-    )
-    return {
-        "experiment": study.run(run).model_dump(),
-        "lengths": study.at.lengths.model_dump(),
-        "tokens_per_batch": study.at.tokens_per_batch,
-        "probe_queries": study.at.probe_queries,
-        "curves": curves,
-    }
-
-
-def checkpoints_slice(study: Study, run: str) -> dict[str, Any]:
-    """What decides the models along a training, beside its seed, its start and its lists."""
-    slice_ = train_slice(study, run, study.at.seeds[0]) | {"checkpoints": checkpoint_steps(study)}
-    del slice_["probe_queries"], slice_["curves"]  # nothing is probed
-    return slice_
-
-
-def teacher_scores_slice(study: Study, teacher: str) -> dict[str, Any]:
-    """How the teacher scores."""
-    return {"model": study.run(teacher).model, "tokens_per_batch": study.at.tokens_per_batch}
-
-
 def embeddings(study: Study, run: str, seed: str) -> list[PurePosixPath]:
     """The shards, below ``results/<scale>``, that a run is searched in: none if its one shard needs no file."""
     shards = study.at.shards if study.at.shards > 1 else 0
     folder = PurePosixPath("retrieval", run, f"seed-{seed}", "embeddings")
     return [folder / f"{number}-of-{shards}.npy" for number in range(shards)]
-
-
-def encode_slice(study: Study) -> dict[str, Any]:
-    """How a dual-encoder encodes a shard."""
-    return {"shards": study.at.shards, "tokens_per_batch": study.at.tokens_per_batch}
-
-
-def retrieval_slice(study: Study) -> dict[str, Any]:
-    """How a dual-encoder searches the whole collection."""
-    return {"depth": study.at.retrieval_depth, "tokens_per_batch": study.at.tokens_per_batch}
-
-
-def score_matrix_slice(study: Study, run: str) -> dict[str, Any]:
-    """Which block of scores is made, and how the model scores."""
-    return {**study.at.score_matrix.model_dump(), **teacher_scores_slice(study, run)}
-
-
-def score_updates_slice(study: Study, run: str) -> dict[str, Any]:
-    """Which steps are taken, at which checkpoints, and how the model scores."""
-    settings = study.at.score_updates.model_dump() | {"checkpoints": checkpoint_steps(study)}
-    return {**settings, **teacher_scores_slice(study, run)}
-
-
-def evaluation_slice(study: Study) -> dict[str, Any]:
-    """How runs are judged: ``sets`` are the measures of each further test set, if there are such sets."""
-    further = {name: study.evaluation.sets.get(name, study.evaluation.measures) for name in test_sets(study)[1:]}
-    return study.evaluation.model_dump(exclude={"sets"}) | ({"sets": further} if further else {})
-
-
-def artefact_slice(study: Study, artefact: str) -> dict[str, Any]:
-    """What a figure or table is told, beside the files that it needs."""
-    runs = []
-    for name in study.runs(artefact):
-        experiment = study.run(name)
-        shape = study.params.encoders[experiment.encoder]
-        about = {"name": name, "experiment": study.split(name)[0], "encoder": experiment.encoder}
-        about |= {"width": shape.width, "layers": shape.layers, "model": experiment.model, "loss": experiment.loss}
-        about |= {key: getattr(experiment, key) for key in ("loss_parameters", "teacher", "list_size")}
-        runs.append(about)
-    return {
-        "artefact": artefact,
-        "scale": study.scale,
-        "dataset": study.at.dataset,
-        "seeds": study.seeds(artefact),
-        "runs": runs,
-        "checkpoints": checkpoint_steps(study),
-        "evaluation": evaluation_slice(study),
-        "options": study.artefacts[artefact].options,
-        **({"candidates": "official"} if study.at.candidates == "official" else {}),
-    }
 
 
 def lists_of(study: Study, run: str) -> PurePosixPath:

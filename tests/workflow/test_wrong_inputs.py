@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dualenc import workflow
+from dualenc import slices
 
 
 def refused(result, *words):
@@ -106,7 +106,7 @@ def with_a_query_without_a_positive(folder):
 )
 def test_candidates_refuse_a_broken_dataset(broken, dataset, dualenc, study, tmp_path):
     words = broken(dataset)
-    params = workflow.as_json(workflow.candidates_slice(study))
+    params = slices.as_json(slices.candidates(study))
     output = tmp_path / "candidates"
     refused_by_dualenc(dualenc("candidates", "--params", params, "--dataset", dataset, "--output", output), *words)
     assert not output.exists()
@@ -114,7 +114,7 @@ def test_candidates_refuse_a_broken_dataset(broken, dataset, dualenc, study, tmp
 
 def test_the_tokenizer_refuses_a_broken_dataset(dataset, dualenc, study, tmp_path):
     words = with_an_unknown_pid(dataset)
-    params = workflow.as_json(workflow.tokenizer_slice(study))
+    params = slices.as_json(slices.tokenizer(study))
     output = tmp_path / "tokenizer"
     refused_by_dualenc(dualenc("tokenizer", "--params", params, "--dataset", dataset, "--output", output), *words)
     assert not output.exists()
@@ -162,7 +162,7 @@ def train(dualenc, paths, study, folder):
     """Train de-mse; all that is written goes below ``folder``."""
     return dualenc(
         "train",
-        *("--params", workflow.as_json(workflow.train_slice(study, "de-mse", 1)), "--seed", "1"),
+        *("--params", slices.as_json(slices.train(study, "de-mse", 1)), "--seed", "1"),
         *options(paths, "dataset", "tokens", "encoder", "lists", "evaluation"),
         *("--scratch", folder / "scratch", "--output", folder / "run"),
     )
@@ -174,7 +174,7 @@ def written(folder):
 
 
 def test_lists_longer_than_the_candidates(dualenc, paths, tmp_path):
-    params = workflow.as_json({"list_length": 50, "train_lists": 300})
+    params = slices.as_json({"list_length": 50, "train_lists": 300})
     output = tmp_path / "lists/lists.parquet"
     result = dualenc("lists", "--params", params, *options(paths, "dataset", "candidates"), "--output", output)
     refused_by_dualenc(result, "50 candidates", "list_length", "depth")
@@ -209,7 +209,7 @@ def test_an_encoder_without_its_config(dualenc, paths, study, tmp_path):
 
 def test_a_teacher_without_its_weights(dualenc, paths, study, tmp_path):
     model = copy_without(paths["model"], "model.safetensors", tmp_path / "in/model")
-    params = workflow.as_json(workflow.teacher_scores_slice(study, "ca"))
+    params = slices.as_json(slices.teacher_scores(study, "ca"))
     given = options(paths | {"model": model}, "dataset", "tokens", "model", "lists")
     result = dualenc("teacher-scores", "--params", params, *given, "--output", tmp_path / "out/lists.parquet")
     refused_by_dualenc(result, "in/model/model.safetensors is missing")

@@ -7,7 +7,7 @@ rule score_matrix:
         TOKENS,
         rules.evaluation_sets.output,
         model=f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/model.safetensors",
-        code=code("steps.score_matrix"),
+        code=f"{ROOT}/code/score_matrix",
     output:
         f"{ROOT}/score-matrices/{{run}}/seed-{{seed}}.parquet",
     log:
@@ -18,7 +18,7 @@ rule score_matrix:
     resources:
         gpu=STUDY.at.gpus,
     params:
-        slice=lambda wildcards: study_of.as_json(study_of.score_matrix_slice(STUDY, wildcards.run)),
+        slice=lambda wildcards: slices.as_json(slices.score_matrix(STUDY, wildcards.run)),
         dataset=DATA,
         tokens=DATA / "tokens",
         evaluation=ROOT / "evaluation",
@@ -38,7 +38,7 @@ rule score_updates:
         rules.evaluation_sets.output,
         rules.checkpoints.output,
         model=f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/model.safetensors",
-        code=code("steps.score_updates"),
+        code=f"{ROOT}/code/score_updates",
     output:
         f"{ROOT}/score-updates/{{run}}/seed-{{seed}}.parquet",
     log:
@@ -49,7 +49,7 @@ rule score_updates:
     resources:
         gpu=STUDY.at.gpus,
     params:
-        slice=lambda wildcards: study_of.as_json(study_of.score_updates_slice(STUDY, wildcards.run)),
+        slice=lambda wildcards: slices.as_json(slices.score_updates(STUDY, wildcards.run)),
         dataset=DATA,
         tokens=DATA / "tokens",
         evaluation=ROOT / "evaluation",

@@ -20,7 +20,7 @@ rule table:
     wildcard_constraints:
         artefact="|".join(TABLES),
     params:
-        slice=lambda wildcards: study_of.as_json(study_of.artefact_slice(STUDY, wildcards.artefact)),
+        slice=lambda wildcards: slices.as_json(slices.artefact(STUDY, wildcards.artefact)),
         caption=lambda wildcards: study_of.caption("table", wildcards.artefact),
         root=ROOT,
         folder=ROOT / "tables",
@@ -46,7 +46,7 @@ rule figure:
     wildcard_constraints:
         artefact="|".join(FIGURES),
     params:
-        slice=lambda wildcards: study_of.as_json(study_of.artefact_slice(STUDY, wildcards.artefact)),
+        slice=lambda wildcards: slices.as_json(slices.artefact(STUDY, wildcards.artefact)),
         caption=lambda wildcards: study_of.caption("figure", wildcards.artefact),
         root=ROOT,
     message:
@@ -69,7 +69,7 @@ rule claim:
     wildcard_constraints:
         artefact="|".join(CLAIMS),
     params:
-        slice=lambda wildcards: study_of.as_json(study_of.artefact_slice(STUDY, wildcards.artefact)),
+        slice=lambda wildcards: slices.as_json(slices.artefact(STUDY, wildcards.artefact)),
         root=ROOT,
     message:
         "Judging {wildcards.artefact}"

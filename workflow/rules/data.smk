@@ -1,10 +1,25 @@
-# Text, candidates, tokens, training lists and evaluation sets: everything before a model.
+# Code, text, candidates, tokens, training lists and evaluation sets: everything before a model.
+
+
+# Hashes of the files that a command is made of. Its jobs, where there are many, have this one file for all of them.
+rule code:
+    input:
+        lambda wildcards: code(f"steps.{wildcards.step}"),
+    output:
+        f"{ROOT}/code/{{step}}",
+    log:
+        f"{LOGS}/code/{{step}}.log",
+    localrule: True
+    message:
+        "Hashing the code of {wildcards.step}"
+    shell:
+        "git hash-object --no-filters {input} > {output} 2> {log}"
 
 
 # The files of further test sets come with the manifest: which there are differs from dataset to dataset.
 rule dataset:
     input:
-        code=code("steps.dataset"),
+        code=f"{ROOT}/code/dataset",
     output:
         expand(f"{ROOT}/data/{{{{dataset}}}}/queries.{{split}}.parquet", split=SPLITS),
         expand(f"{ROOT}/data/{{{{dataset}}}}/qrels.{{split}}.tsv", split=SPLITS),
@@ -16,7 +31,7 @@ rule dataset:
         f"{TIMES}/dataset/{{dataset}}.tsv"
     threads: workflow.cores or 1
     params:
-        slice=lambda wildcards: study_of.as_json(study_of.dataset_slice(STUDY, wildcards.dataset)),
+        slice=lambda wildcards: slices.as_json(slices.dataset(STUDY, wildcards.dataset)),
         output=lambda wildcards: ROOT / "data" / wildcards.dataset,
     message:
         "Reading the dataset {wildcards.dataset}"
@@ -30,7 +45,7 @@ DATASET = expand(rules.dataset.output, dataset=STUDY.at.dataset)
 rule candidates:
     input:
         DATASET,
-        code=code("steps.candidates"),
+        code=f"{ROOT}/code/candidates",
     output:
         expand(f"{DATA}/candidates/{{split}}.run.gz", split=SETS),
         f"{DATA}/candidates/metrics.json",
@@ -39,7 +54,7 @@ rule candidates:
     benchmark:
         f"{TIMES}/candidates.tsv"
     params:
-        slice=study_of.as_json(study_of.candidates_slice(STUDY)),
+        slice=slices.as_json(slices.candidates(STUDY)),
         dataset=DATA,
         output=DATA / "candidates",
     message:
@@ -52,7 +67,7 @@ rule candidates:
 rule tokenizer:
     input:
         expand(rules.dataset.output, dataset=list(STUDY.at.pretraining.corpora)),
-        code=code("steps.tokenizer"),
+        code=f"{ROOT}/code/tokenizer",
     output:
         f"{ROOT}/tokenizer/tokenizer.json",
         f"{ROOT}/tokenizer/tokenizer_config.json",
@@ -61,7 +76,7 @@ rule tokenizer:
     benchmark:
         f"{TIMES}/tokenizer.tsv"
     params:
-        slice=study_of.as_json(study_of.tokenizer_slice(STUDY)),
+        slice=slices.as_json(slices.tokenizer(STUDY)),
         datasets=[f"--dataset {ROOT}/data/{dataset}" for dataset in STUDY.at.pretraining.corpora],
         output=ROOT / "tokenizer",
     message:
@@ -74,7 +89,7 @@ rule tokens:
     input:
         rules.dataset.output,
         f"{TOKENIZER}/tokenizer.json",
-        code=code("steps.tokens"),
+        code=f"{ROOT}/code/tokens",
     output:
         expand(
             f"{ROOT}/data/{{{{dataset}}}}/tokens/queries.{{split}}.{{part}}.npy",
@@ -103,7 +118,7 @@ rule lists:
     input:
         DATASET,
         rules.candidates.output,
-        code=code("steps.lists"),
+        code=f"{ROOT}/code/lists",
     output:
         lists=f"{ROOT}/supervision/one-hot/lists.parquet",
         manifest=f"{ROOT}/supervision/one-hot/lists.parquet.json",
@@ -112,7 +127,7 @@ rule lists:
     benchmark:
         f"{TIMES}/lists.tsv"
     params:
-        slice=study_of.as_json(study_of.lists_slice(STUDY)),
+        slice=slices.as_json(slices.lists(STUDY)),
         dataset=DATA,
         candidates=DATA / "candidates",
     message:
@@ -126,7 +141,7 @@ rule evaluation_sets:
     input:
         DATASET,
         rules.candidates.output,
-        code=code("steps.evaluation_sets"),
+        code=f"{ROOT}/code/evaluation_sets",
     output:
         expand(f"{ROOT}/evaluation/{{split}}.run.gz", split=SETS),
         expand(f"{ROOT}/evaluation/{{split}}.qrels.tsv", split=SETS),
@@ -135,7 +150,7 @@ rule evaluation_sets:
     benchmark:
         f"{TIMES}/evaluation_sets.tsv"
     params:
-        slice=study_of.as_json(study_of.evaluation_sets_slice(STUDY)),
+        slice=slices.as_json(slices.evaluation_sets(STUDY)),
         dataset=DATA,
         candidates=DATA / "candidates",
         output=ROOT / "evaluation",

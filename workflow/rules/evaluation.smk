@@ -5,7 +5,7 @@ rule encode:
     input:
         TOKENS,
         model=f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/model.safetensors",
-        code=code("steps.encode"),
+        code=f"{ROOT}/code/encode",
     output:
         temp(f"{ROOT}/retrieval/{{run}}/seed-{{seed}}/embeddings/{{shard}}-of-{STUDY.at.shards}.npy"),
     log:
@@ -16,7 +16,7 @@ rule encode:
     resources:
         gpu=STUDY.at.gpus,
     params:
-        slice=study_of.as_json(study_of.encode_slice(STUDY)),
+        slice=slices.as_json(slices.encode(STUDY)),
         tokens=DATA / "tokens",
         model=lambda wildcards, input: Path(input.model).parent,
     message:
@@ -32,7 +32,7 @@ rule retrieval:
         TOKENS,
         model=rules.encode.input.model,
         embeddings=lambda wildcards: [ROOT / path for path in study_of.embeddings(STUDY, wildcards.run, wildcards.seed)],
-        code=code("steps.retrieval"),
+        code=f"{ROOT}/code/retrieval",
     output:
         expand(f"{ROOT}/retrieval/{{{{run}}}}/seed-{{{{seed}}}}/{{split}}.run.gz", split=TEST_SETS),
     log:
@@ -43,7 +43,7 @@ rule retrieval:
     resources:
         gpu=STUDY.at.gpus,
     params:
-        slice=study_of.as_json(study_of.retrieval_slice(STUDY)),
+        slice=slices.as_json(slices.retrieval(STUDY)),
         dataset=DATA,
         tokens=DATA / "tokens",
         model=lambda wildcards, input: Path(input.model).parent,
@@ -60,7 +60,7 @@ rule evaluate:
     input:
         rules.evaluation_sets.output,
         lambda wildcards: expand(f"{ROOT}/{study_of.runs_folder(wildcards.run, 'runs')}/{{split}}.run.gz", split=SETS),
-        code=code("steps.evaluate"),
+        code=f"{ROOT}/code/evaluate",
     output:
         multiext(f"{ROOT}/runs/{{run}}/", "metrics.json", "per_query.parquet"),
     log:
@@ -70,7 +70,7 @@ rule evaluate:
     wildcard_constraints:
         run="random|bm25|[^/]+/seed-[0-9]+",
     params:
-        slice=study_of.as_json(study_of.evaluation_slice(STUDY)),
+        slice=slices.as_json(slices.evaluation(STUDY)),
         evaluation=ROOT / "evaluation",
         runs=lambda wildcards: ROOT / study_of.runs_folder(wildcards.run, "runs"),
         splits=",".join(SETS),
@@ -89,7 +89,7 @@ use rule evaluate as evaluate_retrieval with:
         lambda wildcards: expand(
             f"{ROOT}/{study_of.runs_folder(wildcards.run, 'retrieval')}/{{split}}.run.gz", split=TEST_SETS
         ),
-        code=code("steps.evaluate"),
+        code=f"{ROOT}/code/evaluate",
     output:
         multiext(f"{ROOT}/retrieval/{{run}}/", "metrics.json", "per_query.parquet"),
     log:
@@ -97,7 +97,7 @@ use rule evaluate as evaluate_retrieval with:
     benchmark:
         f"{TIMES}/evaluate_retrieval/{{run}}.tsv"
     params:
-        slice=study_of.as_json(study_of.evaluation_slice(STUDY)),
+        slice=slices.as_json(slices.evaluation(STUDY)),
         evaluation=ROOT / "evaluation",
         runs=lambda wildcards: ROOT / study_of.runs_folder(wildcards.run, "retrieval"),
         splits=",".join(TEST_SETS),

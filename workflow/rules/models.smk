@@ -4,7 +4,7 @@
 rule corpus:
     input:
         rules.dataset.output,
-        code=code("steps.corpus"),
+        code=f"{ROOT}/code/corpus",
     output:
         lists=f"{ROOT}/corpora/{{dataset}}.parquet",
         manifest=f"{ROOT}/corpora/{{dataset}}.parquet.json",
@@ -13,7 +13,7 @@ rule corpus:
     benchmark:
         f"{TIMES}/corpus/{{dataset}}.tsv"
     params:
-        slice=study_of.as_json(study_of.corpus_slice(STUDY)),
+        slice=slices.as_json(slices.corpus(STUDY)),
         dataset=lambda wildcards: ROOT / "data" / wildcards.dataset,
     message:
         "Making lists to pre-train on from {wildcards.dataset}"
@@ -30,7 +30,7 @@ rule pretrain:
         rules.evaluation_sets.output,
         f"{TOKENIZER}/tokenizer.json",
         start=lambda wildcards: [ROOT / path for path in study_of.grows_from(STUDY, wildcards.encoder)],
-        code=code("steps.pretrain"),
+        code=f"{ROOT}/code/pretrain",
     output:
         [f"{ROOT}/encoders/{{encoder}}/{name}" for name in [*study_of.ENCODER_FILES, "curve.csv", "metrics.json"]],
     log:
@@ -41,7 +41,7 @@ rule pretrain:
     resources:
         gpu=STUDY.at.gpus,
     params:
-        slice=lambda wildcards: study_of.as_json(study_of.pretrain_slice(STUDY, wildcards.encoder)),
+        slice=lambda wildcards: slices.as_json(slices.pretrain(STUDY, wildcards.encoder)),
         data=ROOT / "data",
         corpora=ROOT / "corpora",
         dataset=STUDY.at.dataset,
@@ -59,7 +59,7 @@ rule pretrain:
 
 rule fetch:
     input:
-        code=code("steps.fetch"),
+        code=f"{ROOT}/code/fetch",
     output:
         [f"{ROOT}/hub/{{encoder}}/{name}" for name in [*study_of.ENCODER_FILES, "manifest.json"]],
     log:
@@ -67,7 +67,7 @@ rule fetch:
     benchmark:
         f"{TIMES}/fetch/{{encoder}}.tsv"
     params:
-        slice=lambda wildcards: study_of.as_json(study_of.fetch_slice(STUDY, wildcards.encoder)),
+        slice=lambda wildcards: slices.as_json(slices.fetch(STUDY, wildcards.encoder)),
         output=lambda wildcards: ROOT / "hub" / wildcards.encoder,
     message:
         "Fetching {wildcards.encoder} from the Hugging Face hub"
@@ -85,7 +85,7 @@ rule train:
             for name in study_of.ENCODER_FILES
         ],
         lists=lambda wildcards: f"{ROOT}/{study_of.lists_of(STUDY, wildcards.run)}",
-        code=code("steps.train"),
+        code=f"{ROOT}/code/train",
     output:
         multiext(f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/", *study_of.MODEL_FILES),
         expand(f"{ROOT}/runs/{{{{run}}}}/seed-{{{{seed}}}}/{{split}}.run.gz", split=SETS),
@@ -98,7 +98,7 @@ rule train:
     resources:
         gpu=STUDY.at.gpus,
     params:
-        slice=lambda wildcards: study_of.as_json(study_of.train_slice(STUDY, wildcards.run, int(wildcards.seed))),
+        slice=lambda wildcards: slices.as_json(slices.train(STUDY, wildcards.run, int(wildcards.seed))),
         dataset=DATA,
         tokens=DATA / "tokens",
         encoder=lambda wildcards: study_of.encoder_folder(STUDY, STUDY.run(wildcards.run).encoder),
@@ -119,7 +119,7 @@ rule checkpoints:
         rules.evaluation_sets.output,
         encoder=rules.train.input.encoder,
         lists=rules.train.input.lists,
-        code=code("steps.checkpoints"),
+        code=f"{ROOT}/code/checkpoints",
     output:
         expand(
             f"{ROOT}/checkpoints/{{{{run}}}}/seed-{{{{seed}}}}/step-{{step}}/{{name}}",
@@ -134,7 +134,7 @@ rule checkpoints:
     resources:
         gpu=STUDY.at.gpus,
     params:
-        slice=lambda wildcards: study_of.as_json(study_of.checkpoints_slice(STUDY, wildcards.run)),
+        slice=lambda wildcards: slices.as_json(slices.checkpoints(STUDY, wildcards.run)),
         dataset=DATA,
         tokens=DATA / "tokens",
         encoder=rules.train.params.encoder,
@@ -154,7 +154,7 @@ rule teacher_scores:
         TOKENS,
         lists=f"{ROOT}/supervision/one-hot/lists.parquet",
         model=f"{ROOT}/runs/{{teacher}}/seed-{STUDY.at.seeds[0]}/model/model.safetensors",
-        code=code("steps.teacher_scores"),
+        code=f"{ROOT}/code/teacher_scores",
     output:
         lists=f"{ROOT}/supervision/{{teacher}}/lists.parquet",
         manifest=f"{ROOT}/supervision/{{teacher}}/lists.parquet.json",
@@ -166,7 +166,7 @@ rule teacher_scores:
     resources:
         gpu=STUDY.at.gpus,
     params:
-        slice=lambda wildcards: study_of.as_json(study_of.teacher_scores_slice(STUDY, wildcards.teacher)),
+        slice=lambda wildcards: slices.as_json(slices.teacher_scores(STUDY, wildcards.teacher)),
         dataset=DATA,
         tokens=DATA / "tokens",
         model=lambda wildcards, input: Path(input.model).parent,

@@ -9,7 +9,7 @@ rule import_scores:
     input:
         DATASET,
         STUDY.at.published_scores.path or [],
-        code=code("steps.import_scores"),
+        code=f"{ROOT}/code/import_scores",
     output:
         multiext(f"{ROOT}/supervision/one-hot/lists.parquet", "", ".json"),
         multiext(f"{ROOT}/supervision/{STUDY.at.published_scores.teacher}/lists.parquet", "", ".json"),
@@ -19,7 +19,7 @@ rule import_scores:
     benchmark:
         f"{TIMES}/import_scores.tsv"
     params:
-        slice=study_of.as_json(study_of.published_scores_slice(STUDY)),
+        slice=slices.as_json(slices.published_scores(STUDY)),
         dataset=DATA,
         output=ROOT / "supervision",
     message:
