@@ -5,7 +5,7 @@ CORES ?= $(shell nproc)
 BIN := .venv/bin
 READY := .venv/lock-installed
 
-.PHONY: all test lock clean help
+.PHONY: all test stages record restore lock clean help
 
 help: ## show this help
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -16,6 +16,15 @@ all: $(READY) ## every figure and table at the scale of params.yaml
 
 test: $(READY) ## the tests, with the workflow run end to end at the smoke scale
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+
+stages: $(READY) ## write dvc.yaml anew, after an edit of params.yaml that changes which jobs there are
+	$(BIN)/dualenc stages
+
+record: $(READY) ## after make all: commit the results to DVC
+	$(BIN)/dualenc record
+
+restore: $(READY) ## after dvc pull or dvc checkout: tell Snakemake that the results are up to date
+	$(BIN)/dualenc restore
 
 lock: $(READY) ## resolve pyproject.toml again into requirements.lock
 	$(BIN)/pip install --quiet pip-tools

@@ -1,0 +1,334 @@
+"""dvc.yaml: a stage for each job of the workflow that makes data, an encoder, a model, runs, scores or metrics.
+
+A stage has the files of its job and the keys of params.yaml that decide it, and runs that one job through Snakemake
+(``dualenc stage``). Tables, figures and claims have none: Snakemake makes them in seconds. The jobs of one rule are a
+``foreach`` group: ``train@de-m3se``, and ``train@de-m3se-seed-2`` for a further seed.
+
+DVC reads values in params.yaml, but has to be told which stages there are and which layers of ``experiments`` one
+inherits from; so dvc.yaml is written from params.yaml, and what runs or records a stage checks that it is up to date.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dualenc import plan, provenance, slices, workflow
+from dualenc.config import Study
+from dualenc.errors import UserError
+
+FILE = Path("dvc.yaml")
+ARTIFACTS = {"teacher": "ca", "student": "de-m3se"}  # the student with the paper's best loss
+CURVES = {"x": "step", "y": "value", "template": "curve"}
+MARGINS = {"x": "x", "y": "density", "template": "margins"}
+HEAD = """\
+# Written by `make stages` from params.yaml. Values may change without it; run it again after an edit that changes which
+# jobs there are (scale, experiments, encoders, seeds, artefacts) or which modules a command imports.
+"""
+Stage = dict[str, Any]
+
+
+def text(study: Study) -> str:
+    """The content of dvc.yaml."""
+    return HEAD + yaml.safe_dump(document(study), default_flow_style=None, sort_keys=False, width=120)
+
+
+def check(study: Study) -> None:
+    """Raise ``UserError`` if dvc.yaml is not the one of params.yaml."""
+    if not FILE.exists() or FILE.read_text() != text(study):
+        raise UserError(f"{FILE} does not have the stages of params.yaml at scale {study.scale}: run `make stages`.")
+
+
+def document(study: Study) -> dict[str, Any]:
+    """The content of dvc.yaml as mappings and lists."""
+    root = f"results/{study.scale}"
+    stages = _data(study, root) | _encoders(study, root) | _models(study, root) | _metrics(study, root)
+    needed = {path for stage in stages.values() for path in stage.get("do", stage)["deps"]}
+    first = study.at.seeds[0]
+    models = {name: f"{root}/runs/{run}/seed-{first}/model" for name, run in ARTIFACTS.items()}
+    trained = {f"{root}/runs/{job.run}/seed-{job.seed}" for job in _jobs(study, "train")}
+    return {
+        "stages": _code(root, needed) | stages,
+        "plots": [
+            *({f"{run}/curve.csv": CURVES} for run in sorted(trained)),
+            *({f"{root}/figure-data/{name}.csv": MARGINS} for name in ("fig8",) if name in study.artefacts),
+        ],
+        "artifacts": {
+            name: {"path": path, "type": "model", "desc": f"{ARTIFACTS[name]}, seed {first}, scale {study.scale}"}
+            for name, path in models.items()
+            if str(Path(path).parent) in trained
+        },
+    }
+
+
+def _jobs(study: Study, rule: str) -> list[plan.Job]:
+    """The jobs of a rule that all artefacts need, with the names of their stages within the group."""
+    found = set().union(*(plan.jobs(study, artefact) for artefact in study.artefacts))
+    return sorted(job for job in found if job.rule == rule)
+
+
+def _key(study: Study, job: plan.Job) -> str:
+    return job.run if job.seed == study.at.seeds[0] else f"{job.run}-seed-{job.seed}"
+
+
+def _stage(rule: str, target: str, **about: Sequence[Any]) -> Stage:
+    """A stage that makes ``target``, one file of its job; ``about``: deps, params, outs, metrics."""
+    return {
+        "cmd": f"PYTHONPATH=src dualenc stage {rule} {target}",
+        **{name: list(values) for name, values in about.items() if values},
+    }
+
+
+def _each(name: str, items: dict[str, Any] | list[str], do: Stage) -> dict[str, Stage]:
+    return {name: {"foreach": items, "do": do}} if items else {}
+
+
+def _in_git(*paths: str) -> list[dict[str, dict[str, bool]]]:
+    """Outputs that git keeps, and not DVC's cache."""
+    return [{path: {"cache": False}} for path in paths]
+
+
+def _code(root: str, needed: Iterable[str]) -> dict[str, Stage]:
+    """Hashes of the modules that a command is made of."""
+    stages = {}
+    for target in sorted(path for path in needed if path.startswith(f"{root}/code/")):
+        step = Path(target).name
+        files = [os.path.relpath(path) for path in provenance.code(f"steps.{step}")]
+        stages["code-" + step.replace("_", "-")] = _stage("code", target, deps=files, outs=[target])
+    return stages
+
+
+def _data(study: Study, root: str) -> dict[str, Stage]:
+    """Datasets, their tokens, candidates, lists and evaluation sets."""
+    data, scale = f"{root}/data/{study.at.dataset}", f"scales.{study.scale}"
+    stages = {}
+    for name in dict.fromkeys([study.at.dataset, *_corpora(study)]):
+        own, sets = ("", workflow.sets(study)) if name == study.at.dataset else (f"-{name}", workflow.SPLITS)
+        folder = f"{root}/data/{name}"
+        texts = [f"{folder}/{file}" for s in sets for file in (f"queries.{s}.parquet", f"qrels.{s}.tsv")]
+        manifest, passages = f"{folder}/manifest.json", f"{folder}/passages.parquet"
+        stages["dataset" + own] = _stage(
+            "dataset",
+            manifest,
+            deps=[f"{root}/code/dataset"],
+            params=[f"datasets.{name}"],
+            outs=[manifest, passages, *texts],
+        )
+        stages["tokens" + own] = _stage(
+            "tokens",
+            f"{folder}/tokens/manifest.json",
+            deps=[f"{root}/code/tokens", manifest, f"{workflow.tokenizer_folder(study)}/tokenizer.json"],
+            outs=[f"{folder}/tokens"],
+        )
+    candidates = f"{data}/candidates"
+    official = [f"{scale}.candidates", f"datasets.{study.at.dataset}"]
+    few = [f"{scale}.train_evaluation"] if study.at.published_scores else []
+    stages["candidates"] = _stage(
+        "candidates",
+        f"{candidates}/metrics.json",
+        deps=[f"{root}/code/candidates", f"{data}/manifest.json"],
+        params=[f"{scale}.depth", *(official if study.at.candidates == "official" else [f"{scale}.bm25", *few])],
+        outs=[f"{candidates}/{name}.run.gz" for name in workflow.sets(study)],
+        metrics=_in_git(f"{candidates}/metrics.json"),
+    )
+    stages["evaluation-sets"] = _stage(
+        "evaluation_sets",
+        f"{root}/evaluation/test.run.gz",
+        deps=[f"{root}/code/evaluation_sets", f"{data}/manifest.json", candidates],
+        params=[f"{scale}.train_evaluation", f"{scale}.depth"],
+        outs=[f"{root}/evaluation"],
+    )
+    sizes, one_hot = [f"{scale}.list_length", f"{scale}.train_lists"], f"{root}/supervision/one-hot"
+    published = study.at.published_scores
+    if published:
+        stages["import-scores"] = _stage(
+            "import_scores",
+            f"{one_hot}/lists.parquet",
+            deps=[f"{root}/code/import_scores", f"{data}/manifest.json", *([published.path] if published.path else [])],
+            params=[*sizes, f"{scale}.published_scores"],
+            outs=[one_hot, f"{root}/supervision/{published.teacher}"],
+        )
+    else:
+        deps = [f"{root}/code/lists", f"{data}/manifest.json", candidates]
+        stages["lists"] = _stage("lists", f"{one_hot}/lists.parquet", deps=deps, params=sizes, outs=[one_hot])
+    return stages
+
+
+def _pretrained(study: Study) -> list[str]:
+    """The encoders that are pre-trained here, each after the one that it grows from."""
+    used = sorted({study.run(job.run).encoder for job in _jobs(study, "train")})
+    found: list[str] = []
+    for name in used:
+        chain = []
+        while name and workflow.encoder_folder(study, name).parent.name == "encoders":
+            chain.append(name)
+            name = study.params.encoders[name].grows_from
+        found += reversed(chain)
+    return list(dict.fromkeys(found))
+
+
+def _corpora(study: Study) -> list[str]:
+    """The datasets that encoders are pre-trained on."""
+    return list(study.at.pretraining.corpora) if _pretrained(study) else []
+
+
+def _encoders(study: Study, root: str) -> dict[str, Stage]:
+    """Encoders that are pre-trained or fetched; none if all are files of this repository."""
+    scale, corpora, stages = f"scales.{study.scale}", _corpora(study), {}
+    lists = [f"{root}/corpora/{name}.parquet" for name in corpora]
+    manifests = [f"{root}/data/{name}/manifest.json" for name in dict.fromkeys([study.at.dataset, *corpora])]
+    for name, output in zip(corpora, lists, strict=True):
+        deps = [f"{root}/code/corpus", f"{root}/data/{name}/manifest.json"]
+        params = [f"{scale}.{key}" for key in ("bm25", "depth", "list_length")]
+        stages[f"corpus-{name}"] = _stage("corpus", output, deps=deps, params=params, outs=[output, f"{output}.json"])
+    tokenizer = workflow.tokenizer_folder(study)
+    if tokenizer.name == "tokenizer":
+        stages["tokenizer"] = _stage(
+            "tokenizer",
+            f"{tokenizer}/tokenizer.json",
+            deps=[
+                f"{root}/code/tokenizer",
+                *(f"{root}/data/{name}/manifest.json" for name in study.at.pretraining.corpora),
+            ],
+            params=[f"{scale}.vocabulary", f"{scale}.lengths.pair"],
+            outs=[str(tokenizer)],
+        )
+    for name in _pretrained(study):
+        folder, start = f"{root}/encoders/{name}", [f"{root}/{path}" for path in workflow.grows_from(study, name)]
+        tokens = [str(Path(manifest).parent / "tokens") for manifest in manifests]
+        shared = [f"{root}/code/pretrain", f"{root}/evaluation", f"{tokenizer}/tokenizer.json"]
+        stages[f"pretrain-{name}"] = _stage(
+            "pretrain",
+            f"{folder}/model.safetensors",
+            deps=[*shared, *manifests, *tokens, *lists, *start],
+            params=[f"encoders.{name}", *(f"{scale}.{key}" for key in ("pretraining", "lengths", "tokens_per_batch"))],
+            outs=[*(f"{folder}/{file}" for file in workflow.ENCODER_FILES), *_in_git(f"{folder}/curve.csv")],
+            metrics=_in_git(f"{folder}/metrics.json"),
+        )
+    for name in sorted({study.run(job.run).encoder for job in _jobs(study, "train")}):
+        if study.params.encoders[name].hub:
+            folder = str(workflow.encoder_folder(study, name))
+            params = [f"encoders.{name}", f"{scale}.lengths.pair"]
+            deps = [f"{root}/code/fetch"]
+            stages[f"fetch-{name}"] = _stage(
+                "fetch", f"{folder}/manifest.json", deps=deps, params=params, outs=[folder]
+            )
+    return stages
+
+
+def _models(study: Study, root: str) -> dict[str, Stage]:
+    """Trained models, and what is made with them: scores of teachers, blocks of scores, steps, retrieval."""
+    data, scale = f"{root}/data/{study.at.dataset}", f"scales.{study.scale}"
+    texts, batches = [f"{data}/manifest.json", f"{data}/tokens"], [f"{scale}.tokens_per_batch"]
+    run, model = (
+        f"{root}/runs/${{item.run}}/seed-${{item.seed}}",
+        f"{root}/runs/${{item.run}}/seed-${{item.seed}}/model",
+    )
+    at = "${item.run}/seed-${item.seed}"
+
+    def each(rule: str, target: str, **about: Sequence[Any]) -> dict[str, Stage]:
+        """The group of a rule whose jobs look at a trained model."""
+        items = {_key(study, job): {"run": job.run, "seed": job.seed} for job in _jobs(study, rule)}
+        deps = [f"{root}/code/{rule}", *texts, model, *about.pop("deps", [])]
+        return _each(rule.replace("_", "-"), items, _stage(rule, target, deps=deps, **about))
+
+    def trainings(rule: str, target: str, **about: Sequence[Any]) -> dict[str, Stage]:
+        """The group of a rule whose jobs train, with all layers of their experiments: as many as the deepest has."""
+        layers = {job: _layers(study, job) for job in _jobs(study, rule)}
+        most = max(map(len, layers.values()), default=0)
+        items = {
+            _key(study, job): {
+                "run": job.run,
+                "seed": job.seed,
+                "encoder": str(workflow.encoder_folder(study, study.run(job.run).encoder)),
+                "lists": f"{root}/{workflow.lists_of(study, job.run)}",
+                "layers": keys + keys[-1:] * (most - len(keys)),
+            }
+            for job, keys in layers.items()
+        }
+        deps = [f"{root}/code/{rule}", *texts, f"{root}/evaluation", "${item.encoder}", "${item.lists}"]
+        params = [f"${{item.layers[{number}]}}" for number in range(most)]
+        params += [f"{scale}.lengths", *batches, *about.pop("params")]
+        return _each(rule, items, _stage(rule, target, deps=deps, params=params, **about))
+
+    found = [f"{root}/retrieval/{at}/{name}.run.gz" for name in workflow.test_sets(study)]
+    return {
+        **trainings(
+            "train",
+            f"{run}/curve.csv",
+            params=[f"{scale}.probe_queries"],
+            outs=[
+                model,
+                *(f"{run}/{name}.run.gz" for name in workflow.sets(study)),
+                *_in_git(*(f"{run}/{name}" for name in ("curve.csv", "config.yaml", "provenance.json"))),
+            ],
+        ),
+        **trainings(
+            "checkpoints",
+            f"{root}/checkpoints/{at}/step-0/model/model.safetensors",
+            params=[f"{scale}.early"],
+            outs=[f"{root}/checkpoints/{at}"],
+        ),
+        **each(
+            "teacher_scores",
+            f"{root}/supervision/${{item.run}}/lists.parquet",
+            deps=[f"{root}/supervision/one-hot/lists.parquet"],
+            params=batches,
+            outs=[f"{root}/supervision/${{item.run}}"],
+        ),
+        **each(
+            "score_matrix",
+            f"{root}/score-matrices/{at}.parquet",
+            deps=[f"{root}/evaluation"],
+            params=[f"{scale}.score_matrix", *batches],
+            outs=[f"{root}/score-matrices/{at}.parquet"],
+        ),
+        **each(
+            "score_updates",
+            f"{root}/score-updates/{at}.parquet",
+            deps=[f"{root}/evaluation", f"{root}/checkpoints/{at}"],
+            params=[f"{scale}.score_updates", f"{scale}.early", *batches],
+            outs=[f"{root}/score-updates/{at}.parquet"],
+        ),
+        **each("retrieval", found[0], params=[f"{scale}.retrieval_depth", f"{scale}.shards", *batches], outs=found),
+    }
+
+
+def _layers(study: Study, job: plan.Job) -> list[str]:
+    """The keys of params.yaml that a training's experiment is made of."""
+    chain = study.chain(study.split(job.run)[0])
+    keys = [f"experiments.{name}" for name in chain]
+    keys += [f"scales.{study.scale}.experiments.{name}" for name in chain if name in study.at.experiments]
+    if job.rule == "train" and slices.train(study, job.run, job.seed)["curves"]:
+        keys += [f"artefacts.{name}" for name, artefact in study.artefacts.items() if "curves" in artefact.needs]
+    return keys
+
+
+def _metrics(study: Study, root: str) -> dict[str, Stage]:
+    """Metrics of runs: of re-ranked candidates and of retrieval."""
+    needed = {path for artefact in study.artefacts for path in workflow.files(study, artefact)}
+    keys = ["measures", *(["sets"] if len(workflow.test_sets(study)) > 1 else [])]
+    params = [f"evaluation.{key}" for key in (*keys, "confidence", "resamples", "permutations", "seed")]
+    stages = {}
+    for room, rule, sets in (
+        ("runs", "evaluate", workflow.sets(study)),
+        ("retrieval", "evaluate_retrieval", workflow.test_sets(study)),
+    ):
+        items = {_key(study, job): {"of": f"{job.run}/seed-{job.seed}"} for job in _jobs(study, rule)}
+        items |= {name: {"of": name} for name in workflow.UNTRAINED if any(p.parts[:2] == (room, name) for p in needed)}
+        for item in items.values():
+            item["runs"] = f"{root}/{workflow.runs_folder(item['of'], room)}"
+        folder = f"{root}/{room}/${{item.of}}"
+        runs = [f"${{item.runs}}/{name}.run.gz" for name in sets]
+        do = _stage(
+            rule,
+            f"{folder}/metrics.json",
+            deps=[f"{root}/code/evaluate", f"{root}/evaluation", *runs],
+            params=params,
+            outs=[f"{folder}/per_query.parquet"],
+            metrics=_in_git(f"{folder}/metrics.json"),
+        )
+        stages |= _each(rule.replace("_", "-"), items, do)
+    return stages
