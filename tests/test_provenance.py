@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ RUNS_MODELS = ["training", "pretraining", "scoring", "models", "losses", "batche
 
 def names(module):
     """Names of the modules in the code of ``module``."""
-    parts = [path.relative_to(PACKAGE).with_suffix("").parts for path in code(module)]
+    parts = [path.resolve().relative_to(PACKAGE).with_suffix("").parts for path in code(module)]
     return {".".join(part for part in path if part != "__init__") for path in parts}
 
 
@@ -24,7 +25,15 @@ def test_code_is_a_module_and_all_that_it_imports():
     assert set(RUNS_MODELS) <= names("steps.train") | names("steps.pretrain")
     assert names("training") < names("steps.train") and "pretraining" not in names("steps.train")
     assert {"figures", "figures.fig1"} <= names("figures.fig1")
-    assert PACKAGE / "paper.yaml" in code("tables.tab1") and PACKAGE / "paper.yaml" not in code("evaluation")
+    data = PACKAGE / "paper.yaml"
+    assert data in map(Path.resolve, code("tables.tab1")) and data not in map(Path.resolve, code("evaluation"))
+
+
+def test_code_is_relative_to_a_working_directory_around_it(monkeypatch, tmp_path):
+    monkeypatch.chdir(PACKAGE.parents[1])
+    assert PACKAGE.relative_to(PACKAGE.parents[1]) / "runs.py" in code("evaluation")
+    monkeypatch.chdir(tmp_path)
+    assert PACKAGE / "runs.py" in code("evaluation")
 
 
 def test_code_leaves_out_what_cannot_change_a_result():

@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -21,7 +22,8 @@ def code(module: str) -> list[Path]:
     """The files of this package that ``module`` (``training``, ``figures.fig1``) is made of: itself and its imports.
 
     A module's own data, such as ``paper.yaml`` beside ``paper.py``, is part of it. Modules that cannot change a
-    result (``PLUMBING``) are left out.
+    result (``PLUMBING``) are left out. Paths are relative to the working directory if the package is within it, so that
+    a repository may be moved.
     """
     found: dict[str, Path] = {}
     waiting = [module]
@@ -31,13 +33,23 @@ def code(module: str) -> list[Path]:
         if name in found or name in PLUMBING or path is None:
             continue
         found[name] = path
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "dualenc":
-                parent = (node.module or "").removeprefix("dualenc").lstrip(".")
-                waiting += [parent] if parent else []
-                waiting += [f"{parent}.{alias.name}".lstrip(".") for alias in node.names]
+        waiting += _imports(path, path.stat().st_mtime_ns)
     data = [path.with_suffix(suffix) for path in found.values() for suffix in (".yaml", ".css")]
-    return sorted([*found.values(), *(path for path in data if path.is_file())])
+    files = sorted([*found.values(), *(path for path in data if path.is_file())])
+    here = Path.cwd()
+    return [path.relative_to(here) if path.is_relative_to(here) else path for path in files]
+
+
+@cache
+def _imports(path: Path, changed: int) -> list[str]:
+    """Names within this package that a file, last ``changed`` then, imports or may import from a module."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "dualenc":
+            parent = (node.module or "").removeprefix("dualenc").lstrip(".")
+            found += [parent] if parent else []
+            found += [f"{parent}.{alias.name}".lstrip(".") for alias in node.names]
+    return found
 
 
 def _file(name: str) -> Path | None:

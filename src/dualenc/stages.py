@@ -8,7 +8,6 @@ DVC reads values in params.yaml, but has to be told which stages there are and w
 inherits from; so dvc.yaml is written from params.yaml, and what runs or records a stage checks that it is up to date.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -95,7 +94,7 @@ def _code(root: str, needed: Iterable[str]) -> dict[str, Stage]:
     stages = {}
     for target in sorted(path for path in needed if path.startswith(f"{root}/code/")):
         step = Path(target).name
-        files = [os.path.relpath(path) for path in provenance.code(f"steps.{step}")]
+        files = [str(path) for path in provenance.code(f"steps.{step}")]
         stages["code-" + step.replace("_", "-")] = _stage("code", target, deps=files, outs=[target])
     return stages
 
@@ -302,7 +301,8 @@ def _layers(study: Study, job: plan.Job) -> list[str]:
     keys = [f"experiments.{name}" for name in chain]
     keys += [f"scales.{study.scale}.experiments.{name}" for name in chain if name in study.at.experiments]
     if job.rule == "train" and slices.train(study, job.run, job.seed)["curves"]:
-        keys += [f"artefacts.{name}" for name, artefact in study.artefacts.items() if "curves" in artefact.needs]
+        shown = [name for name, artefact in study.artefacts.items() if "curves" in artefact.needs]
+        keys += [f"artefacts.{name}.experiments" for name in shown]
     return keys
 
 

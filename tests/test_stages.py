@@ -1,0 +1,126 @@
+"""dvc.yaml: it is that of params.yaml, and its stages watch the numbers that decide their jobs."""
+
+import copy
+import re
+from functools import partial
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dualenc import config, slices, stages
+from dualenc.errors import UserError
+
+REPOSITORY = Path(__file__).parents[1]
+PARAMS = yaml.safe_load((REPOSITORY / "params.yaml").read_text()) | {"scale": "smoke"}
+
+OF_JOB = {  # what Snakemake watches for a job, by its rule; the item of a group has the run and the seed
+    "dataset": lambda study, item: slices.dataset(study, study.at.dataset),
+    "candidates": lambda study, item: slices.candidates(study),
+    "tokenizer": lambda study, item: slices.tokenizer(study),
+    "tokens": lambda study, item: {},
+    "code": lambda study, item: {},
+    "lists": lambda study, item: slices.lists(study),
+    "evaluation_sets": lambda study, item: slices.evaluation_sets(study),
+    "corpus": lambda study, item: slices.corpus(study),
+    "pretrain": lambda study, item: slices.pretrain(study, item),
+    "train": lambda study, item: slices.train(study, item["run"], item["seed"]),
+    "checkpoints": lambda study, item: slices.checkpoints(study, item["run"]),
+    "teacher_scores": lambda study, item: slices.teacher_scores(study, item["run"]),
+    "score_matrix": lambda study, item: slices.score_matrix(study, item["run"]),
+    "score_updates": lambda study, item: slices.score_updates(study, item["run"]),
+    "retrieval": lambda study, item: [slices.retrieval(study), slices.encode(study)],
+    "evaluate": lambda study, item: slices.evaluation(study),
+    "evaluate_retrieval": lambda study, item: slices.evaluation(study),
+}
+
+
+@pytest.fixture(autouse=True)
+def in_repository(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+
+
+def text(value, item):
+    """A string of a group's template for one item."""
+    value = re.sub(r"\$\{item\.(\w+)\[(\d+)\]\}", lambda found: item[found[1]][int(found[2])], value)
+    return re.sub(r"\$\{item\.(\w+)\}", lambda found: str(item[found[1]]), value)
+
+
+def jobs(study):
+    """Stage -> (what Snakemake watches, as a function of a study; keys of params.yaml that DVC watches)."""
+    found = {}
+    for name, stage in stages.document(study)["stages"].items():
+        do = stage.get("do", stage)
+        rule = do["cmd"].split()[3]
+        items = stage.get("foreach", {"": name.removeprefix("pretrain-")})
+        for key, item in items.items():
+            keys = [text(param, item) for param in do.get("params", [])]
+            found[f"{name}@{key}" if key else name] = (partial(OF_JOB[rule], item=item), set(keys))
+    return found
+
+
+def leaves(values, path=()):
+    """Paths of all numbers and switches."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from leaves(value, (*path, key))
+        elif isinstance(value, bool | int | float):
+            yield (*path, key)
+
+
+def at(values, path):
+    for key in path:
+        values = values.get(key) if isinstance(values, dict) else None
+    return values
+
+
+def changed(path):
+    """params.yaml with another value there."""
+    params = copy.deepcopy(PARAMS)
+    *above, last = path
+    place = at(params, above)
+    value = place[last]
+    place[last] = not value if isinstance(value, bool) else value + 1 if isinstance(value, int) else value / 2
+    return params
+
+
+def test_the_committed_file_is_that_of_params_yaml():
+    stages.check(config.load("params.yaml"))
+    with pytest.raises(UserError, match=r"dvc\.yaml does not have the stages .* run `make stages`"):
+        stages.check(config.study(PARAMS))
+
+
+def test_dvc_watches_what_snakemake_watches():
+    """Every number of params.yaml, one at a time: the same jobs, or for a number that others override, more."""
+    study = config.study(PARAMS)
+    watched = jobs(study)
+    before = {name: slice_(study) for name, (slice_, _) in watched.items()}
+    tried = 0
+    for path in leaves(PARAMS):
+        if path[0] == "scales" and path[1] != "smoke":
+            continue
+        params = changed(path)
+        try:
+            now = config.study(params)
+        except UserError:
+            continue  # not allowed, or not alone
+        tried += 1
+        by_snakemake = {name for name, (slice_, _) in watched.items() if slice_(now) != before[name]}
+        by_dvc = {
+            name
+            for name, (_, keys) in watched.items()
+            if any(at(params, key.split(".")) != at(PARAMS, key.split(".")) for key in keys)
+        }
+        assert by_snakemake <= by_dvc, path
+        if by_snakemake != by_dvc:
+            # Layers are watched as wholes, so that a number that is added to one is seen, too.
+            assert "experiments" in path, path
+            more = {text("${item.run}", watched[name][0].keywords["item"]) for name in by_dvc - by_snakemake}
+            assert all(config.study(params).run(run) == study.run(run) for run in more), path
+    assert tried > 100
+
+
+def test_keys_exist():
+    """DVC refuses a key that params.yaml lacks."""
+    for name, (_, keys) in jobs(config.study(PARAMS)).items():
+        assert all(at(PARAMS, key.split(".")) is not None for key in keys), name
