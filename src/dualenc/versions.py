@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from dualenc import provenance, slices, stages
 from dualenc.config import Study
@@ -75,10 +76,14 @@ def restore(study: Study) -> str:
             "brings what is missing, `dvc repro` makes what parameters or code have changed."
         )
     recorded = Path("results", study.scale, "recorded.json")
-    whole = recorded.exists() and read_json(recorded) == _artefacts(study)
+    found = _artefacts(study)
+    whole = recorded.exists() and read_json(recorded) == found
     without = [] if whole else ["--omit-from", *ARTEFACTS]
+    if not whole:  # Snakemake does not look at outputs: it has to forget them, if it knows them at all
+        forget = [*_snakemake(), "--cores", "1", "--cleanup-metadata", *found["files"]]
+        subprocess.run(forget, capture_output=True, check=False)
     # --forceall: without it, what is not pending gets no record, and a later edit of params.yaml would go unnoticed.
-    _run(*_snakemake(), "--cores", "1", "--touch", "--forceall", "--quiet", "all", *without)
+    _run(*_snakemake(), "--cores", "1", "--touch", "--forceall", *without)
     pending = _pending()
     if not pending:
         return "Restored: Snakemake has nothing to do."
@@ -90,7 +95,7 @@ def restore(study: Study) -> str:
     )
 
 
-def _artefacts(study: Study) -> dict[str, object]:
+def _artefacts(study: Study) -> dict[str, Any]:
     """What was made of recorded results, and of which: MD5 of dvc.lock, of parameters and code, and of each file."""
     code = {*provenance.code("steps.artefacts"), *provenance.code("steps.claims"), *provenance.code("steps.report")}
     for name, artefact in study.artefacts.items():
