@@ -5,7 +5,7 @@ CORES ?= $(shell nproc)
 BIN := .venv/bin
 READY := .venv/lock-installed
 
-.PHONY: all test stages record restore lock clean help
+.PHONY: all test env stages record restore lock clean help
 
 help: ## show this help
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -16,6 +16,8 @@ all: $(READY) ## every figure and table at the scale of params.yaml
 
 test: $(READY) ## the tests, with the workflow run end to end at the smoke scale
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+
+env: $(READY) ## the environment alone, in .venv
 
 stages: $(READY) ## write dvc.yaml anew, after an edit of params.yaml that changes which jobs there are
 	$(BIN)/dualenc stages
