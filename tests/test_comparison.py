@@ -14,7 +14,7 @@ ONE_ROW_EACH = {
     "tab4": ["ca", "de", *(f"de-{loss}" for loss in LOSSES)],
     "tab5": ["ca", "de", *(f"de-{loss}" for loss in LOSSES)],
     "tab7": ["ca", "colbert", *(f"colbert-{loss}" for loss in LOSSES)],
-    "tab8": ["de", *(f"de-smoothing-{alpha}" for alpha in ("0.1", "0.2", "0.3", "0.9", "0.99"))],
+    "tab8": ["de", *(f"de-smoothing-{alpha}" for alpha in (10, 20, 30, 90, 99))],
     "tab9": ["de", "de-dropout", "de-token-dropout", "de-mlm", "de-focal"],
     "tab12": [
         f"{name}{mined}" for name in ("de", "de-margin-mse", "de-m3se", "de-softmax-ce") for mined in ("", "-negatives")

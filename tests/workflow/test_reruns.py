@@ -142,4 +142,5 @@ def test_the_look_of_the_report_concerns_the_report(append, pending):
 def test_losses_concern_trainings(append, jobs, pending):
     append("src/dualenc/losses.py")
     trained = union(jobs, "train", "teacher", "look", "evaluate", "artefacts")
-    assert pending() == trained | {"Judging P3", "Drawing figS3"}  # which look at no run, but at the losses
+    hashed = {"Hashing the code of train", "Hashing the code of checkpoints"}
+    assert pending() == hashed | trained | {"Judging P3", "Drawing figS3"}  # which look at no run, but at the losses
