@@ -45,6 +45,7 @@ resource_scopes:
 wildcard_constraints:
     dataset=r"[\w-]+",
     encoder=r"[\w-]+",
+    experiment=r"[\w-]+",
     run=r"[\w.-]+",
     teacher=r"(?!one-hot)[\w.-]+",
     seed=r"\d+",

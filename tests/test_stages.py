@@ -2,8 +2,10 @@
 
 import copy
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
@@ -19,7 +21,8 @@ OF_JOB = {  # what Snakemake watches for a job, by its rule; the item of a group
     "candidates": lambda study, item: slices.candidates(study),
     "tokenizer": lambda study, item: slices.tokenizer(study),
     "tokens": lambda study, item: {},
-    "code": lambda study, item: {},
+    "code": lambda study, item: slices.shared(study, item),
+    "experiment": lambda study, item: slices.experiment(study, item),
     "lists": lambda study, item: slices.lists(study),
     "evaluation_sets": lambda study, item: slices.evaluation_sets(study),
     "corpus": lambda study, item: slices.corpus(study),
@@ -46,17 +49,44 @@ def text(value, item):
     return re.sub(r"\$\{item\.(\w+)\}", lambda found: str(item[found[1]]), value)
 
 
+class Watched(NamedTuple):
+    """What Snakemake watches for a job, as a function of a study; the keys that DVC watches; its files."""
+
+    slice: Callable
+    keys: set
+    deps: list
+    outs: list
+
+
 def jobs(study):
-    """Stage -> (what Snakemake watches, as a function of a study; keys of params.yaml that DVC watches)."""
+    """What is watched for each stage."""
     found = {}
     for name, stage in stages.document(study)["stages"].items():
         do = stage.get("do", stage)
-        rule = do["cmd"].split()[3]
-        items = stage.get("foreach", {"": name.removeprefix("pretrain-")})
-        for key, item in items.items():
-            keys = [text(param, item) for param in do.get("params", [])]
-            found[f"{name}@{key}" if key else name] = (partial(OF_JOB[rule], item=item), set(keys))
+        rule, target = do["cmd"].split()[3:]
+        for key, item in stage.get("foreach", {"": Path(target).stem}).items():
+            item = name.removeprefix("pretrain-") if rule == "pretrain" else item
+            files = [
+                [text(one if isinstance(one, str) else next(iter(one)), item) for one in do.get(kind, [])]
+                for kind in ("params", "deps", "outs", "metrics")
+            ]
+            watched = Watched(partial(OF_JOB[rule], item=item), set(files[0]), files[1], files[2] + files[3])
+            found[f"{name}@{key}" if key else name] = watched
     return found
+
+
+def with_what_follows(changed, watched):
+    """These stages and all that depend on them."""
+    while True:
+        outs = [f"{out}/" for name in changed for out in watched[name].outs]
+        more = {
+            name
+            for name, one in watched.items()
+            if any(f"{dep}/".startswith(out) or out.startswith(f"{dep}/") for dep in one.deps for out in outs)
+        }
+        if more <= changed:
+            return changed
+        changed = changed | more
 
 
 def leaves(values, path=()):
@@ -94,7 +124,7 @@ def test_dvc_watches_what_snakemake_watches():
     """Every number of params.yaml, one at a time: the same jobs, or for a number that others override, more."""
     study = config.study(PARAMS)
     watched = jobs(study)
-    before = {name: slice_(study) for name, (slice_, _) in watched.items()}
+    before = {name: one.slice(study) for name, one in watched.items()}
     tried = 0
     for path in leaves(PARAMS):
         if path[0] == "scales" and path[1] != "smoke":
@@ -105,22 +135,20 @@ def test_dvc_watches_what_snakemake_watches():
         except UserError:
             continue  # not allowed, or not alone
         tried += 1
-        by_snakemake = {name for name, (slice_, _) in watched.items() if slice_(now) != before[name]}
+        by_snakemake = {name for name, one in watched.items() if one.slice(now) != before[name]}
         by_dvc = {
             name
-            for name, (_, keys) in watched.items()
-            if any(at(params, key.split(".")) != at(PARAMS, key.split(".")) for key in keys)
+            for name, one in watched.items()
+            if any(at(params, key.split(".")) != at(PARAMS, key.split(".")) for key in one.keys)
         }
-        assert by_snakemake <= by_dvc, path
-        if by_snakemake != by_dvc:
-            # Layers are watched as wholes, so that a number that is added to one is seen, too.
-            assert "experiments" in path, path
-            more = {text("${item.run}", watched[name][0].keywords["item"]) for name in by_dvc - by_snakemake}
-            assert all(config.study(params).run(run) == study.run(run) for run in more), path
+        # Layers are watched as wholes, so that a number that is added to one is seen, too.
+        more = {name for name in by_dvc - by_snakemake if name.startswith("experiment-")}
+        assert not more or "experiments" in path, path
+        assert with_what_follows(by_snakemake, watched) == with_what_follows(by_dvc - more, watched), path
     assert tried > 100
 
 
 def test_keys_exist():
     """DVC refuses a key that params.yaml lacks."""
-    for name, (_, keys) in jobs(config.study(PARAMS)).items():
-        assert all(at(PARAMS, key.split(".")) is not None for key in keys), name
+    for name, watched in jobs(config.study(PARAMS)).items():
+        assert all(at(PARAMS, key.split(".")) is not None for key in watched.keys), name

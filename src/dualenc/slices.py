@@ -1,6 +1,8 @@
 """The slices of params.yaml: what decides the result of a job, as its command is told and as Snakemake watches.
 
-A function has the name of the rule whose jobs get its slice.
+A function has the name of the rule whose jobs get its slice. What all jobs of a command share (``shared``), and what
+all runs of an experiment do (``experiment``), is also written to a file that they have as an input: DVC reads the whole
+of params.yaml for each stage that watches a part of it, and that way does so for fifty stages instead of two hundred.
 """
 
 import json
@@ -9,10 +11,40 @@ from typing import Any
 from dualenc import workflow
 from dualenc.config import Study
 
+SHARED = {
+    "train": ["lengths", "tokens_per_batch", "probe_queries"],
+    "checkpoints": ["lengths", "tokens_per_batch", "early"],
+    "teacher_scores": ["tokens_per_batch"],
+    "encode": ["tokens_per_batch", "shards"],
+    "retrieval": ["tokens_per_batch", "shards", "retrieval_depth"],
+    "score_matrix": ["tokens_per_batch", "score_matrix"],
+    "score_updates": ["tokens_per_batch", "score_updates", "early"],
+}
+"""Command -> keys of the scale that decide all its jobs."""
+
 
 def as_json(slice_: dict[str, Any]) -> str:
     """A slice as a job's command line carries it."""
     return json.dumps(slice_, separators=(",", ":"))
+
+
+def shared(study: Study, command: str) -> dict[str, Any]:
+    """What decides all jobs of a command alike, where it has many."""
+    if command == "evaluate":
+        return evaluation(study)
+    return {key: value for key, value in study.at.model_dump().items() if key in SHARED.get(command, [])}
+
+
+def experiment(study: Study, experiment: str) -> dict[str, Any]:
+    """What decides all runs of an experiment alike, and for which of them train and test are probed."""
+    return {"experiment": study.run(experiment).model_dump(), "curves": curves(study, experiment)}
+
+
+def curves(study: Study, experiment: str) -> list[tuple[str, int]]:
+    """The runs of an experiment, with their seeds, of which an artefact shows how train and test change along them."""
+    shown = [name for name, artefact in study.artefacts.items() if "curves" in artefact.needs]
+    runs = {(run, seed) for name in shown for run in study.runs(name) for seed in study.seeds(name)}
+    return sorted((run, seed) for run, seed in runs if study.split(run)[0] == experiment)
 
 
 def dataset(study: Study, dataset: str) -> dict[str, Any]:
@@ -73,16 +105,12 @@ def train(study: Study, run: str, seed: int) -> dict[str, Any]:
 
     ``curves``: whether an artefact shows how train and test change along this training.
     """
-    curves = any(
-        "curves" in artefact.needs and run in study.runs(name) and seed in study.seeds(name)
-        for name, artefact in study.artefacts.items()
-    )
     return {
         "experiment": study.run(run).model_dump(),
         "lengths": study.at.lengths.model_dump(),
         "tokens_per_batch": study.at.tokens_per_batch,
         "probe_queries": study.at.probe_queries,
-        "curves": curves,
+        "curves": (run, seed) in curves(study, study.split(run)[0]),
     }
 
 

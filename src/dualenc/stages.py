@@ -49,7 +49,7 @@ def document(study: Study) -> dict[str, Any]:
     models = {name: f"{root}/runs/{run}/seed-{first}/model" for name, run in ARTIFACTS.items()}
     trained = {f"{root}/runs/{job.run}/seed-{job.seed}" for job in _jobs(study, "train")}
     return {
-        "stages": _code(root, needed) | stages,
+        "stages": _shared(study, root, needed) | stages,
         "plots": [
             *({f"{run}/curve.csv": CURVES} for run in sorted(trained)),
             *({f"{root}/figure-data/{name}.csv": MARGINS} for name in ("fig8",) if name in study.artefacts),
@@ -89,14 +89,33 @@ def _in_git(*paths: str) -> list[dict[str, dict[str, bool]]]:
     return [{path: {"cache": False}} for path in paths]
 
 
-def _code(root: str, needed: Iterable[str]) -> dict[str, Stage]:
-    """Hashes of the modules that a command is made of."""
+def _shared(study: Study, root: str, needed: Iterable[str]) -> dict[str, Stage]:
+    """What all jobs of a command share, and all runs of an experiment: their inputs, so their stages watch nothing."""
+    judged = ["measures", "confidence", "resamples", "permutations", "seed"]
+    judged += ["sets"] if len(workflow.test_sets(study)) > 1 else []
+    params = {name: [f"scales.{study.scale}.{key}" for key in keys] for name, keys in slices.SHARED.items()}
+    params["evaluate"] = [f"evaluation.{key}" for key in judged]
     stages = {}
     for target in sorted(path for path in needed if path.startswith(f"{root}/code/")):
-        step = Path(target).name
-        files = [str(path) for path in provenance.code(f"steps.{step}")]
-        stages["code-" + step.replace("_", "-")] = _stage("code", target, deps=files, outs=[target])
+        name = Path(target).name
+        files = [str(path) for path in provenance.code(f"steps.{name}")]
+        about = {"deps": files, "params": params.get(name, []), "outs": [target]}
+        stages["code-" + name.replace("_", "-")] = _stage("code", target, **about)
+    for name in sorted({study.split(job.run)[0] for job in _jobs(study, "train")}):
+        target = f"{root}/experiments/{name}.json"
+        stages[f"experiment-{name}"] = _stage("experiment", target, params=_layers(study, name), outs=[target])
     return stages
+
+
+def _layers(study: Study, experiment: str) -> list[str]:
+    """The keys of params.yaml that an experiment is made of, and those that say whether curves of it are shown."""
+    chain = study.chain(experiment)
+    keys = [f"experiments.{name}" for name in chain]
+    keys += [f"scales.{study.scale}.experiments.{name}" for name in chain if name in study.at.experiments]
+    if slices.curves(study, experiment):
+        shown = [name for name, artefact in study.artefacts.items() if "curves" in artefact.needs]
+        keys += [f"artefacts.{name}.experiments" for name in shown]
+    return keys
 
 
 def _data(study: Study, root: str) -> dict[str, Stage]:
@@ -219,98 +238,41 @@ def _encoders(study: Study, root: str) -> dict[str, Stage]:
 
 def _models(study: Study, root: str) -> dict[str, Stage]:
     """Trained models, and what is made with them: scores of teachers, blocks of scores, steps, retrieval."""
-    data, scale = f"{root}/data/{study.at.dataset}", f"scales.{study.scale}"
-    texts, batches = [f"{data}/manifest.json", f"{data}/tokens"], [f"{scale}.tokens_per_batch"]
-    run, model = (
-        f"{root}/runs/${{item.run}}/seed-${{item.seed}}",
-        f"{root}/runs/${{item.run}}/seed-${{item.seed}}/model",
-    )
-    at = "${item.run}/seed-${item.seed}"
+    data = f"{root}/data/{study.at.dataset}"
+    texts, at = [f"{data}/manifest.json", f"{data}/tokens"], "${item.run}/seed-${item.seed}"
+    run, model = f"{root}/runs/{at}", f"{root}/runs/{at}/model"
 
-    def each(rule: str, target: str, **about: Sequence[Any]) -> dict[str, Stage]:
-        """The group of a rule whose jobs look at a trained model."""
+    def each(rule: str, target: str, deps: Sequence[str], outs: Sequence[Any]) -> dict[str, Stage]:
+        """The group of a rule."""
         items = {_key(study, job): {"run": job.run, "seed": job.seed} for job in _jobs(study, rule)}
-        deps = [f"{root}/code/{rule}", *texts, model, *about.pop("deps", [])]
-        return _each(rule.replace("_", "-"), items, _stage(rule, target, deps=deps, **about))
+        if rule in ("train", "checkpoints"):
+            for item in items.values():
+                item["experiment"] = study.split(item["run"])[0]
+                item["encoder"] = str(workflow.encoder_folder(study, study.run(item["run"]).encoder))
+                item["lists"] = f"{root}/{workflow.lists_of(study, item['run'])}"
+        do = _stage(rule, target, deps=[f"{root}/code/{rule}", *texts, *deps], outs=outs)
+        return _each(rule.replace("_", "-"), items, do)
 
-    def trainings(rule: str, target: str, **about: Sequence[Any]) -> dict[str, Stage]:
-        """The group of a rule whose jobs train, with all layers of their experiments: as many as the deepest has."""
-        layers = {job: _layers(study, job) for job in _jobs(study, rule)}
-        most = max(map(len, layers.values()), default=0)
-        items = {
-            _key(study, job): {
-                "run": job.run,
-                "seed": job.seed,
-                "encoder": str(workflow.encoder_folder(study, study.run(job.run).encoder)),
-                "lists": f"{root}/{workflow.lists_of(study, job.run)}",
-                "layers": keys + keys[-1:] * (most - len(keys)),
-            }
-            for job, keys in layers.items()
-        }
-        deps = [f"{root}/code/{rule}", *texts, f"{root}/evaluation", "${item.encoder}", "${item.lists}"]
-        params = [f"${{item.layers[{number}]}}" for number in range(most)]
-        params += [f"{scale}.lengths", *batches, *about.pop("params")]
-        return _each(rule, items, _stage(rule, target, deps=deps, params=params, **about))
-
+    experiment = f"{root}/experiments/${{item.experiment}}.json"
+    trained = [f"{root}/evaluation", experiment, "${item.encoder}", "${item.lists}"]
+    runs = [f"{run}/{name}.run.gz" for name in workflow.sets(study)]
     found = [f"{root}/retrieval/{at}/{name}.run.gz" for name in workflow.test_sets(study)]
+    kept, block, steps = (f"{root}/{room}/{at}" for room in ("checkpoints", "score-matrices", "score-updates"))
+    one_hot, scored = f"{root}/supervision/one-hot/lists.parquet", f"{root}/supervision/${{item.run}}"
+    about = _in_git(*(f"{run}/{name}" for name in ("curve.csv", "config.yaml", "provenance.json")))
     return {
-        **trainings(
-            "train",
-            f"{run}/curve.csv",
-            params=[f"{scale}.probe_queries"],
-            outs=[
-                model,
-                *(f"{run}/{name}.run.gz" for name in workflow.sets(study)),
-                *_in_git(*(f"{run}/{name}" for name in ("curve.csv", "config.yaml", "provenance.json"))),
-            ],
-        ),
-        **trainings(
-            "checkpoints",
-            f"{root}/checkpoints/{at}/step-0/model/model.safetensors",
-            params=[f"{scale}.early"],
-            outs=[f"{root}/checkpoints/{at}"],
-        ),
-        **each(
-            "teacher_scores",
-            f"{root}/supervision/${{item.run}}/lists.parquet",
-            deps=[f"{root}/supervision/one-hot/lists.parquet"],
-            params=batches,
-            outs=[f"{root}/supervision/${{item.run}}"],
-        ),
-        **each(
-            "score_matrix",
-            f"{root}/score-matrices/{at}.parquet",
-            deps=[f"{root}/evaluation"],
-            params=[f"{scale}.score_matrix", *batches],
-            outs=[f"{root}/score-matrices/{at}.parquet"],
-        ),
-        **each(
-            "score_updates",
-            f"{root}/score-updates/{at}.parquet",
-            deps=[f"{root}/evaluation", f"{root}/checkpoints/{at}"],
-            params=[f"{scale}.score_updates", f"{scale}.early", *batches],
-            outs=[f"{root}/score-updates/{at}.parquet"],
-        ),
-        **each("retrieval", found[0], params=[f"{scale}.retrieval_depth", f"{scale}.shards", *batches], outs=found),
+        **each("train", f"{run}/curve.csv", trained, [model, *runs, *about]),
+        **each("checkpoints", f"{kept}/step-0/model/model.safetensors", trained, [kept]),
+        **each("teacher_scores", f"{scored}/lists.parquet", [model, one_hot], [scored]),
+        **each("score_matrix", f"{block}.parquet", [model, f"{root}/evaluation"], [f"{block}.parquet"]),
+        **each("score_updates", f"{steps}.parquet", [model, f"{root}/evaluation", kept], [f"{steps}.parquet"]),
+        **each("retrieval", found[0], [model], found),
     }
-
-
-def _layers(study: Study, job: plan.Job) -> list[str]:
-    """The keys of params.yaml that a training's experiment is made of."""
-    chain = study.chain(study.split(job.run)[0])
-    keys = [f"experiments.{name}" for name in chain]
-    keys += [f"scales.{study.scale}.experiments.{name}" for name in chain if name in study.at.experiments]
-    if job.rule == "train" and slices.train(study, job.run, job.seed)["curves"]:
-        shown = [name for name, artefact in study.artefacts.items() if "curves" in artefact.needs]
-        keys += [f"artefacts.{name}.experiments" for name in shown]
-    return keys
 
 
 def _metrics(study: Study, root: str) -> dict[str, Stage]:
     """Metrics of runs: of re-ranked candidates and of retrieval."""
     needed = {path for artefact in study.artefacts for path in workflow.files(study, artefact)}
-    keys = ["measures", *(["sets"] if len(workflow.test_sets(study)) > 1 else [])]
-    params = [f"evaluation.{key}" for key in (*keys, "confidence", "resamples", "permutations", "seed")]
     stages = {}
     for room, rule, sets in (
         ("runs", "evaluate", workflow.sets(study)),
@@ -326,7 +288,6 @@ def _metrics(study: Study, root: str) -> dict[str, Stage]:
             rule,
             f"{folder}/metrics.json",
             deps=[f"{root}/code/evaluate", f"{root}/evaluation", *runs],
-            params=params,
             outs=[f"{folder}/per_query.parquet"],
             metrics=_in_git(f"{folder}/metrics.json"),
         )

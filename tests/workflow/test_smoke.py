@@ -189,9 +189,10 @@ def test_logs_of_training_have_plain_lines_of_progress(finished):
 
 def test_every_job_leaves_a_log_and_its_time(finished, results, smoke):
     jobs = re.findall(r"^Job \d+: (.*)", smoke.stdout, flags=re.MULTILINE)
-    jobs = [message for message in jobs if not message.startswith("Hashing the code")]  # in no time
+    in_no_time = ("Hashing the code", "Writing the experiment")
+    jobs = [message for message in jobs if not message.startswith(in_no_time)]
     logs = [path.relative_to(finished / "logs/smoke") for path in finished.glob("logs/smoke/**/*.log")]
-    logs = [path for path in logs if path.parts[0] != "code"]
+    logs = [path for path in logs if path.parts[0] not in ("code", "experiment")]
     times = [path.relative_to(results / "times") for path in results.glob("times/**/*.tsv")]
     assert sorted(path.with_suffix("") for path in logs) == sorted(path.with_suffix("") for path in times)
     assert len(times) == len(jobs)

@@ -1,7 +1,7 @@
 # Code, text, candidates, tokens, training lists and evaluation sets: everything before a model.
 
 
-# Hashes of the files that a command is made of. Its jobs, where there are many, have this one file for all of them.
+# What all jobs of a command share: hashes of the files that it is made of, and parameters.
 rule code:
     input:
         lambda wildcards: code(f"steps.{wildcards.step}"),
@@ -10,10 +10,26 @@ rule code:
     log:
         f"{LOGS}/code/{{step}}.log",
     localrule: True
+    params:
+        slice=lambda wildcards: slices.as_json(slices.shared(STUDY, wildcards.step)),
     message:
         "Hashing the code of {wildcards.step}"
     shell:
-        "git hash-object --no-filters {input} > {output} 2> {log}"
+        "(git hash-object --no-filters {input} && printf '%s\\n' {params.slice:q}) > {output} 2> {log}"
+
+
+rule experiment:
+    output:
+        f"{ROOT}/experiments/{{experiment}}.json",
+    log:
+        f"{LOGS}/experiment/{{experiment}}.log",
+    localrule: True
+    params:
+        slice=lambda wildcards: slices.as_json(slices.experiment(STUDY, wildcards.experiment)),
+    message:
+        "Writing the experiment {wildcards.experiment}"
+    shell:
+        "printf '%s\\n' {params.slice:q} > {output} 2> {log}"
 
 
 # The files of further test sets come with the manifest: which there are differs from dataset to dataset.

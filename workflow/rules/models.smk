@@ -85,6 +85,7 @@ rule train:
             for name in study_of.ENCODER_FILES
         ],
         lists=lambda wildcards: f"{ROOT}/{study_of.lists_of(STUDY, wildcards.run)}",
+        experiment=lambda wildcards: f"{ROOT}/experiments/{STUDY.split(wildcards.run)[0]}.json",
         code=f"{ROOT}/code/train",
     output:
         multiext(f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/", *study_of.MODEL_FILES),
@@ -119,6 +120,7 @@ rule checkpoints:
         rules.evaluation_sets.output,
         encoder=rules.train.input.encoder,
         lists=rules.train.input.lists,
+        experiment=rules.train.input.experiment,
         code=f"{ROOT}/code/checkpoints",
     output:
         expand(
