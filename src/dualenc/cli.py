@@ -123,6 +123,23 @@ def search(
     print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else room.as_text(found))
 
 
+@app.command()
+def export(
+    experiment: Annotated[str, typer.Argument(help="an experiment of params.yaml, or <experiment>.<encoder>")],
+    output: Annotated[Path, typer.Option(help="a folder that is new or empty")],
+    scale: Annotated[str | None, typer.Option(help="the scale, if not that of params.yaml")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="the seed, if not the first of the scale")] = None,
+) -> None:
+    """Write a trained model with a card, ready for the Hugging Face Hub; nothing is uploaded."""
+    from dualenc import config
+
+    study = config.load("params.yaml", {"scale": scale} if scale else {})
+    study.run(experiment, "experiment")
+    from dualenc import publish as room  # only now, as it takes seconds
+
+    print(room.export(study, experiment, study.at.seeds[0] if seed is None else seed, Path("results"), output))
+
+
 def main() -> None:
     """Run the command line, in a fork of the workflow's warm process if there is one.
 

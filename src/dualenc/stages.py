@@ -62,6 +62,12 @@ def document(study: Study) -> dict[str, Any]:
     }
 
 
+def evaluation(study: Study, run: str, seed: int) -> str | None:
+    """The stage that makes a run's metrics, such as ``evaluate@de-m3se``; None for a run that no artefact shows."""
+    job = plan.Job("evaluate", run, seed)
+    return f"evaluate@{_key(study, job)}" if job in _jobs(study, job.rule) else None
+
+
 def _jobs(study: Study, rule: str) -> list[plan.Job]:
     """The jobs of a rule that all artefacts need, with the names of their stages within the group."""
     found = set().union(*(plan.jobs(study, artefact) for artefact in study.artefacts))

@@ -1,0 +1,141 @@
+"""What is known of a trained model: all that its training, its evaluation and its data have left in files."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import yaml
+from safetensors import safe_open
+
+from dualenc import models, slices, workflow
+from dualenc.config import Study
+from dualenc.errors import UserError
+from dualenc.files import md5, read_json
+from dualenc.parameters import Experiment
+from dualenc.results import BM25, RETRIEVAL
+from dualenc.training import CHOOSES
+
+Metrics = dict[tuple[str, str], dict[str, dict[str, float]]]
+"""(room, evaluation set) -> measure -> mean, low, high, queries; ``room`` is "runs" (re-ranked) or "retrieval"."""
+
+
+class Facts(NamedTuple):
+    """What is known of a trained model.
+
+    ``name`` is that of the folder to come, ``folder`` that of the run. ``settings`` is its config.yaml, ``made`` its
+    provenance.json, ``data`` the manifest of its dataset, ``lists`` that of its lists. ``others`` are the metrics of
+    its teacher and of BM25. It has so many ``parameters`` and is the model of step ``best`` of ``steps``.
+    """
+
+    name: str
+    study: Study
+    run: str
+    seed: int
+    experiment: Experiment
+    folder: Path
+    settings: Mapping[str, Any]
+    made: Mapping[str, Any]
+    data: Mapping[str, Any]
+    lists: Mapping[str, Any]
+    metrics: Metrics
+    others: Mapping[str, Metrics]
+    parameters: int
+    steps: int
+    best: int
+
+
+def again(study: Study, run: str, seed: int) -> str:
+    """The command that makes a model and its metrics."""
+    folder = f"results/{study.scale}/runs/{run}/seed-{seed}"
+    changes = f"scale={study.scale}" + (" pretrain=true" if study.params.pretrain else "")
+    # Both files: git may have brought the metrics without the model.
+    return f"snakemake --cores 2 --config {changes} -- {folder}/model/model.safetensors {folder}/metrics.json"
+
+
+def read(study: Study, run: str, seed: int, results: Path, name: str) -> Facts:
+    """The facts of a run with a seed, for a folder called ``name``.
+
+    Raises ``UserError`` for a model that is not trained and evaluated yet, and for one that was trained with other
+    parameters or from other files than those that are here now.
+    """
+    root, experiment = results / study.scale, study.run(run)
+    folder = root / "runs" / run / f"seed-{seed}"
+    data, lists = root / "data" / study.at.dataset / "manifest.json", root / workflow.lists_of(study, run)
+    own = {part: folder / part for part in ("config.yaml", "provenance.json", "curve.csv", "metrics.json")}
+    parts = [folder / "model" / part for kind in ("encoder", experiment.model) for part in models.FILES[kind]]
+    make = f"make it with `{again(study, run, seed)}`"
+    needed = [*parts, *own.values(), data, Path(f"{lists}.json")]
+    missing = next((path for path in needed if not path.is_file()), None)
+    if missing is not None:
+        raise UserError(
+            f"{run}, seed {seed}, is not trained and evaluated yet at scale {study.scale} ({missing} is missing): "
+            f"{make}, or bring it with `dvc pull`."
+        )
+    settings, made = yaml.safe_load(own["config.yaml"].read_text()), read_json(own["provenance.json"])
+    changed = _changed_key(settings, slices.train(study, run, seed)) or _changed_file(
+        made["inputs"],
+        {data: md5(data), lists: read_json(f"{lists}.json")["md5"]},
+        Path(workflow.encoder_folder(study, experiment.encoder), "model.safetensors"),
+    )
+    if changed:
+        raise UserError(f"{folder / 'model'} was trained with another {changed} than is here now: {make}.")
+    curve = pd.read_csv(own["curve.csv"])
+    split, _, measure = CHOOSES.partition("_")
+    # At step 0 the start is probed, which no checkpoint has.
+    probes = curve[(curve.split == split) & (curve.metric == measure) & (curve.step > 0)]
+    teacher = experiment.teacher
+    others = {f"its teacher `{teacher}`": f"{teacher}/seed-{study.at.seeds[0]}"} if teacher else {}
+    others = {system: _metrics(root, place) for system, place in (others | {"BM25": BM25}).items()}
+    return Facts(
+        name=name,
+        study=study,
+        run=run,
+        seed=seed,
+        experiment=experiment,
+        folder=folder,
+        settings=settings,
+        made=made,
+        data=read_json(data),
+        lists=read_json(f"{lists}.json"),
+        metrics=_metrics(root, f"{run}/seed-{seed}"),
+        others={system: metrics for system, metrics in others.items() if metrics},
+        parameters=sum(_size(path) for path in (folder / "model").rglob("*.safetensors")),
+        steps=int(probes.step.max()),
+        best=int(probes.step[probes.value.idxmax()]),
+    )
+
+
+def _changed_key(settings: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """The first key whose value is not the one that a model was trained with."""
+    # Whether train and test were probed along the way changes no weight.
+    before, now = (_flat({key: value for key, value in one.items() if key != "curves"}) for one in (settings, now))
+    return next((key for key in now if before.get(key) != now[key]), None)
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key != "experiment"} | settings["experiment"]
+
+
+def _changed_file(inputs: Mapping[str, str], digests: Mapping[Path, str], encoder: Path) -> Path | None:
+    """The first file whose MD5 is not the one that a model was trained from; an encoder may have been deleted."""
+    digests = {**digests, **({encoder: md5(encoder)} if encoder.is_file() else {})}
+    return next((path for path, now in digests.items() if inputs.get(f"{path.parent.name}/{path.name}") != now), None)
+
+
+def _metrics(root: Path, place: str) -> Metrics:
+    """What a system's metrics.json has, of re-ranking and of retrieval, if there is one."""
+    rooms = {room: root / room / place / "metrics.json" for room in ("runs", RETRIEVAL)}
+    return {
+        (room, split): measures
+        for room, path in rooms.items()
+        if path.is_file()
+        for split, measures in read_json(path).items()
+    }
+
+
+def _size(path: Path) -> int:
+    """How many numbers a file of weights holds."""
+    with safe_open(path, "numpy") as weights:
+        return sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118

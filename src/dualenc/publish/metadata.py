@@ -1,0 +1,62 @@
+"""The front matter of a model card, by the Hub's own classes: what the Hub files a model under."""
+
+import re
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from dualenc.config import Study
+from dualenc.publish.facts import Facts
+
+PIPELINES = {
+    "dual-encoder": "sentence-similarity",
+    "cross-attention": "text-ranking",
+    "late-interaction": "feature-extraction",
+}
+"""What the library calls its models on the Hub, here and below."""
+TAGS = {
+    "dual-encoder": ["dual-encoder", "dense"],
+    "cross-attention": ["cross-encoder", "reranker"],
+    "late-interaction": ["multi-vector", "colbert", "late-interaction"],
+}
+TASKS = {"runs": "text-ranking", "retrieval": "text-retrieval"}
+# Terms of others' collections may bind what was trained on them: whoever uploads has to say what they allow.
+UNKNOWN = {"license": "other", "license_name": "terms-of-the-training-data"}
+
+
+def metadata(facts: Facts) -> ModelCardData:
+    """The front matter of a model's card."""
+    study, experiment = facts.study, facts.experiment
+    dataset, bm25 = study.at.dataset, study.at.bm25
+    distilled = ["knowledge-distillation"] if experiment.teacher else []
+    return ModelCardData(
+        **({"license": "apache-2.0"} if study.dataset.kind == "pydocs" else UNKNOWN),
+        language="en" if "english" in (bm25.stop_words, bm25.stemmer) else None,
+        library_name="sentence-transformers",
+        pipeline_tag=PIPELINES[experiment.model],
+        tags=["sentence-transformers", *TAGS[experiment.model], f"loss:{experiment.loss}", *distilled, "dualenc"],
+        datasets=[dataset],
+        base_model=study.params.encoders[experiment.encoder].hub,
+        model_name=facts.name,
+        eval_results=[
+            EvalResult(
+                task_type=TASKS[room],
+                task_name=task(study, room),
+                dataset_type=dataset,
+                dataset_name=f"{dataset}, {split}",
+                dataset_split=split,
+                metric_type=re.sub(r"\W+", "_", measure.replace("@", " at ").lower()),
+                metric_name=measure,
+                metric_value=value["mean"],
+            )
+            for (room, split), measures in facts.metrics.items()
+            for measure, value in measures.items()
+        ],
+    )
+
+
+def task(study: Study, room: str) -> str:
+    """What is measured in a room of the results."""
+    if room == "retrieval":
+        return "exact search of the whole collection"
+    whose = "BM25's" if study.at.candidates == "bm25" else "the dataset's own"
+    return f"re-ranking of {whose} candidates, at most {study.at.depth} for a query"
