@@ -42,3 +42,12 @@ def test_what_breaks_off_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError):
         arrays.write(tmp_path / "a.npy", broken(), np.float32)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_an_error_wherever_it_fills_up(small_disk):
+    disk = small_disk(1 << 16)
+    (disk / "ballast").write_bytes(bytes(1 << 15))
+    parts = [np.full((100, 16), number, dtype=np.float16) for number in range(11)]  # 35 kB
+    with pytest.raises(OSError, match="No space left"):
+        arrays.write(disk / "rows.npy", iter(parts), np.float16, 16)
+    assert [path.name for path in disk.iterdir()] == ["ballast"]

@@ -16,7 +16,8 @@ def write(path: str | Path, parts: Iterable[np.ndarray], dtype: DTypeLike, width
     with atomic(path) as temporary, open(temporary, "wb") as file:
         _header(file, dtype, (0, *shape))
         for part in parts:
-            part.astype(dtype, copy=False).tofile(file)
+            # Not by numpy's tofile or save, which say nothing of a disk that is full at the last bytes of a part.
+            file.write(np.ascontiguousarray(part, dtype).data)
             rows += len(part)
         file.seek(0)
         _header(file, dtype, (rows, *shape))

@@ -78,7 +78,7 @@ def _read(tokenizer: Tokenizer, passages: Iterable[str], file: BinaryIO) -> Term
     lengths, having = [], np.empty(0, dtype=np.int64)
     while some := list(islice(stream, PASSAGES_READ_AT_ONCE)):
         lengths.append(np.fromiter(map(len, some), dtype=np.int32))
-        np.fromiter(chain.from_iterable(some), dtype=np.int32).tofile(file)
+        file.write(np.fromiter(chain.from_iterable(some), dtype=np.int32).data)
         distinct = np.fromiter(chain.from_iterable(map(set, some)), dtype=np.int64)
         counts = np.bincount(distinct, minlength=len(having))
         counts[: len(having)] += having
