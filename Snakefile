@@ -4,9 +4,10 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 from dualenc import config as parameters
-from dualenc import slices, warm
+from dualenc import resources, slices, slurm, warm
 from dualenc import workflow as study_of
 from dualenc.errors import UserError
+from dualenc.files import read_json
 from dualenc.provenance import code
 
 min_version("9.27")
@@ -23,6 +24,7 @@ report: "workflow/report/workflow.rst"
 try:
     STUDY = parameters.study(config)
     study_of.check_modules(STUDY)
+    ASKS = resources.of(STUDY, read_json(Path(workflow.basedir, "benchmarks", "throughput.json")))
 except UserError as error:
     sys.exit(str(error))
 
@@ -39,7 +41,7 @@ TEST_SETS = study_of.test_sets(STUDY)
 
 # The default profile's limit on GPUs is for local jobs; a cluster has its own.
 resource_scopes:
-    gpu="local",
+    local_gpu="local",
 
 
 wildcard_constraints:
@@ -74,11 +76,13 @@ rule all:
 
 
 onstart:
+    # Its limit of 100 jobs a second costs a look at all ready jobs every second for each job that has started so far, at
+    # the end of a run of 300 jobs more than a core's time; and of a job array it would submit a part and forget it.
+    workflow.scheduler.job_rate_limiter = None
     if workflow.local_exec:
         warm.start()
-        # Its limit of 100 jobs a second, which no machine comes near, costs a look at all ready jobs every second for
-        # each job that has started so far: at the end of a run of 300 jobs, more than a core's time.
-        workflow.scheduler.job_rate_limiter = None
+    else:
+        slurm.leave_cancelled_jobs(workflow.scheduler)
 
 
 onsuccess:

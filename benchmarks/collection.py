@@ -111,7 +111,8 @@ def encode(at: At) -> Callable[[], None]:
 
     def shards() -> None:
         for number, file in enumerate(embeddings(at)):
-            encode(at.folder / "tokens", at.folder / "model", TOKENS_PER_BATCH, SHARDS, number, file)
+            scratch = at.folder / "scratch"
+            encode(at.folder / "tokens", at.folder / "model", TOKENS_PER_BATCH, SHARDS, number, scratch, file)
 
     return shards
 

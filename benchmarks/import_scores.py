@@ -102,6 +102,7 @@ def generate(folder: Path, rows: int, passages: int, spoiled: dict[str, int]) ->
     for name, column, count in (("queries.train", "qid", queries), ("passages", "pid", passages)):
         ids = pa.array(np.arange(count)).cast(pa.string())
         parquet.write_table(pa.table({column: ids, "text": pa.array([""] * count)}), folder / f"{name}.parquet")
+    (folder / "manifest.json").write_text("{}")
 
 
 def logits(query: np.ndarray, passage: np.ndarray) -> np.ndarray:

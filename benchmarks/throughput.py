@@ -47,8 +47,9 @@ def main(
         scored = operations / seconds_per_call(partial(score, bert, ids), seconds)
         rates.append({"width": width, "training": trained, "scoring": scored})
         print(rates[-1], flush=True)
-    about = {"hardware": hardware, "date": time.strftime("%Y-%m-%d"), "torch": torch.__version__, "layers": layers}
-    about |= {"length": length, "tokens": tokens, "threads": threads, "seconds_per_job": seconds_per_job}
+    about = {"hardware": hardware, "gpu": torch.cuda.is_available(), "date": time.strftime("%Y-%m-%d")}
+    about |= {"torch": torch.__version__, "layers": layers, "length": length, "tokens": tokens, "threads": threads}
+    about["seconds_per_job"] = seconds_per_job
     about["rates"] = rates
     others = [one for one in (read_json(RESULTS) if RESULTS.exists() else []) if one["hardware"] != hardware]
     write_json(RESULTS, [*others, about])

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -42,7 +43,8 @@ def read(tmp_path):
     def call(content, **options):
         path, scratch = tmp_path / "scores.tsv", tmp_path / "scratch"
         path.write_bytes(b"".join(content))
-        scratch.mkdir(exist_ok=True)
+        shutil.rmtree(scratch, ignore_errors=True)  # a call goes on where one with the same arguments was
+        scratch.mkdir()
         options = {"list_length": LENGTH, "tolerance": 0, "allowed_defects": 0} | options
         return published_scores.read(path, QUERIES, PASSAGES, scratch=scratch, **options)
 

@@ -21,7 +21,7 @@ from dualenc.minibatches import Collator
 from dualenc.runs import read_run
 from dualenc.steps import inputs
 from dualenc.steps.checkpoints import checkpoints
-from dualenc.steps.teacher_scores import teacher_scores
+from dualenc.steps.teacher_scores import Task, teacher_scores
 from dualenc.steps.train import probe
 from tiny_study import LENGTHS, SETTINGS, experiment
 
@@ -54,12 +54,17 @@ def first_loss(tiny, about, path):
     ).item()
 
 
+def task(tiny, trained, kind):
+    """The tiny lists, to be scored by the tiny model of a kind."""
+    folders = tiny / "dataset", tiny / "tokens", trained[kind] / "model"
+    return Task(*folders, kind, tiny / "lists.parquet", 4096)
+
+
 @pytest.fixture(scope="module")
 def scored(tiny, trained, tmp_path_factory):
     """The tiny lists with the scores of the tiny cross-attention model."""
     output = tmp_path_factory.mktemp("scored") / "lists.parquet"
-    folders = tiny / "dataset", tiny / "tokens", trained["cross-attention"] / "model"
-    teacher_scores(*folders, "cross-attention", tiny / "lists.parquet", 4096, output)
+    teacher_scores(task(tiny, trained, "cross-attention"), [], output.parent / "scratch", output)
     return output
 
 
@@ -226,8 +231,8 @@ def test_a_run_says_what_it_was_made_of(tiny, trained, kind):
 
 @every_kind
 def test_a_teacher_scores_the_lists(tiny, trained, tmp_path, kind):
-    folders = tiny / "dataset", tiny / "tokens", trained[kind] / "model"
-    teacher_scores(*folders, kind, tiny / "lists.parquet", 4096, tmp_path / "lists.parquet")
+    teacher_scores(task(tiny, trained, kind), [], tmp_path / "scratch", tmp_path / "lists.parquet")
+    assert not any((tmp_path / "scratch").iterdir())
     before, after = pd.read_parquet(tiny / "lists.parquet"), pd.read_parquet(tmp_path / "lists.parquet")
     pd.testing.assert_frame_equal(after.drop(columns="teacher_scores"), before)
     run = read_run(trained[kind] / "train.run.gz")

@@ -79,6 +79,12 @@ def experiment(study: Study, name: str, experiment: Experiment) -> None:
     choose(f"{where}.encoder", experiment.encoder, list(study.params.encoders) + list(study.at.encoders))
     _loss(where, experiment)
     _teacher(study, where, experiment)
+    at = study.at
+    if experiment.batch_size % at.processes or at.processes % at.nodes:
+        raise UserError(
+            f"{where}.batch_size = {experiment.batch_size} cannot be shared by scales.{study.scale}.processes = "
+            f"{at.processes} on nodes = {at.nodes}: each number has to be a multiple of the next."
+        )
     if experiment.list_size > study.at.list_length:
         raise UserError(
             f"{where}.list_size = {experiment.list_size} is larger than the {study.at.list_length} passages "

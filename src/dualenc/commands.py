@@ -6,10 +6,15 @@ watches.
 
 import json
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from dualenc import launch
 
 app = typer.Typer()
 Params = Annotated[dict, typer.Option("--params", parser=json.loads, metavar="JSON", help="slice of params.yaml")]
@@ -17,6 +22,8 @@ Output = Annotated[Path, typer.Option(help="what is written")]
 Folder = Annotated[Path, typer.Option(help="folder of an earlier step")]
 Folders = Annotated[list[Path], typer.Option(help="folder of an earlier step; may be given several times")]
 Number = Annotated[int, typer.Option()]
+Processes = Annotated[int, typer.Option(help="that train together")]
+Nodes = Annotated[int, typer.Option(help="of a Slurm job, which the processes are spread over")]
 
 
 @app.command()
@@ -122,25 +129,39 @@ def fetch(params: Params, output: Output) -> None:
 @app.command()
 def train(
     params: Params, dataset: Folder, tokens: Folder, encoder: Folder, lists: Folder, evaluation: Folder,
-    seed: Number, scratch: Folder, output: Output,
+    seed: Number, scratch: Folder, output: Output, processes: Processes = 1, nodes: Nodes = 1,
 ) -> None:  # fmt: skip
     """Train one model and re-rank the evaluation sets with it."""
-    from dualenc.steps.train import train as run
+    with _together(processes, nodes):
+        from dualenc.steps.train import train as run
 
-    _set_torch_threads()
-    run(dataset, tokens, encoder, lists, evaluation, *_experiment(params), seed, scratch, output)
+        run(dataset, tokens, encoder, lists, evaluation, *_experiment(params), seed, scratch, output)
 
 
 @app.command()
 def checkpoints(
     params: Params, dataset: Folder, tokens: Folder, encoder: Folder, lists: Folder, evaluation: Folder,
-    seed: Number, scratch: Folder, output: Output,
+    seed: Number, scratch: Folder, output: Output, processes: Processes = 1, nodes: Nodes = 1,
 ) -> None:  # fmt: skip
     """Train one model again up to some early steps and keep it there."""
-    from dualenc.steps.checkpoints import checkpoints as run
+    with _together(processes, nodes):
+        from dualenc.steps.checkpoints import checkpoints as run
 
+        run(dataset, tokens, encoder, lists, evaluation, *_experiment(params), seed, scratch, output)
+
+
+@contextmanager
+def _together(processes: int, nodes: int) -> Iterator[None]:
+    """Run the block in each of the processes that train together; this process ends with them if it starts them."""
+    status = launch.together(processes, nodes, int(os.environ["OMP_NUM_THREADS"]), sys.argv[1:])
+    if status is not None:
+        sys.exit(status)
     _set_torch_threads()
-    run(dataset, tokens, encoder, lists, evaluation, *_experiment(params), seed, scratch, output)
+    from dualenc import group
+
+    group.join(processes)
+    yield
+    group.leave()
 
 
 def _experiment(params: dict):
@@ -153,22 +174,37 @@ def _experiment(params: dict):
 
 @app.command()
 def teacher_scores(
-    params: Params, dataset: Folder, tokens: Folder, model: Folder, lists: Folder, output: Output
-) -> None:
-    """Score the training lists with a teacher."""
-    from dualenc.steps.teacher_scores import teacher_scores as score
+    params: Params, dataset: Folder, tokens: Folder, model: Folder, lists: Folder, scratch: Folder, output: Output,
+    scores: Annotated[list[Path] | None, typer.Option(help="a shard; once for each, in order")] = None,
+) -> None:  # fmt: skip
+    """Score the training lists with a teacher, or put the shards of its scores together."""
+    from dualenc.steps import teacher_scores as step
 
     _set_torch_threads()
-    score(dataset, tokens, model, params["model"], lists, params["tokens_per_batch"], output)
+    task = step.Task(dataset, tokens, model, params["model"], lists, params["tokens_per_batch"])
+    step.teacher_scores(task, scores or [], scratch, output)
 
 
 @app.command()
-def encode(params: Params, tokens: Folder, model: Folder, shard: Number, output: Output) -> None:
+def score_shard(
+    params: Params, dataset: Folder, tokens: Folder, model: Folder, lists: Folder, shard: Number, scratch: Folder,
+    output: Output,
+) -> None:  # fmt: skip
+    """Score one shard of the training lists with a teacher."""
+    from dualenc.steps import teacher_scores as step
+
+    _set_torch_threads()
+    task = step.Task(dataset, tokens, model, params["model"], lists, params["tokens_per_batch"])
+    step.shard(task, params["shards"], shard, scratch, output)
+
+
+@app.command()
+def encode(params: Params, tokens: Folder, model: Folder, shard: Number, scratch: Folder, output: Output) -> None:
     """Encode one shard of the collection with a dual-encoder."""
     from dualenc.steps.encode import encode as run
 
     _set_torch_threads()
-    run(tokens, model, params["tokens_per_batch"], params["shards"], shard, output)
+    run(tokens, model, params["tokens_per_batch"], params["shards"], shard, scratch, output)
 
 
 @app.command()
@@ -266,7 +302,11 @@ def report(
 
 
 def _set_torch_threads() -> None:
-    """Let torch use ``--threads``: it reads the environment as it is imported, of which forks know nothing."""
+    """Let torch use ``--threads``: it reads the environment as it is imported, of which forks know nothing.
+
+    Processes that train together on one machine share them.
+    """
     import torch
 
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    torch.set_num_threads(max(1, int(os.environ["OMP_NUM_THREADS"]) // here))

@@ -3,6 +3,8 @@
 What stands at a position of a training (which query, which of its negatives) is a function of the seed and the
 position alone; what a whole minibatch shares (further negatives, hidden tokens) is one of the seed and the minibatch's
 first position. So an interrupted training goes on with the minibatches that an uninterrupted one would have seen.
+
+Of processes that train together (`dualenc.group`) each makes the whole minibatch, and its share of the features.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from dualenc import batches, resumable
+from dualenc import batches, group, resumable
 from dualenc.errors import UserError
 from dualenc.masking import drop, mask
 from dualenc.negatives import Pool, pooled
@@ -44,9 +46,12 @@ class Collator:
         self.rows = resumable.positions(count, len(lists.queries), seed)
 
     def __call__(self, items: Sequence[Mapping[str, int]]) -> dict[str, torch.Tensor]:
-        """The minibatch at these positions."""
+        """The minibatch at these positions, or the share of the one that they are in."""
         at = [item["position"] for item in items]
-        rows = self.rows[at]
+        if group.size() > 1:
+            first = at[0] - at[0] % self.experiment.batch_size
+            at = range(first, first + self.experiment.batch_size)
+        rows = self.rows[list(at)]
         columns = np.stack([self._columns(position, row) for position, row in zip(at, rows, strict=True)])
         lists, experiment = self.lists, self.experiment
         queries, passages = lists.queries[rows], lists.passages[rows[:, None], columns]
@@ -60,6 +65,7 @@ class Collator:
             features = self._pairs(queries, passages, at[0])
         else:
             features = self._sides(queries, pool.passages, at[0])
+        features = {name: tensor[group.share(len(tensor))] for name, tensor in features.items()}
         return {"label": torch.from_numpy(label), **features}
 
     def _columns(self, position: int, row: int) -> np.ndarray:

@@ -7,10 +7,10 @@ import torch
 from sentence_transformers import CrossEncoder, MultiVectorEncoder
 from transformers import BertForMaskedLM
 
-from dualenc import models
+from dualenc import group, models
 from dualenc.batches import Features
 from dualenc.losses import loss_function
-from dualenc.masking import masked_loss
+from dualenc.masking import IGNORED, masked_loss
 from dualenc.parameters import Experiment
 from dualenc.scoring import Model
 
@@ -30,31 +30,43 @@ class ListLoss(torch.nn.Module):
     def forward(self, features, labels, prompt=None, task=None):
         """The loss of one minibatch; ``features`` as the trainer collects them, ``labels`` (B, 3, K).
 
-        ``prompt`` and ``task`` are the trainer's and not used.
+        ``prompt`` and ``task`` are the trainer's and not used. Of several processes each has the features of its share,
+        and the labels of all; all return the loss of the whole minibatch.
         """
         labels, teacher, places = labels.unbind(1)
-        if isinstance(self.model, CrossEncoder):  # its trainer passes the tensors of one set of features
-            student = self.model(dict(zip(PAIR, features, strict=True)))["scores"].view(labels.shape)
+        model = getattr(self.model, "module", self.model)  # within the trainer's wrapper for several processes
+        if isinstance(model, CrossEncoder):  # its trainer passes the tensors of one set of features
+            scores = self.model(dict(zip(PAIR, features, strict=True)))["scores"].view(-1)
+            student = group.gather(scores).view(labels.shape)
             return self.loss(student, teacher, labels)
         query, passages, *masked = features
-        outputs = self.model(query), self.model(passages)
-        compare = self._late_interaction if isinstance(self.model, MultiVectorEncoder) else _dot_products
-        loss = self.loss(compare(*outputs, places.long()), teacher, labels)
+        outputs = [self._outputs(model, side) for side in (query, passages)]
+        compare = _late_interaction if isinstance(model, MultiVectorEncoder) else _dot_products
+        loss = self.loss(compare(model, *outputs, places.long()), teacher, labels)
         return loss + self.experiment.mlm_weight * self.words(masked) if masked else loss
 
-    def _late_interaction(self, query: Features, passages: Features, places: torch.Tensor) -> torch.Tensor:
-        """Scores (B, K). Dropout stands here, as the library's module for it knows single embeddings only."""
-        tokens = [
-            torch.nn.functional.dropout(side["token_embeddings"], self.experiment.dropout, self.model.training)
-            for side in (query, passages)
-        ]
-        rows = torch.arange(len(places), device=places.device).repeat_interleave(places.shape[1])
-        at = places.flatten()
-        masks = {"a_mask": query["attention_mask"][rows], "b_mask": passages["attention_mask"][at]}
-        return self.model.similarity_pairwise(tokens[0][rows], tokens[1][at], **masks).view(places.shape)
+    def _outputs(self, model: Model, side: Features) -> Features:
+        """What the texts of a side are compared by, those of all processes."""
+        output = self.model(side)
+        if isinstance(model, MultiVectorEncoder):
+            # Dropout stands here, as the library's module for it knows single embeddings only.
+            tokens = torch.nn.functional.dropout(output["token_embeddings"], self.experiment.dropout, model.training)
+            found = {"token_embeddings": tokens, "attention_mask": output["attention_mask"]}
+        else:
+            found = {"sentence_embedding": output["sentence_embedding"]}
+        return {name: group.gather(tensor) for name, tensor in found.items()}
 
 
-def _dot_products(query: Features, passages: Features, places: torch.Tensor) -> torch.Tensor:
+def _late_interaction(model: Model, query: Features, passages: Features, places: torch.Tensor) -> torch.Tensor:
+    """Scores (B, K) of the passages at ``places`` (B, K) with the queries (B,)."""
+    rows = torch.arange(len(places), device=places.device).repeat_interleave(places.shape[1])
+    at = places.flatten()
+    masks = {"a_mask": query["attention_mask"][rows], "b_mask": passages["attention_mask"][at]}
+    tokens = query["token_embeddings"][rows], passages["token_embeddings"][at]
+    return model.similarity_pairwise(*tokens, **masks).view(places.shape)
+
+
+def _dot_products(model: Model, query: Features, passages: Features, places: torch.Tensor) -> torch.Tensor:
     """Scores (B, K) of the passages at ``places`` (B, K) with the queries (B,)."""
     return (query["sentence_embedding"] @ passages["sentence_embedding"].T).gather(1, places)
 
@@ -76,4 +88,13 @@ class WordLoss(torch.nn.Module):
 
     def forward(self, sides: Sequence[Features]) -> torch.Tensor:
         """The mean over the sides (queries, passages) of the mean over their masked positions."""
-        return torch.stack([masked_loss(self.bert, self.head, side)[0] for side in sides]).mean()
+        return torch.stack([self._side(side) for side in sides]).mean()
+
+    def _side(self, side: Features) -> torch.Tensor:
+        mean = masked_loss(self.bert, self.head, side)[0]
+        if group.size() == 1:
+            return mean
+        masked = (side["labels"] != IGNORED).sum()  # a share may have none, whose mean is no number
+        own = torch.stack([torch.where(masked > 0, mean * masked, 0.0), masked.to(mean.dtype)])
+        total, count = group.gather(own[None]).sum(0)
+        return total / count

@@ -257,7 +257,8 @@ class PublishedScores(Source):
 class Scale(Strict):
     """Everything that is large or small: data, lists, lengths, models, steps.
 
-    ``candidates`` are those of BM25 or the dataset's own, in either case at most ``depth`` for a query.
+    ``candidates`` are those of BM25 or the dataset's own, in either case at most ``depth`` for a query. ``processes``
+    train one model together, spread over ``nodes``; each of them, and every other job with a model, has ``gpus``.
     """
 
     dataset: str
@@ -282,6 +283,8 @@ class Scale(Strict):
     pretraining: Pretraining
     tokens_per_batch: Positive
     gpus: Annotated[int, Field(ge=0)]
+    processes: Positive = 1
+    nodes: Positive = 1
     experiments: dict[str, dict[str, Any]]
     artefacts: dict[str, dict[str, Any]]
 
@@ -302,12 +305,29 @@ class Artefact(Strict):
     options: dict[str, Any] = {}
 
 
+class Cluster(Strict):
+    """What jobs ask a cluster for (``dualenc.resources``), beside what ``dualenc.plan`` reckons that they take.
+
+    ``minutes`` and ``mem_mb`` are those of any job, ``minutes_per_million`` and ``mem_mb_per_million`` come on top for
+    each million passages that it reads; ``slack`` is by how much a plan may be exceeded. None asks for more than
+    ``most_minutes``: what takes longer goes on in its next attempt.
+    """
+
+    slack: Annotated[float, Field(ge=1)]
+    minutes: Positive
+    most_minutes: Positive
+    mem_mb: Positive
+    minutes_per_million: Annotated[float, Field(ge=0)]
+    mem_mb_per_million: Annotated[float, Field(ge=0)]
+
+
 class Params(Strict):
     """params.yaml, before experiments and artefacts are resolved."""
 
     scale: str
     threads: Positive
     pretrain: bool
+    cluster: Cluster
     datasets: dict[str, Dataset]
     encoders: dict[str, Encoder]
     evaluation: Evaluation

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from dualenc import workflow
 from dualenc.config import Study
-from dualenc.parameters import Experiment
+from dualenc.parameters import Encoder, Experiment
 
 BACKWARD = 2  # the backward pass takes twice the arithmetic of the forward pass
 RUN_LINE = 14  # bytes of a line of a compressed run file
@@ -152,12 +152,29 @@ def _scored(study: Study, experiment: Experiment, queries: int, depth: int) -> f
 
 
 def _arithmetic(study: Study, experiment: Experiment, tokens: Mapping[int, int]) -> float:
+    return _forward(study.params.encoders[experiment.encoder], tokens)
+
+
+def _forward(encoder: Encoder, tokens: Mapping[int, int]) -> float:
     """Operations of a forward pass: 24 width^2 + 4 length x width for each token and layer."""
-    encoder = study.params.encoders[experiment.encoder]
     return sum(
         count * encoder.layers * (24 * encoder.width**2 + 4 * length * encoder.width)
         for length, count in tokens.items()
     )
+
+
+def pretraining_seconds(study: Study, encoder: Encoder, hardware: Mapping[str, Any]) -> float:
+    """Seconds of the pre-training of one miniature on one device, probes left out."""
+    about = study.at.pretraining
+    pair = study.at.lengths.pair
+    tokens = {pair: about.batch_size * about.list_size * pair}
+    tokens[study.at.lengths.text] = tokens.get(study.at.lengths.text, 0) + 3 * about.batch_size * study.at.lengths.text
+    steps = about.steps if encoder.steps is None else encoder.steps
+    return (1 + BACKWARD) * steps * _forward(encoder, tokens) / _rate(hardware, encoder.width)["training"]
+
+
+def _rate(hardware: Mapping[str, Any], width: int) -> Mapping[str, float]:
+    return min(hardware["rates"], key=lambda one: max(one["width"] / width, width / one["width"]))
 
 
 def seconds(study: Study, all_jobs: Iterable[Job], hardware: Mapping[str, Any]) -> float:
@@ -168,8 +185,7 @@ def seconds(study: Study, all_jobs: Iterable[Job], hardware: Mapping[str, Any]) 
     """
     total = 0.0
     for job in all_jobs:
-        width = study.params.encoders[study.run(job.run).encoder].width
-        rate = min(hardware["rates"], key=lambda one: max(one["width"] / width, width / one["width"]))
+        rate = _rate(hardware, study.params.encoders[study.run(job.run).encoder].width)
         takes = cost(study, job)
         total += takes.training / rate["training"] + takes.scoring / rate["scoring"] + hardware["seconds_per_job"]
     return total

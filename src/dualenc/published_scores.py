@@ -6,12 +6,14 @@ the paper aggregates these triples by query. So that memory does not depend on t
 dealt into files by query (`dualenc.score_rows`), and each file is grouped by itself.
 """
 
+import pickle
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from dualenc.files import atomic
 from dualenc.progress import Progress
 from dualenc.score_rows import ROW, Defect, deal, mixed, refuse
 
@@ -40,30 +42,54 @@ def read(
     A passage is positive if it is so in one of the query's rows. A pair's score is the mean over its rows; they may
     differ by ``tolerance``, as float16 is not exact in batches of different lengths. Raises ``UserError`` with the
     lines of the first defects if there are more than ``allowed_defects``; rows with a defect take no part. ``scratch``
-    is a folder for temporary files, together about as large as half of the file.
+    is a folder for temporary files, together about as large as half of the file; what an interrupted call with the same
+    arguments has left there is used.
     """
-    parts, rows, defects = deal(path, scratch, allowed_defects)
+    parts, rows, defects = _dealt(path, scratch, allowed_defects)
     counts = Counter(rows=rows, unknown_passages=0, positive_and_negative=0, queries=0)
     sampled, top = [], []
     progress = Progress("grouping", "parts", len(parts))
     for part in parts:
-        pairs, wrong, both = scored_pairs(np.fromfile(part, ROW), tolerance)
-        part.unlink()
+        grouped = part.with_suffix(".pickle")
+        if not grouped.exists():
+            with atomic(grouped) as temporary:
+                temporary.write_bytes(pickle.dumps(_grouped(part, queries, passages, list_length, tolerance)))
+        part.unlink(missing_ok=True)
+        some, highest, counted, wrong = pickle.loads(grouped.read_bytes())
+        sampled.append(some)
+        top.append(highest)
+        counts.update(counted)
         defects += wrong
-        pairs = pairs[np.isin(pairs["query"], queries)]
-        known = np.isin(pairs["passage"], passages)
-        counts["queries"] += len(np.unique(pairs["query"]))
-        counts["unknown_passages"] += int(np.sum(~known))
-        counts["positive_and_negative"] += both
-        pairs = pairs[known]
-        sampled.append(lists(pairs, mixed(_together(pairs["query"], pairs["passage"])), list_length))
-        top.append(lists(pairs, -pairs["score"], list_length))
         progress.advance()
     refuse(path, defects, allowed_defects)
     place = {query: place for place, query in enumerate(queries.tolist())}
     sampled, top = _joined(sampled, place), _joined(top, place)
     lost = counts["queries"] - len(top.queries)
     return sampled, top, {**counts, "too_few_passages": lost, "defects": len(defects)}
+
+
+def _dealt(path: Path, folder: Path, allowed_defects: int) -> tuple[list[Path], int, list[Defect]]:
+    """What ``deal`` returns, from an earlier call if it came to its end."""
+    done = folder / "dealt.pickle"
+    if not done.exists():
+        dealt = deal(path, folder, allowed_defects)
+        with atomic(done) as temporary:
+            temporary.write_bytes(pickle.dumps(dealt))
+    return pickle.loads(done.read_bytes())
+
+
+def _grouped(
+    part: Path, queries: np.ndarray, passages: np.ndarray, list_length: int, tolerance: float
+) -> tuple[Grouped, Grouped, dict[str, int], list[Defect]]:
+    """The two kinds of lists of a part's queries, what was counted, and defects."""
+    pairs, defects, both = scored_pairs(np.fromfile(part, ROW), tolerance)
+    pairs = pairs[np.isin(pairs["query"], queries)]
+    known = np.isin(pairs["passage"], passages)
+    counts = {"queries": len(np.unique(pairs["query"])), "unknown_passages": int(np.sum(~known))}
+    pairs = pairs[known]
+    sampled = lists(pairs, mixed(_together(pairs["query"], pairs["passage"])), list_length)
+    top = lists(pairs, -pairs["score"], list_length)
+    return sampled, top, {**counts, "positive_and_negative": both}, defects
 
 
 def scored_pairs(rows: np.ndarray, tolerance: float) -> tuple[np.ndarray, list[Defect], int]:

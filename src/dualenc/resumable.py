@@ -1,25 +1,19 @@
-"""Training that survives being killed: state in a folder of its own, locked, resumed from its last whole checkpoint.
+"""Training that survives being killed: it goes on from the last whole checkpoint in its state folder."""
 
-The folder's name holds a hash of everything that decides the result (parameters, inputs, code, seed), so the state of
-other parameters is never used. It lies outside every output of the workflow, which deletes outputs of a failed job.
-"""
-
-import fcntl
-import hashlib
-import json
 import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
 import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
-from dualenc.errors import UserError
-from dualenc.files import atomic, md5, read_json, write_json
+from dualenc import group, states
+from dualenc.files import atomic, read_json, write_json
+from dualenc.states import state_folder as state_folder
 from dualenc.trainer_progress import ProgressLines
 
 WHOLE = "whole"  # marks a checkpoint that was written to its end
@@ -45,7 +39,7 @@ def arguments(
     return {
         "output_dir": str(state),
         "max_steps": steps,
-        "per_device_train_batch_size": batch_size,
+        "per_device_train_batch_size": batch_size // group.size(),
         "learning_rate": learning_rate,
         "weight_decay": weight_decay,
         "warmup_steps": round(warmup * steps),
@@ -60,6 +54,7 @@ def arguments(
         "data_seed": seed,
         "bf16": cuda and torch.cuda.is_bf16_supported(),
         "use_cpu": not cuda,
+        "ddp_backend": "gloo" if group.size() > 1 and not cuda else None,
         "dataloader_pin_memory": cuda,
         "report_to": "none",
         "disable_tqdm": not os.isatty(2),
@@ -67,25 +62,11 @@ def arguments(
     }
 
 
-def state_folder(
-    root: str | Path, parameters: Mapping[str, object], inputs: Sequence[str | Path], code: Sequence[Path]
-) -> Path:
-    """``root/<hash>`` for these parameters and the bytes of these input and code files."""
-    digest = hashlib.blake2b(json.dumps(parameters, sort_keys=True).encode(), digest_size=16)
-    for path in [*inputs, *code]:
-        digest.update(md5(path).encode())
-    return Path(root) / digest.hexdigest()
-
-
 @contextmanager
-def locked(state: Path) -> Iterator[None]:
-    """Hold the lock of a state folder, made if need be. Raises ``UserError`` if another process holds it."""
-    state.mkdir(parents=True, exist_ok=True)
-    with open(state / "lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"another process trains in {state}: wait for it or stop it.") from None
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a state folder, as `dualenc.states.locked`, for all processes that train together."""
+    with states.locked(folder) if group.first() else nullcontext():
+        group.wait()
         yield
 
 
@@ -101,22 +82,28 @@ def fit(trainer: Trainer, patience: int | None = None) -> list[dict[str, float]]
     trainer.add_callback(MarkWhole())
     if patience is not None:
         trainer.add_callback(StopEarly(patience))
-    state = Path(trainer.args.output_dir)
-    checkpoints = sorted(state.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    whole = group.told(_whole_checkpoints(Path(trainer.args.output_dir)) if group.first() else [])
+    trainer.args.eval_on_start &= not whole  # the probe of a checkpoint was taken before it was written
+    trainer.train(resume_from_checkpoint=whole[-1] if whole else None)
+    return trainer.state.log_history
+
+
+def _whole_checkpoints(folder: Path) -> list[str]:
+    """The checkpoints that were written to their end, in order; others are removed."""
+    checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
     whole = [path for path in checkpoints if _is_whole(path)]
     for path in set(checkpoints) - set(whole):
         shutil.rmtree(path)
-    trainer.args.eval_on_start &= not whole  # the probe of a checkpoint was taken before it was written
-    trainer.train(resume_from_checkpoint=str(whole[-1]) if whole else None)
-    return trainer.state.log_history
+    return list(map(str, whole))
 
 
 class SeedSteps(TrainerCallback):
     """Makes what is drawn within a step, such as dropout, a function of the seed and the step."""
 
     def on_step_begin(self, args, state, control, **kwargs):
-        """Seed the step."""
-        torch.manual_seed(int(np.random.SeedSequence([args.seed, state.global_step]).generate_state(1)[0]))
+        """Seed the step; processes that train together draw each their own."""
+        entropy = [args.seed, state.global_step, *([group.rank()] if group.rank() else [])]
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 
 
 class MarkWhole(TrainerCallback):
@@ -124,6 +111,9 @@ class MarkWhole(TrainerCallback):
 
     def on_save(self, args, state, control, **kwargs):
         """Write the mark: the names of all files, as the trainer may be killed while it deletes a checkpoint, too."""
+        group.wait()  # each process writes a file of its own
+        if not group.first():
+            return
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         write_json(folder / WHOLE, [str(path.relative_to(folder)) for path in folder.rglob("*")])
 
@@ -161,7 +151,7 @@ class Keep(TrainerCallback):
 
     def on_step_end(self, args, state, control, model=None, **kwargs):
         """Save, at one of the steps; a resumed training has saved those before its checkpoint."""
-        if state.global_step in self.steps:
+        if state.global_step in self.steps and group.first():
             with atomic(kept(args.output_dir, state.global_step)) as temporary:
                 model.save(str(temporary), create_model_card=False)
         if state.global_step >= max(self.steps):

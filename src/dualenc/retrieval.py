@@ -14,6 +14,7 @@ import pyarrow as pa
 import torch
 from sentence_transformers import SentenceTransformer
 
+from dualenc import parts
 from dualenc.errors import UserError
 from dualenc.progress import Progress, reported
 from dualenc.runs import Run, ranked
@@ -24,9 +25,7 @@ PASSAGES_AT_ONCE = 1 << 17  # in a block
 
 def shard(count: int, shards: int, number: int) -> range:
     """The rows of shard ``number`` (from 0) of ``count`` passages; shards differ in size by a block at most."""
-    blocks = -(-count // PASSAGES_AT_ONCE)
-    start, stop = (min(blocks * one // shards * PASSAGES_AT_ONCE, count) for one in (number, number + 1))
-    return range(start, stop)
+    return parts.split(count, PASSAGES_AT_ONCE, shards, number)
 
 
 def encode(model: SentenceTransformer, source: Texts, rows: range) -> Iterator[np.ndarray]:

@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer
 
-from dualenc import batches, tokens
+from dualenc import batches, parts, tokens
 from dualenc.models import Model
 from dualenc.runs import Run, ranked
 from dualenc.tokens import Tokens
+
+PAIRS_AT_ONCE = 1 << 18  # in a part that is kept: minutes of a large model
 
 
 class Texts(NamedTuple):
@@ -37,6 +39,17 @@ def score(model: Model, source: Texts, query_rows: np.ndarray, passage_rows: np.
     scorer = next(scorer for kind, scorer in SCORERS.items() if isinstance(model, kind))
     with _evaluating(model):
         return scorer(model, source, np.asarray(query_rows), np.asarray(passage_rows))
+
+
+def score_in_parts(
+    model: Model, source: Texts, query_rows: np.ndarray, passage_rows: np.ndarray, rows: range, folder: Path
+) -> list[Path]:
+    """Files in ``folder`` with what ``score`` says of the pairs in ``rows``, as `dualenc.parts.kept` makes them."""
+
+    def some(part: range) -> np.ndarray:
+        return score(model, source, query_rows[part.start : part.stop], passage_rows[part.start : part.stop])
+
+    return parts.kept(folder, rows, PAIRS_AT_ONCE, some, "scoring")
 
 
 def embed(model: SentenceTransformer, column: Tokens, rows: np.ndarray, source: Texts) -> np.ndarray:
@@ -109,16 +122,25 @@ def _to(model: Model, features: batches.Features) -> batches.Features:
 
 
 def rerank(
-    model: Model, source: Texts, candidates: Run, query_rows: Mapping[str, int], passage_rows: Mapping[str, int]
+    model: Model,
+    source: Texts,
+    candidates: Run,
+    query_rows: Mapping[str, int],
+    passage_rows: Mapping[str, int],
+    keep: Path | None = None,
 ) -> Run:
-    """The run that ``model`` makes of the candidates; the mappings give the rows of qids and pids."""
+    """The run that ``model`` makes of the candidates; the mappings give the rows of qids and pids.
+
+    With ``keep``, a folder of what belongs to this model, scores are kept there, and an interrupted call's are used.
+    """
     sizes = [len(ranking.pids) for ranking in candidates.values()]
-    scores = score(
-        model,
-        source,
-        np.repeat([query_rows[qid] for qid in candidates], sizes),
-        np.array([passage_rows[pid] for ranking in candidates.values() for pid in ranking.pids]),
-    )
+    queries = np.repeat([query_rows[qid] for qid in candidates], sizes)
+    passages = np.array([passage_rows[pid] for ranking in candidates.values() for pid in ranking.pids])
+    if keep is None:
+        scores = score(model, source, queries, passages)
+    else:
+        folder = keep / parts.digest(queries, passages)
+        scores = parts.joined(score_in_parts(model, source, queries, passages, range(len(queries)), folder))
     ends = np.cumsum(sizes)
-    parts = zip(candidates.items(), ends - sizes, ends, strict=True)
-    return {qid: ranked(qid, ranking.pids, scores[start:end]) for (qid, ranking), start, end in parts}
+    places = zip(candidates.items(), ends - sizes, ends, strict=True)
+    return {qid: ranked(qid, ranking.pids, scores[start:end]) for (qid, ranking), start, end in places}

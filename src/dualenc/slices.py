@@ -126,6 +126,11 @@ def teacher_scores(study: Study, teacher: str) -> dict[str, Any]:
     return {"model": study.run(teacher).model, "tokens_per_batch": study.at.tokens_per_batch}
 
 
+def score_shard(study: Study, teacher: str) -> dict[str, Any]:
+    """How the teacher scores a shard."""
+    return {**teacher_scores(study, teacher), "shards": study.at.shards}
+
+
 def encode(study: Study) -> dict[str, Any]:
     """How a dual-encoder encodes a shard."""
     return {"shards": study.at.shards, "tokens_per_batch": study.at.tokens_per_batch}

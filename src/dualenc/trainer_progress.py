@@ -9,7 +9,10 @@ from dualenc.progress import SECONDS_BETWEEN_LINES
 
 
 class ProgressLines(TrainerCallback):
-    """Print ``step 40/200, loss 1.234, 8.1 steps/s, 20 s left`` every few seconds where stderr is no terminal."""
+    """Print ``step 40/200, loss 1.234, 8.1 steps/s, 20 s left`` every few seconds where stderr is no terminal.
+
+    Of processes that train together the first one does it.
+    """
 
     def on_train_begin(self, args, state, control, **kwargs):
         """Start the clock; a resumed run starts at its step."""
@@ -18,7 +21,9 @@ class ProgressLines(TrainerCallback):
     def on_step_end(self, args, state, control, **kwargs):
         """Print a line when it is time for one, and at the end."""
         now = time.monotonic()
-        if sys.stderr.isatty() or (now - self.last < SECONDS_BETWEEN_LINES and state.global_step < state.max_steps):
+        if now - self.last < SECONDS_BETWEEN_LINES and state.global_step < state.max_steps:
+            return
+        if sys.stderr.isatty() or not state.is_world_process_zero:
             return
         self.last = now
         rate = (state.global_step - self.first) / max(now - self.start, 1e-9)
@@ -32,7 +37,7 @@ class ProgressLines(TrainerCallback):
 
     def on_evaluate(self, args, state, control, metrics, **kwargs):
         """Print the probes."""
-        if not sys.stderr.isatty():
+        if not sys.stderr.isatty() and state.is_world_process_zero:
             shown = ", ".join(
                 f"{key.removeprefix('eval_')} {value:.4f}"
                 for key, value in sorted(metrics.items())

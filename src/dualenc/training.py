@@ -22,7 +22,7 @@ from sentence_transformers.base.sampler import DefaultBatchSampler
 from torch.utils.data import SequentialSampler
 from transformers import Trainer, set_seed
 
-from dualenc import models, resumable
+from dualenc import group, models, resumable
 from dualenc.evaluation import Qrels, evaluate
 from dualenc.minibatches import Collator
 from dualenc.objective import ListLoss
@@ -73,7 +73,10 @@ class Probes(BaseEvaluator):
         self.probes, self.passage_rows = probes, passage_rows
 
     def __call__(self, model: Model, output_path=None, epoch: float = -1, steps: int = -1) -> dict[str, float]:
-        """Re-rank and evaluate; the other arguments are the trainer's and are not used."""
+        """Re-rank and evaluate; the other arguments are the trainer's and are not used.
+
+        Of processes that train together the trainer lets the first one do it, and tells the others.
+        """
         metrics = {}
         for split, probe in self.probes.items():
             run = rerank(model, probe.source, probe.candidates, probe.query_rows, self.passage_rows)
@@ -111,6 +114,7 @@ def keep(training: Training, steps: Sequence[int]) -> dict[int, Path]:
     trainer = _trainer(training, None, eval_strategy="no")
     trainer.add_callback(resumable.Keep(steps))
     resumable.fit(trainer)
+    group.wait()
     return {step: resumable.kept(training.state, step) for step in steps}
 
 

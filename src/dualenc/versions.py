@@ -27,6 +27,8 @@ from dualenc.files import md5, read_json, write_json
 LOCK = Path("dvc.lock")
 ARTEFACTS = ("table", "figure", "claim")
 """Rules of which, and of what follows from them, DVC has no stages."""
+SHARDS = {"retrieval": ["encode"], "teacher_scores": ["score_shard"]}
+"""Rules whose outputs are temporary files of another rule, and no stages of their own."""
 
 
 def stage(study: Study, rule: str, target: str) -> int:
@@ -35,8 +37,7 @@ def stage(study: Study, rule: str, target: str) -> int:
     Raises ``UserError`` if dvc.yaml is out of date.
     """
     stages.check(study)
-    # Embeddings are a temporary file of the search, and no stage of their own.
-    allowed = [rule, "encode"] if rule == "retrieval" else [rule]
+    allowed = [rule, *SHARDS.get(rule, [])]
     # No hooks: one job gains nothing from a process that waits for the next, and is no reason for a summary.
     arguments = ["--cores", str(os.cpu_count()), "--no-hooks", "--force", "--quiet", "host", "reason"]
     return subprocess.run(

@@ -187,6 +187,12 @@ def tokenizer_folder(study: Study) -> PurePosixPath:
     return PurePosixPath("results", study.scale, "tokenizer")
 
 
+def scores(study: Study, teacher: str) -> list[PurePosixPath]:
+    """The shards, below ``results/<scale>``, of a teacher's scores: none if its one shard needs no file."""
+    shards = study.at.shards if study.at.shards > 1 else 0
+    return [PurePosixPath("supervision", teacher, "scores", f"{number}-of-{shards}.npy") for number in range(shards)]
+
+
 def embeddings(study: Study, run: str, seed: str) -> list[PurePosixPath]:
     """The shards, below ``results/<scale>``, that a run is searched in: none if its one shard needs no file."""
     shards = study.at.shards if study.at.shards > 1 else 0

@@ -45,7 +45,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("copy")
     for name in ("Snakefile", "params.yaml"):
         shutil.copy2(REPOSITORY / name, folder)
-    for name in ("profiles", "src", "workflow"):
+    for name in ("benchmarks", "profiles", "src", "workflow"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     return folder
 

@@ -22,7 +22,7 @@ SMALL = """
 def project(tmp_path_factory):
     """A copy of the project with what the page adds to params.yaml, and a scale that is as small as the tests' own."""
     folder = tmp_path_factory.mktemp("project")
-    for name in ("src", "workflow", "profiles"):
+    for name in ("benchmarks", "src", "workflow", "profiles"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copy(REPOSITORY / "Snakefile", folder)
     (folder / "miniatures").symlink_to(REPOSITORY / "miniatures")

@@ -9,7 +9,7 @@ import yaml
 @pytest.fixture
 def plan(repository, call_in, tmp_path):
     """How many jobs of each rule table 1 and the table of teachers need, with encoders and keys of smoke changed."""
-    for name in ("Snakefile", "profiles", "src", "workflow"):
+    for name in ("Snakefile", "benchmarks", "profiles", "src", "workflow"):
         (tmp_path / name).symlink_to(repository / name)
     (tmp_path / "scores.tsv").touch()
 

@@ -126,7 +126,7 @@ def test_snakemake_shows_the_sentence_where_it_fails(call_in, dataset, finished,
     data = copy / "results/smoke/data" / study.at.dataset
     data.parent.mkdir(parents=True)
     dataset.rename(data)
-    for name in ("Snakefile", "params.yaml", "profiles", "src", "workflow"):
+    for name in ("Snakefile", "params.yaml", "benchmarks", "profiles", "src", "workflow"):
         (copy / name).symlink_to(finished / name)
     target = (data / "candidates/metrics.json").relative_to(copy)
     result = call_in(copy, "snakemake", "--cores", "1", "--config", "scale=smoke", "--", target)

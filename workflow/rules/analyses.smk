@@ -16,7 +16,7 @@ rule score_matrix:
         f"{TIMES}/score_matrix/{{run}}/seed-{{seed}}.tsv"
     threads: STUDY.params.threads
     resources:
-        gpu=STUDY.at.gpus,
+        **ASKS["score_matrix"],
     params:
         slice=lambda wildcards: slices.as_json(slices.score_matrix(STUDY, wildcards.run)),
         dataset=DATA,
@@ -47,7 +47,7 @@ rule score_updates:
         f"{TIMES}/score_updates/{{run}}/seed-{{seed}}.tsv"
     threads: STUDY.params.threads
     resources:
-        gpu=STUDY.at.gpus,
+        **ASKS["score_updates"],
     params:
         slice=lambda wildcards: slices.as_json(slices.score_updates(STUDY, wildcards.run)),
         dataset=DATA,

@@ -19,6 +19,7 @@ rule table:
         f"{TIMES}/table/{{artefact}}.tsv"
     wildcard_constraints:
         artefact="|".join(TABLES),
+    localrule: True
     params:
         slice=lambda wildcards: slices.as_json(slices.artefact(STUDY, wildcards.artefact)),
         caption=lambda wildcards: study_of.caption("table", wildcards.artefact),
@@ -45,6 +46,7 @@ rule figure:
         f"{TIMES}/figure/{{artefact}}.tsv"
     wildcard_constraints:
         artefact="|".join(FIGURES),
+    localrule: True
     params:
         slice=lambda wildcards: slices.as_json(slices.artefact(STUDY, wildcards.artefact)),
         caption=lambda wildcards: study_of.caption("figure", wildcards.artefact),
@@ -68,6 +70,7 @@ rule claim:
         f"{TIMES}/claim/{{artefact}}.tsv"
     wildcard_constraints:
         artefact="|".join(CLAIMS),
+    localrule: True
     params:
         slice=lambda wildcards: slices.as_json(slices.artefact(STUDY, wildcards.artefact)),
         root=ROOT,
@@ -91,6 +94,7 @@ rule claims:
         f"{LOGS}/claims.log",
     benchmark:
         f"{TIMES}/claims.tsv"
+    localrule: True
     params:
         names=CLAIMS,
         verdicts=ROOT / "claims",

@@ -45,7 +45,9 @@ rule dataset:
         f"{LOGS}/dataset/{{dataset}}.log",
     benchmark:
         f"{TIMES}/dataset/{{dataset}}.tsv"
-    threads: workflow.cores or 1
+    threads: workflow.resource_settings.cores or 1
+    resources:
+        **ASKS["dataset"],
     params:
         slice=lambda wildcards: slices.as_json(slices.dataset(STUDY, wildcards.dataset)),
         output=lambda wildcards: ROOT / "data" / wildcards.dataset,
@@ -69,6 +71,8 @@ rule candidates:
         f"{LOGS}/candidates.log",
     benchmark:
         f"{TIMES}/candidates.tsv"
+    resources:
+        **ASKS["candidates"],
     params:
         slice=slices.as_json(slices.candidates(STUDY)),
         dataset=DATA,
@@ -119,6 +123,8 @@ rule tokens:
     benchmark:
         f"{TIMES}/tokens/{{dataset}}.tsv"
     threads: STUDY.params.threads
+    resources:
+        **ASKS["tokens"],
     params:
         dataset=lambda wildcards: ROOT / "data" / wildcards.dataset,
         tokenizer=TOKENIZER,
@@ -142,6 +148,7 @@ rule lists:
         f"{LOGS}/lists.log",
     benchmark:
         f"{TIMES}/lists.tsv"
+    localrule: True
     params:
         slice=slices.as_json(slices.lists(STUDY)),
         dataset=DATA,
@@ -165,6 +172,7 @@ rule evaluation_sets:
         f"{LOGS}/evaluation_sets.log",
     benchmark:
         f"{TIMES}/evaluation_sets.tsv"
+    localrule: True
     params:
         slice=slices.as_json(slices.evaluation_sets(STUDY)),
         dataset=DATA,

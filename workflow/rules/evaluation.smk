@@ -14,7 +14,7 @@ rule encode:
         f"{TIMES}/encode/{{run}}/seed-{{seed}}/{{shard}}.tsv"
     threads: STUDY.params.threads
     resources:
-        gpu=STUDY.at.gpus,
+        **ASKS["encode"],
     params:
         slice=slices.as_json(slices.encode(STUDY)),
         tokens=DATA / "tokens",
@@ -23,7 +23,7 @@ rule encode:
         "Encoding shard {wildcards.shard} of all passages with {wildcards.run}, seed {wildcards.seed}"
     shell:
         "dualenc --threads {threads} encode --params {params.slice:q} --tokens {params.tokens} --model {params.model}"
-        " --shard {wildcards.shard} --output {output} > {log} 2>&1"
+        " --shard {wildcards.shard} --scratch scratch --output {output} > {log} 2>&1"
 
 
 rule retrieval:
@@ -41,7 +41,7 @@ rule retrieval:
         f"{TIMES}/retrieval/{{run}}/seed-{{seed}}.tsv"
     threads: STUDY.params.threads
     resources:
-        gpu=STUDY.at.gpus,
+        **ASKS["retrieval"],
     params:
         slice=slices.as_json(slices.retrieval(STUDY)),
         dataset=DATA,
@@ -69,6 +69,7 @@ rule evaluate:
         f"{TIMES}/evaluate/{{run}}.tsv"
     wildcard_constraints:
         run="random|bm25|[^/]+/seed-[0-9]+",
+    localrule: True
     params:
         slice=slices.as_json(slices.evaluation(STUDY)),
         evaluation=ROOT / "evaluation",
@@ -96,6 +97,7 @@ use rule evaluate as evaluate_retrieval with:
         f"{LOGS}/evaluate_retrieval/{{run}}.log",
     benchmark:
         f"{TIMES}/evaluate_retrieval/{{run}}.tsv"
+    localrule: True
     params:
         slice=slices.as_json(slices.evaluation(STUDY)),
         evaluation=ROOT / "evaluation",

@@ -12,6 +12,8 @@ rule corpus:
         f"{LOGS}/corpus/{{dataset}}.log",
     benchmark:
         f"{TIMES}/corpus/{{dataset}}.tsv"
+    resources:
+        **ASKS["corpus"],
     params:
         slice=slices.as_json(slices.corpus(STUDY)),
         dataset=lambda wildcards: ROOT / "data" / wildcards.dataset,
@@ -39,7 +41,7 @@ rule pretrain:
         f"{TIMES}/pretrain/{{encoder}}.tsv"
     threads: STUDY.params.threads
     resources:
-        gpu=STUDY.at.gpus,
+        **ASKS["pretrain"],
     params:
         slice=lambda wildcards: slices.as_json(slices.pretrain(STUDY, wildcards.encoder)),
         data=ROOT / "data",
@@ -66,6 +68,7 @@ rule fetch:
         f"{LOGS}/fetch/{{encoder}}.log",
     benchmark:
         f"{TIMES}/fetch/{{encoder}}.tsv"
+    localrule: True
     params:
         slice=lambda wildcards: slices.as_json(slices.fetch(STUDY, wildcards.encoder)),
         output=lambda wildcards: ROOT / "hub" / wildcards.encoder,
@@ -95,9 +98,9 @@ rule train:
         f"{LOGS}/train/{{run}}/seed-{{seed}}.log",
     benchmark:
         f"{TIMES}/train/{{run}}/seed-{{seed}}.tsv"
-    threads: STUDY.params.threads
+    threads: STUDY.params.threads * STUDY.at.processes // STUDY.at.nodes
     resources:
-        gpu=STUDY.at.gpus,
+        **ASKS["train"],
     params:
         slice=lambda wildcards: slices.as_json(slices.train(STUDY, wildcards.run, int(wildcards.seed))),
         dataset=DATA,
@@ -110,7 +113,8 @@ rule train:
     shell:
         "dualenc --threads {threads} train --params {params.slice:q} --seed {wildcards.seed}"
         " --dataset {params.dataset} --tokens {params.tokens} --encoder {params.encoder} --lists {input.lists}"
-        " --evaluation {params.evaluation} --scratch scratch --output {params.output} > {log} 2>&1"
+        " --evaluation {params.evaluation} --processes {resources.processes} --nodes {resources.nodes}"
+        " --scratch scratch --output {params.output} > {log} 2>&1"
 
 
 rule checkpoints:
@@ -132,9 +136,9 @@ rule checkpoints:
         f"{LOGS}/checkpoints/{{run}}/seed-{{seed}}.log",
     benchmark:
         f"{TIMES}/checkpoints/{{run}}/seed-{{seed}}.tsv"
-    threads: STUDY.params.threads
+    threads: STUDY.params.threads * STUDY.at.processes // STUDY.at.nodes
     resources:
-        gpu=STUDY.at.gpus,
+        **ASKS["checkpoints"],
     params:
         slice=lambda wildcards: slices.as_json(slices.checkpoints(STUDY, wildcards.run)),
         dataset=DATA,
@@ -147,7 +151,37 @@ rule checkpoints:
     shell:
         "dualenc --threads {threads} checkpoints --params {params.slice:q} --seed {wildcards.seed}"
         " --dataset {params.dataset} --tokens {params.tokens} --encoder {params.encoder} --lists {input.lists}"
-        " --evaluation {params.evaluation} --scratch scratch --output {params.output} > {log} 2>&1"
+        " --evaluation {params.evaluation} --processes {resources.processes} --nodes {resources.nodes}"
+        " --scratch scratch --output {params.output} > {log} 2>&1"
+
+
+rule score_shard:
+    input:
+        DATASET,
+        TOKENS,
+        lists=f"{ROOT}/supervision/one-hot/lists.parquet",
+        model=f"{ROOT}/runs/{{teacher}}/seed-{STUDY.at.seeds[0]}/model/model.safetensors",
+        code=f"{ROOT}/code/teacher_scores",
+    output:
+        temp(f"{ROOT}/supervision/{{teacher}}/scores/{{shard}}-of-{STUDY.at.shards}.npy"),
+    log:
+        f"{LOGS}/score_shard/{{teacher}}/{{shard}}.log",
+    benchmark:
+        f"{TIMES}/score_shard/{{teacher}}/{{shard}}.tsv"
+    threads: STUDY.params.threads
+    resources:
+        **ASKS["score_shard"],
+    params:
+        slice=lambda wildcards: slices.as_json(slices.score_shard(STUDY, wildcards.teacher)),
+        dataset=DATA,
+        tokens=DATA / "tokens",
+        model=lambda wildcards, input: Path(input.model).parent,
+    message:
+        "Scoring shard {wildcards.shard} of the training lists with {wildcards.teacher}"
+    shell:
+        "dualenc --threads {threads} score-shard --params {params.slice:q} --dataset {params.dataset}"
+        " --tokens {params.tokens} --model {params.model} --lists {input.lists} --shard {wildcards.shard}"
+        " --scratch scratch --output {output} > {log} 2>&1"
 
 
 rule teacher_scores:
@@ -156,6 +190,7 @@ rule teacher_scores:
         TOKENS,
         lists=f"{ROOT}/supervision/one-hot/lists.parquet",
         model=f"{ROOT}/runs/{{teacher}}/seed-{STUDY.at.seeds[0]}/model/model.safetensors",
+        scores=lambda wildcards: [ROOT / path for path in study_of.scores(STUDY, wildcards.teacher)],
         code=f"{ROOT}/code/teacher_scores",
     output:
         lists=f"{ROOT}/supervision/{{teacher}}/lists.parquet",
@@ -166,15 +201,16 @@ rule teacher_scores:
         f"{TIMES}/teacher_scores/{{teacher}}.tsv"
     threads: STUDY.params.threads
     resources:
-        gpu=STUDY.at.gpus,
+        **ASKS["teacher_scores"],
     params:
         slice=lambda wildcards: slices.as_json(slices.teacher_scores(STUDY, wildcards.teacher)),
         dataset=DATA,
         tokens=DATA / "tokens",
         model=lambda wildcards, input: Path(input.model).parent,
+        scores=lambda wildcards, input: [f"--scores {path}" for path in input.scores],
     message:
         "Scoring the training lists with {wildcards.teacher}"
     shell:
         "dualenc --threads {threads} teacher-scores --params {params.slice:q} --dataset {params.dataset}"
-        " --tokens {params.tokens} --model {params.model} --lists {input.lists} --output {output.lists}"
-        " > {log} 2>&1"
+        " --tokens {params.tokens} --model {params.model} --lists {input.lists} {params.scores}"
+        " --scratch scratch --output {output.lists} > {log} 2>&1"

@@ -18,6 +18,8 @@ rule import_scores:
         f"{LOGS}/import_scores.log",
     benchmark:
         f"{TIMES}/import_scores.tsv"
+    resources:
+        **ASKS["import_scores"],
     params:
         slice=slices.as_json(slices.published_scores(STUDY)),
         dataset=DATA,

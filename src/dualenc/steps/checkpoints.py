@@ -4,9 +4,10 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from dualenc import models, provenance, resumable, tokens, training
+from dualenc import group, models, provenance, resumable, tokens, training
 from dualenc.files import atomic
 from dualenc.parameters import Experiment
+from dualenc.runs import write_run
 from dualenc.steps.inputs import data, read_lists, rerank_sets
 from dualenc.steps.train import made_of
 
@@ -34,9 +35,13 @@ def checkpoints(
         job = training.Training(encoder, read, source, experiment, lengths, seed, state)
         kept = training.keep(job, settings["checkpoints"])
         for step, saved in kept.items():
+            model = models.load(saved, experiment.model)
+            runs = dict(rerank_sets(model, texts, evaluation, SPLITS, state / f"scores-{step}"))
+            if not group.first():
+                continue
             with atomic(output / f"step-{step}") as temporary:
                 shutil.copytree(saved, temporary / "model")
-                model = models.load(saved, experiment.model)
-                tag = f"{output.parent.name}-{seed}-step-{step}"
-                rerank_sets(model, texts, evaluation, SPLITS, tag, temporary)
-        shutil.rmtree(state)
+                for split, run in runs.items():
+                    write_run(temporary / f"{split}.run.gz", run, tag=f"{output.parent.name}-{seed}-step-{step}")
+        if group.first():
+            shutil.rmtree(state)

@@ -1,19 +1,33 @@
 """Embeddings of a part of a collection."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 
-from dualenc import arrays, models, retrieval, scoring
+from dualenc import arrays, models, parts, provenance, resumable, retrieval, scoring
+from dualenc.steps.inputs import model_files
 
 
-def encode(token_folder: Path, model: Path, tokens_per_batch: int, shards: int, number: int, output: Path) -> None:
+def encode(
+    token_folder: Path, model: Path, tokens_per_batch: int, shards: int, number: int, scratch: Path, output: Path
+) -> None:
     """Embeddings (n, D) of shard ``number`` (from 0) of the passages, .npy, by a dual-encoder.
 
     They are float16, which changes the score of a pair by less than a thousandth of the product of its lengths.
+    Blocks that are done stay in a state folder in ``scratch`` until the shard is whole.
     """
+    about = {"tokens_per_batch": tokens_per_batch, "shards": shards, "number": number}
+    inputs = [*model_files(model), token_folder / "manifest.json"]
+    state = resumable.state_folder(scratch, about, inputs, provenance.code("steps.encode"))
     source = scoring.texts(token_folder, "test", tokens_per_batch)
-    encoder = models.load(model, "dual-encoder")
     rows = retrieval.shard(len(source.passages.offsets) - 1, shards, number)
-    width = encoder.get_embedding_dimension()
-    arrays.write(output, retrieval.encode(encoder, source, rows), np.float16, width)
+    with resumable.locked(state):
+        encoder = models.load(model, "dual-encoder")
+
+        def block(part: range) -> np.ndarray:
+            return scoring.embed(encoder, source.passages, np.arange(part.start, part.stop), source).astype(np.float16)
+
+        blocks = parts.kept(state / "blocks", rows, retrieval.PASSAGES_AT_ONCE, block, "encoding")
+        arrays.write(output, map(np.load, blocks), np.float16, encoder.get_embedding_dimension())
+        shutil.rmtree(state)

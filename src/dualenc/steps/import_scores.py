@@ -1,16 +1,18 @@
 """Training lists from published teacher scores, in the place of a teacher of this study."""
 
-import tempfile
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from dualenc import datasets, published_scores, sources, supervision
+from dualenc import datasets, provenance, published_scores, sources, supervision
 from dualenc.errors import UserError
 from dualenc.parameters import PublishedScores
 from dualenc.published_scores import Grouped
 from dualenc.sampling import in_hash_order
+from dualenc.states import locked, state_folder
 
 
 def import_scores(
@@ -25,17 +27,29 @@ def import_scores(
     """
     path = sources.fetch(published)
     queries = pa.array(in_hash_order(datasets.ids(folder, "train").to_pylist()))
-    scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="published-scores-", dir=scratch) as temporary:
-        sampled, top, counts = published_scores.read(
-            path,
-            _numbers(queries, folder),
-            _numbers(datasets.ids(folder, "passages"), folder),
-            list_length=list_length,
-            tolerance=published.tolerance,
-            allowed_defects=published.allowed_defects,
-            scratch=Path(temporary),
-        )
+    rules = {
+        **{"list_length": list_length, "tolerance": published.tolerance},
+        **{"allowed_defects": published.allowed_defects},
+    }
+    file = path.stat()
+    about = {**rules, "path": str(path), "size": file.st_size, "time": file.st_mtime_ns}
+    code = provenance.code("steps.import_scores")
+    state = state_folder(scratch, about, [folder / "manifest.json"], code)
+    numbers = _numbers(queries, folder), _numbers(datasets.ids(folder, "passages"), folder)
+    with locked(state):
+        try:
+            sampled, top, counts = published_scores.read(path, *numbers, **rules, scratch=state)
+            _write(folder, path, published, list_length, count, sampled, top, counts, output)
+        except UserError:  # nothing to go on with
+            shutil.rmtree(state)
+            raise
+        shutil.rmtree(state)
+
+
+def _write(
+    folder: Path, path: Path, published: PublishedScores, list_length: int, count: int,
+    sampled: Grouped, top: Grouped, counts: Mapping[str, int], output: Path,
+) -> None:  # fmt: skip
     if not len(top.queries):
         raise UserError(
             f"{path} has no train query of {folder} with {list_length} passages: lower the scale's list_length, or "

@@ -1,6 +1,6 @@
 """What the steps that run a model read and write alike."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 import yaml
 from pyarrow import parquet
 
-from dualenc import datasets, provenance, scoring, supervision
+from dualenc import datasets, group, provenance, scoring, supervision
 from dualenc.files import md5, write_json
-from dualenc.runs import Run, read_run, write_run
+from dualenc.runs import Run, read_run
 from dualenc.supervision import Lists
 
 STACK = ["torch", "transformers", "sentence-transformers", "tokenizers"]
@@ -54,12 +54,19 @@ def read_lists(path: Path, folder: Path, query_rows: Mapping[str, int]) -> Lists
     return supervision.read(path, query_rows, datasets.rows(folder, "passages", judged.union(listed)), qrels)
 
 
-def rerank_sets(model: scoring.Model, data: Data, evaluation: Path, splits: Iterable[str], tag: str, to: Path) -> None:
-    """Re-rank evaluation sets with a model: ``<split>.run.gz`` in the folder ``to``."""
+def rerank_sets(
+    model: scoring.Model, data: Data, evaluation: Path, splits: Iterable[str], keep: Path
+) -> Iterator[tuple[str, Run]]:
+    """Evaluation sets, each re-ranked by a model. Scores are kept in ``keep``, a folder of this model's."""
     for split in splits:
         candidates = read_run(evaluation / f"{split}.run.gz")
         identifiers = data.query_rows[split], passage_rows(data.folder, candidates)
-        write_run(to / f"{split}.run.gz", scoring.rerank(model, data.sources[split], candidates, *identifiers), tag=tag)
+        yield split, scoring.rerank(model, data.sources[split], candidates, *identifiers, keep)
+
+
+def model_files(folder: Path) -> list[Path]:
+    """All files of a model."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def write_curve(folder: Path, curve: list[tuple[int, str, str, float]]) -> pd.DataFrame:
@@ -73,4 +80,5 @@ def write_about(folder: Path, about: Mapping, inputs: list[Path]) -> None:
     """Write ``config.yaml`` (the resolved parameters) and ``provenance.json`` (inputs, versions, commit)."""
     (folder / "config.yaml").write_text(yaml.safe_dump(dict(about), sort_keys=False))
     made_of = {f"{path.parent.name}/{path.name}": md5(path) for path in inputs}
-    write_json(folder / "provenance.json", {"inputs": made_of, **provenance.environment(STACK)})
+    about = {"inputs": made_of, "processes": group.size(), **provenance.environment(STACK)}
+    write_json(folder / "provenance.json", about)

@@ -1,31 +1,73 @@
 """The teacher's scores of the training lists."""
 
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from dualenc import models, scoring, supervision
+from dualenc import arrays, models, parts, provenance, resumable, scoring, supervision
 from dualenc.files import md5
-from dualenc.steps.inputs import data, read_lists
+from dualenc.scoring import PAIRS_AT_ONCE
+from dualenc.steps.inputs import data, model_files, read_lists
 
 
-def teacher_scores(
-    folder: Path, token_folder: Path, model: Path, kind: str, lists: Path, tokens_per_batch: int, output: Path
-) -> None:
-    """Score every training list with a model of this ``kind``: the lists again, with ``teacher_scores``."""
-    texts = data(folder, token_folder, tokens_per_batch)
-    frame = pd.read_parquet(lists)
-    read = read_lists(lists, folder, texts.query_rows["train"])
-    teacher = models.load(model, kind)
-    query_rows = np.repeat(read.queries, read.passages.shape[1])
-    scores = scoring.score(teacher, texts.sources["train"], query_rows, read.passages.ravel()).reshape(
-        read.passages.shape
-    )
+class Task(NamedTuple):
+    """Lists to score: folders of the dataset, its tokens and the model, which is of this ``kind``."""
+
+    folder: Path
+    token_folder: Path
+    model: Path
+    kind: str
+    lists: Path
+    tokens_per_batch: int
+
+
+def teacher_scores(task: Task, shards: Sequence[Path], scratch: Path, output: Path) -> None:
+    """Score every training list with a model: the lists again, with ``teacher_scores``.
+
+    ``shards`` are the files of ``shard``, in order; with none, the lists are scored here.
+    """
+    if shards:
+        _write(task, parts.joined(shards), output)
+        return
+    with _scored(task, 1, 0, scratch) as scores:
+        _write(task, parts.joined(scores), output)
+
+
+def shard(task: Task, count: int, number: int, scratch: Path, output: Path) -> None:
+    """Scores (n,) float32, .npy, of the pairs of shard ``number`` (from 0) of ``count``; pairs come list by list."""
+    with _scored(task, count, number, scratch) as scores:
+        arrays.write(output, map(np.load, scores), np.float32)
+
+
+def _write(task: Task, scores: np.ndarray, output: Path) -> None:
+    frame = pd.read_parquet(task.lists)
+    scores = scores.reshape(len(frame), -1)
     about = {
-        "teacher_md5": md5(model / "model.safetensors"),
-        "max_length": models.max_length(teacher),
+        "teacher_md5": md5(task.model / "model.safetensors"),
+        "max_length": models.max_length(models.load(task.model, task.kind)),
         "dtype": "float32",
         "scores": supervision.summary(scores),
     }
     supervision.write(output, supervision.with_scores(frame, scores), about)
+
+
+@contextmanager
+def _scored(task: Task, count: int, number: int, scratch: Path) -> Iterator[list[Path]]:
+    """Files with the scores of a shard. They lie in a state folder, which is removed when the block succeeds."""
+    about = {"kind": task.kind, "tokens_per_batch": task.tokens_per_batch, "shards": count, "number": number}
+    manifests = [folder / "manifest.json" for folder in (task.folder, task.token_folder)]
+    inputs = [*model_files(task.model), task.lists, *manifests]
+    state = resumable.state_folder(scratch, about, inputs, provenance.code("steps.teacher_scores"))
+    with resumable.locked(state):
+        texts = data(task.folder, task.token_folder, task.tokens_per_batch)
+        read = read_lists(task.lists, task.folder, texts.query_rows["train"])
+        pairs = np.repeat(read.queries, read.passages.shape[1]), read.passages.ravel()
+        rows = parts.split(len(read.passages.ravel()), PAIRS_AT_ONCE, count, number)
+        model = models.load(task.model, task.kind)
+        yield scoring.score_in_parts(model, texts.sources["train"], *pairs, rows, state / "scores")
+        shutil.rmtree(state)

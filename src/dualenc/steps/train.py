@@ -4,11 +4,11 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from dualenc import models, provenance, resumable, supervision, tokens, training
+from dualenc import group, models, provenance, resumable, supervision, tokens, training
 from dualenc.datasets import SPLITS, read_qrels
 from dualenc.files import atomic, atomic_entries
 from dualenc.parameters import Experiment
-from dualenc.runs import read_run
+from dualenc.runs import read_run, write_run
 from dualenc.steps.inputs import Data, data, passage_rows, read_lists, rerank_sets, write_about, write_curve
 
 
@@ -31,7 +31,7 @@ def train(
     texts = data(folder, token_folder, settings["tokens_per_batch"])
     with resumable.locked(state):
         finished = state / "finished"
-        if not finished.exists():
+        if not group.told(finished.exists()):
             read = read_lists(lists, folder, texts.query_rows["train"])
             source, lengths = texts.sources["train"], settings["lengths"]
             job = training.Training(encoder, read, source, experiment, lengths, seed, state)
@@ -39,16 +39,28 @@ def train(
             probes = {split: probe(evaluation, split, texts, settings["probe_queries"]) for split in probed}
             asked = passage_rows(folder, *(one.candidates for one in probes.values()))
             model, curve = training.train(job, probes, asked)
-            with atomic(finished) as temporary:
-                model.save(str(temporary / "model"), create_model_card=False)
-                write_curve(temporary, curve)
-            for path in state.glob("checkpoint-*"):
-                shutil.rmtree(path)
+            if group.first():
+                _finish(state, finished, model, curve)
+            group.wait()
+        model = models.load(finished / "model", experiment.model)
+        keep = state / "scores"
+        runs = dict(rerank_sets(model, texts, evaluation, texts.sources, keep))
+        if not group.first():
+            return
         with atomic_entries(output) as temporary:
             shutil.copytree(finished, temporary, dirs_exist_ok=True)
-            model = models.load(temporary / "model", experiment.model)
-            rerank_sets(model, texts, evaluation, texts.sources, f"{output.parent.name}-{seed}", temporary)
+            for split, run in runs.items():
+                write_run(temporary / f"{split}.run.gz", run, tag=f"{output.parent.name}-{seed}")
             write_about(temporary, about, inputs)
+        shutil.rmtree(keep)
+
+
+def _finish(state: Path, finished: Path, model: models.Model, curve: list[tuple[int, str, str, float]]) -> None:
+    with atomic(finished) as temporary:
+        model.save(str(temporary / "model"), create_model_card=False)
+        write_curve(temporary, curve)
+    for path in state.glob("checkpoint-*"):
+        shutil.rmtree(path)
 
 
 def made_of(folder: Path, token_folder: Path, encoder: Path, lists: Path) -> list[Path]:

@@ -1,0 +1,5 @@
+"""`python -m dualenc`: the command line."""
+
+from dualenc.cli import main
+
+main()
