@@ -5,10 +5,10 @@ CORES ?= $(shell nproc)
 BIN := .venv/bin
 READY := .venv/lock-installed
 
-.PHONY: all test env stages record restore lock clean help
+.PHONY: all test test-long faults env stages record restore lock clean help
 
 help: ## show this help
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 # The default scheduler's solver takes the priority of prioritised targets for infinite, and mixes other jobs in.
 all: $(READY) ## every figure and table at the scale of params.yaml
@@ -16,6 +16,12 @@ all: $(READY) ## every figure and table at the scale of params.yaml
 
 test: $(READY) ## the tests, with the workflow run end to end at the smoke scale
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+
+test-long: $(READY) ## the tests that take long: everything built on a local Slurm (root, its packages), and under kills
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m long
+
+faults: $(READY) ## kill jobs at random while everything is built, and compare with an undisturbed build
+	$(BIN)/python tests/faults.py --kills 20
 
 env: $(READY) ## the environment alone, in .venv
 
