@@ -94,10 +94,11 @@ def cost(study: Study, job: Job) -> Cost:
         steps = experiment.steps if job.rule == "train" else at.early
         tokens = _step(study, experiment)
         training = (1 + BACKWARD) * steps * _arithmetic(study, experiment, tokens)
-        memory = STATES * weights + SINGLE * ACTIVATIONS * sum(tokens.values()) * encoder.layers * encoder.width
+        kept = SINGLE * ACTIVATIONS * sum(tokens.values()) * encoder.layers * encoder.width
+        memory = STATES * weights + kept / at.processes
         if job.rule == "checkpoints":
-            kept = len(workflow.checkpoint_steps(study))
-            return Cost(training, kept * (lists + train_set), memory, kept * (model + lines))
+            models = len(workflow.checkpoint_steps(study))
+            return Cost(training, models * (lists + train_set), memory, models * (model + lines))
         probes = -(-steps // experiment.evaluate_every)
         validation = _scored(study, experiment, at.sizes.queries["validation"], at.depth)
         return Cost(training, lists + train_set + probes * validation, memory, model + lines)
@@ -220,7 +221,7 @@ def as_text(rows: list[Mapping[str, Any]], study: Study) -> str:
         "",
         f"Scale {study.scale}, {sizes.passages:,} passages of {sizes.passage_tokens} tokens. Hours are those of one "
         "device that runs one job after the other; jobs that several artefacts share count once under all. Memory is "
-        "that of the largest training, storage that of models, runs, scores and embeddings.",
+        "that of the largest training, of each of its processes; storage that of models, runs, scores and embeddings.",
     ]
     return "\n".join(lines)
 
