@@ -92,6 +92,7 @@ def test_gathered_rows_have_the_gradient_of_one_process():
         np.testing.assert_allclose(found, weight.grad.tolist(), rtol=1e-12)
 
 
+@pytest.mark.long
 def test_a_killed_group_goes_on_and_ends_with_the_same_bits(tiny, tmp_path):
     about = experiment(**STEPS | {"steps": 60, "evaluate_every": 10, "dropout": 0.1, "in_batch": True})
     whole = train(tiny, tmp_path / "whole", about, 2, tmp_path / "log")
