@@ -47,7 +47,7 @@ def test_two_processes_train_as_one(tiny, tmp_path, kind):
     for path in folders[0].glob("model/**/*.safetensors"):
         weights, others = load_file(path), load_file(folders[1] / path.relative_to(folders[0]))
         for name, weight in weights.items():
-            # Without influence, the one on attention and the other on a softmax over a list: their gradients are rounding.
+            # Without influence, one on attention, one on a softmax over a list: their gradients are rounding.
             if name.endswith(("key.bias", "classifier.bias")):
                 continue
             apart = np.abs(others[name] - weight)
