@@ -69,17 +69,21 @@ def evaluation(study: Study, run: str, seed: int) -> str | None:
 
 
 def _jobs(study: Study, rule: str) -> list[plan.Job]:
-    """The jobs of a rule that all artefacts need, with the names of their stages within the group."""
+    """The jobs of a rule that the artefacts need."""
     found = set().union(*(plan.jobs(study, artefact) for artefact in study.artefacts))
     return sorted(job for job in found if job.rule == rule)
 
 
 def _key(study: Study, job: plan.Job) -> str:
+    """The name of a job's stage within its group."""
     return job.run if job.seed == study.at.seeds[0] else f"{job.run}-seed-{job.seed}"
 
 
 def _stage(rule: str, target: str, **about: Sequence[Any]) -> Stage:
-    """A stage that makes ``target``, one file of its job; ``about``: deps, params, outs, metrics."""
+    """A stage that makes ``target``, one file of its job; ``about``: deps, params, outs, metrics.
+
+    Its code is that of the folder that DVC works in, which may be a temporary one, not that of the environment.
+    """
     return {
         "cmd": f"PYTHONPATH=src dualenc stage {rule} {target}",
         **{name: list(values) for name, values in about.items() if values},
