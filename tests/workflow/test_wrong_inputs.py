@@ -211,6 +211,7 @@ def test_a_teacher_without_its_weights(dualenc, paths, study, tmp_path):
     model = copy_without(paths["model"], "model.safetensors", tmp_path / "in/model")
     params = slices.as_json(slices.teacher_scores(study, "ca"))
     given = options(paths | {"model": model}, "dataset", "tokens", "model", "lists")
-    result = dualenc("teacher-scores", "--params", params, *given, "--output", tmp_path / "out/lists.parquet")
+    written = ["--scratch", tmp_path / "scratch", "--output", tmp_path / "out/lists.parquet"]
+    result = dualenc("teacher-scores", "--params", params, *given, *written)
     refused_by_dualenc(result, "in/model/model.safetensors is missing")
     assert not (tmp_path / "out").exists()

@@ -61,7 +61,7 @@ RIGHTS = {
     "tsv": "The manifest names no licence: the files are those of whoever trained the model.",
 }
 """Kind of a dataset -> under which terms its texts are."""
-NOT_PACKAGES = ("inputs", "commit", "machine", "processor")
+NOT_PACKAGES = ("inputs", "processes", "commit", "machine", "processor")
 """What is in a provenance.json beside the versions of packages."""
 CITATION = """\
 @inproceedings{menon2022defense,
@@ -152,7 +152,7 @@ def _training(facts: Facts) -> str:
         "the best on validation",
         "commit": f"`{made['commit']}`",
         "software": versions,
-        "hardware": f"{made['processor']} ({made['machine']})",
+        "hardware": f"{made['processor']} ({made['machine']}); processes: {made['processes']}",
     }
     table = "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())])
     settings = yaml.safe_dump(dict(facts.settings), sort_keys=False)
