@@ -141,14 +141,16 @@ def test_a_clone_needs_no_training(clone, call_in):
         ("scales.smoke.experiments.base.learning_rate", 1e-4, "teacher-scores@ca"),
         ("experiments.lists.weight_decay", 0.5, "train@de-m3se-k2"),
         ("scales.smoke.bm25", {"k1": 1.2, "b": 0.4, "stop_words": "english", "stemmer": "english"}, "candidates"),
-        ("scales.smoke.pretraining.steps", 30, "pretrain-small-1-32"),
-        ("scales.smoke.lengths", {"text": 40, "pair": 64}, "train@de"),
-        ("scales.smoke.score_matrix", {"queries": 20, "passages": 40}, "score-matrix@ca"),
-        ("evaluation.resamples", 100, "evaluate@bm25"),
-        ("datasets.pydocs-stdlib.min_query_words", 5, "dataset"),
+        pytest.param("scales.smoke.pretraining.steps", 30, "pretrain-small-1-32", marks=pytest.mark.long),
+        pytest.param("scales.smoke.lengths", {"text": 40, "pair": 64}, "train@de", marks=pytest.mark.long),
+        pytest.param(
+            "scales.smoke.score_matrix", {"queries": 20, "passages": 40}, "score-matrix@ca", marks=pytest.mark.long
+        ),
+        pytest.param("evaluation.resamples", 100, "evaluate@bm25", marks=pytest.mark.long),
+        pytest.param("datasets.pydocs-stdlib.min_query_words", 5, "dataset", marks=pytest.mark.long),
         ("threads", 2, None),
         ("src/dualenc/losses.py", None, "code-train"),
-        ("src/dualenc/retrieval.py", None, "retrieval@de"),
+        pytest.param("src/dualenc/retrieval.py", None, "retrieval@de", marks=pytest.mark.long),
         ("src/dualenc/tables/tab1.py", None, None),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -183,6 +185,7 @@ def test_one_experiment_again(workspace, call_in):
     assert "Making tab1" in pending and not any(message.startswith("Training") for message in pending)
 
 
+@pytest.mark.long
 def test_two_experiments_at_once(workspace, call_in):
     for name, key in (("slow", "de-mse.weight_decay=0.5"), ("fast", "de-margin-mse.learning_rate=0.01")):
         stage = f"evaluate@{key.partition('.')[0]}"
@@ -244,6 +247,7 @@ def test_what_is_missing_is_not_restored(workspace, call_in):
     assert refused.returncode == 2 and "train@de" in refused.stdout and "dvc pull" in refused.stdout
 
 
+@pytest.mark.long
 def test_tables_of_other_results_are_made_again(workspace, call_in):
     with open(workspace / "results/smoke/tables/tab1.csv", "a") as file:
         file.write("\n")
