@@ -14,6 +14,7 @@ import yaml
 from dvc.repo import Repo
 
 REPOSITORY = Path(__file__).parents[2]
+LONG = pytest.mark.long
 RUN = "results/smoke/runs/{}/seed-1"
 
 
@@ -141,16 +142,16 @@ def test_a_clone_needs_no_training(clone, call_in):
         ("scales.smoke.experiments.base.learning_rate", 1e-4, "teacher-scores@ca"),
         ("experiments.lists.weight_decay", 0.5, "train@de-m3se-k2"),
         ("scales.smoke.bm25", {"k1": 1.2, "b": 0.4, "stop_words": "english", "stemmer": "english"}, "candidates"),
-        pytest.param("scales.smoke.pretraining.steps", 30, "pretrain-small-1-32", marks=pytest.mark.long),
-        pytest.param("scales.smoke.lengths", {"text": 40, "pair": 64}, "train@de", marks=pytest.mark.long),
+        pytest.param("scales.smoke.pretraining.steps", 30, "pretrain-small-1-32", marks=LONG),
+        pytest.param("scales.smoke.lengths", {"text": 40, "pair": 64}, "train@de", marks=LONG),
         pytest.param(
             "scales.smoke.score_matrix", {"queries": 20, "passages": 40}, "score-matrix@ca", marks=pytest.mark.long
         ),
-        pytest.param("evaluation.resamples", 100, "evaluate@bm25", marks=pytest.mark.long),
-        pytest.param("datasets.pydocs-stdlib.min_query_words", 5, "dataset", marks=pytest.mark.long),
+        pytest.param("evaluation.resamples", 100, "evaluate@bm25", marks=LONG),
+        pytest.param("datasets.pydocs-stdlib.min_query_words", 5, "dataset", marks=LONG),
         ("threads", 2, None),
         ("src/dualenc/losses.py", None, "code-train"),
-        pytest.param("src/dualenc/retrieval.py", None, "retrieval@de", marks=pytest.mark.long),
+        pytest.param("src/dualenc/retrieval.py", None, "retrieval@de", marks=LONG),
         ("src/dualenc/tables/tab1.py", None, None),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
