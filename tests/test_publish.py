@@ -12,7 +12,7 @@ from dualenc.publish.facts import Facts
 VALUES = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text())
 MADE = {
     **{"inputs": {"ca/lists.parquet": "0" * 32}, "commit": "abc1234-dirty", "python": "3.11.7"},
-    **{"machine": "Linux x86_64", "processor": "a processor", "sentence-transformers": "6.2.0"},
+    **{"processes": 1, "machine": "Linux x86_64", "processor": "a processor", "sentence-transformers": "6.2.0"},
 }
 SUMMARY = {"mean": 0.5, "low": 0.4, "high": 0.6, "queries": 9}
 
