@@ -16,7 +16,7 @@ from dualenc.commands import Folder, Output
 from dualenc.errors import UserError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-app.add_typer(commands.app, rich_help_panel="Steps of the workflow")
+app.add_typer(commands.app)
 VERSIONS = "Results in DVC"
 
 

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ import typer
 from dualenc import launch
 
 app = typer.Typer()
+step = partial(app.command, rich_help_panel="Steps of the workflow")
 Params = Annotated[dict, typer.Option("--params", parser=json.loads, metavar="JSON", help="slice of params.yaml")]
 Output = Annotated[Path, typer.Option(help="what is written")]
 Folder = Annotated[Path, typer.Option(help="folder of an earlier step")]
@@ -26,7 +28,7 @@ Processes = Annotated[int, typer.Option(help="that train together")]
 Nodes = Annotated[int, typer.Option(help="of a Slurm job, which the processes are spread over")]
 
 
-@app.command()
+@step()
 def dataset(params: Params, output: Output) -> None:
     """Build a dataset folder."""
     from pydantic import TypeAdapter
@@ -37,7 +39,7 @@ def dataset(params: Params, output: Output) -> None:
     build(TypeAdapter(Dataset).validate_python(params), output, int(os.environ["OMP_NUM_THREADS"]))
 
 
-@app.command()
+@step()
 def candidates(params: Params, dataset: Folder, output: Output) -> None:
     """Retrieve BM25 candidates for every split, or take those of the dataset itself."""
     from pydantic import TypeAdapter
@@ -51,7 +53,7 @@ def candidates(params: Params, dataset: Folder, output: Output) -> None:
         step.candidates(dataset, Bm25(**params["bm25"]), params["depth"], output, params.get("train_queries"))
 
 
-@app.command()
+@step()
 def tokenizer(params: Params, dataset: Folders, output: Output) -> None:
     """Train a WordPiece tokenizer on the train split of one or more datasets."""
     from dualenc.steps.tokenizer import tokenizer as train
@@ -59,7 +61,7 @@ def tokenizer(params: Params, dataset: Folders, output: Output) -> None:
     train(dataset, params["vocabulary"], params["max_length"], output)
 
 
-@app.command()
+@step()
 def tokens(dataset: Folder, tokenizer: Folder, output: Output) -> None:
     """Tokenise all texts of a dataset."""
     from dualenc.steps.tokens import tokenise
@@ -67,7 +69,7 @@ def tokens(dataset: Folder, tokenizer: Folder, output: Output) -> None:
     tokenise(dataset, tokenizer / "tokenizer.json", output)
 
 
-@app.command()
+@step()
 def lists(params: Params, dataset: Folder, candidates: Folder, output: Output) -> None:
     """Make training lists: positives and BM25 negatives of each query."""
     from dualenc.steps.lists import lists as build
@@ -75,7 +77,7 @@ def lists(params: Params, dataset: Folder, candidates: Folder, output: Output) -
     build(dataset, candidates, params["list_length"], params["train_lists"], output)
 
 
-@app.command()
+@step()
 def import_scores(params: Params, dataset: Folder, scratch: Folder, output: Output) -> None:
     """Make training lists from published teacher scores, downloaded if need be."""
     from dualenc.parameters import PublishedScores
@@ -85,7 +87,7 @@ def import_scores(params: Params, dataset: Folder, scratch: Folder, output: Outp
     build(dataset, published, params["list_length"], params["train_lists"], scratch, output)
 
 
-@app.command()
+@step()
 def evaluation_sets(params: Params, dataset: Folder, candidates: Folder, output: Output) -> None:
     """Write candidates and qrels of the sets that models are evaluated on."""
     from dualenc.steps.evaluation_sets import evaluation_sets as build
@@ -93,7 +95,7 @@ def evaluation_sets(params: Params, dataset: Folder, candidates: Folder, output:
     build(dataset, candidates, params["train_evaluation"], params["depth"], output)
 
 
-@app.command()
+@step()
 def corpus(params: Params, dataset: Folder, output: Output) -> None:
     """Make the lists that miniatures are pre-trained on, from a dataset's train split."""
     from dualenc.parameters import Bm25
@@ -102,7 +104,7 @@ def corpus(params: Params, dataset: Folder, output: Output) -> None:
     build(dataset, Bm25(**params["bm25"]), params["depth"], params["list_length"], output)
 
 
-@app.command()
+@step()
 def pretrain(
     params: Params, data: Folder, corpora: Folder, dataset: Annotated[str, typer.Option()], evaluation: Folder,
     tokenizer: Folder, scratch: Folder, output: Output, start: Annotated[Path | None, typer.Option()] = None,
@@ -117,7 +119,7 @@ def pretrain(
     run(data, corpora, dataset, evaluation, tokenizer, start, encoder, parameters, settings, scratch, output)
 
 
-@app.command()
+@step()
 def fetch(params: Params, output: Output) -> None:
     """Download a pre-trained BERT from the Hugging Face hub."""
     from dualenc.parameters import Encoder
@@ -126,7 +128,7 @@ def fetch(params: Params, output: Output) -> None:
     run(Encoder(**params["encoder"]), params["positions"], output)
 
 
-@app.command()
+@step()
 def train(
     params: Params, dataset: Folder, tokens: Folder, encoder: Folder, lists: Folder, evaluation: Folder,
     seed: Number, scratch: Folder, output: Output, processes: Processes = 1, nodes: Nodes = 1,
@@ -138,7 +140,7 @@ def train(
         run(dataset, tokens, encoder, lists, evaluation, *_experiment(params), seed, scratch, output)
 
 
-@app.command()
+@step()
 def checkpoints(
     params: Params, dataset: Folder, tokens: Folder, encoder: Folder, lists: Folder, evaluation: Folder,
     seed: Number, scratch: Folder, output: Output, processes: Processes = 1, nodes: Nodes = 1,
@@ -172,7 +174,7 @@ def _experiment(params: dict):
     return Experiment(**settings.pop("experiment")), settings
 
 
-@app.command()
+@step()
 def teacher_scores(
     params: Params, dataset: Folder, tokens: Folder, model: Folder, lists: Folder, scratch: Folder, output: Output,
     scores: Annotated[list[Path] | None, typer.Option(help="a shard; once for each, in order")] = None,
@@ -185,7 +187,7 @@ def teacher_scores(
     step.teacher_scores(task, scores or [], scratch, output)
 
 
-@app.command()
+@step()
 def score_shard(
     params: Params, dataset: Folder, tokens: Folder, model: Folder, lists: Folder, shard: Number, scratch: Folder,
     output: Output,
@@ -198,7 +200,7 @@ def score_shard(
     step.shard(task, params["shards"], shard, scratch, output)
 
 
-@app.command()
+@step()
 def encode(params: Params, tokens: Folder, model: Folder, shard: Number, scratch: Folder, output: Output) -> None:
     """Encode one shard of the collection with a dual-encoder."""
     from dualenc.steps.encode import encode as run
@@ -207,7 +209,7 @@ def encode(params: Params, tokens: Folder, model: Folder, shard: Number, scratch
     run(tokens, model, params["tokens_per_batch"], params["shards"], shard, scratch, output)
 
 
-@app.command()
+@step()
 def retrieval(
     params: Params, dataset: Folder, tokens: Folder, model: Folder, output: Output,
     embeddings: Annotated[list[Path] | None, typer.Option(help="a shard; once for each, in order")] = None,
@@ -219,7 +221,7 @@ def retrieval(
     search(dataset, tokens, model, embeddings or [], params["depth"], params["tokens_per_batch"], output)
 
 
-@app.command()
+@step()
 def score_matrix(
     params: Params, dataset: Folder, tokens: Folder, evaluation: Folder, run: Folder, output: Output
 ) -> None:
@@ -230,7 +232,7 @@ def score_matrix(
     score(dataset, tokens, evaluation, run, params, output)
 
 
-@app.command()
+@step()
 def score_updates(
     params: Params, dataset: Folder, tokens: Folder, evaluation: Folder, checkpoints: Folder, run: Folder,
     output: Output,
@@ -242,7 +244,7 @@ def score_updates(
     updates(dataset, tokens, evaluation, checkpoints, run, params, output)
 
 
-@app.command()
+@step()
 def evaluate(
     params: Params,
     evaluation: Folder,
@@ -258,7 +260,7 @@ def evaluate(
     evaluate_runs(evaluation, runs, splits.split(","), constant, Evaluation(**params), output)
 
 
-@app.command()
+@step()
 def table(artefact: str, params: Params, root: Folder, output: Output) -> None:
     """Make one table from the results below a scale's folder."""
     from dualenc.steps.artefacts import table as make
@@ -266,7 +268,7 @@ def table(artefact: str, params: Params, root: Folder, output: Output) -> None:
     make(artefact, params, root, output)
 
 
-@app.command()
+@step()
 def figure(artefact: str, params: Params, root: Folder, data: Output, pdf: Output, png: Output) -> None:
     """Draw one figure, and write its data, from the results below a scale's folder."""
     from dualenc.steps.artefacts import figure as draw
@@ -274,7 +276,7 @@ def figure(artefact: str, params: Params, root: Folder, data: Output, pdf: Outpu
     draw(artefact, params, root, data, pdf, png)
 
 
-@app.command()
+@step()
 def claim(artefact: str, params: Params, root: Folder, output: Output) -> None:
     """Judge one of the paper's claims from the results below a scale's folder."""
     from dualenc.steps.claims import judge
@@ -282,7 +284,7 @@ def claim(artefact: str, params: Params, root: Folder, output: Output) -> None:
     judge(artefact, params, root, output)
 
 
-@app.command()
+@step()
 def claims(names: list[str], verdicts: Folder, output: Output) -> None:
     """Collect the verdicts on claims in one page."""
     from dualenc.steps.claims import collect
@@ -290,7 +292,7 @@ def claims(names: list[str], verdicts: Folder, output: Output) -> None:
     collect(names, verdicts, output)
 
 
-@app.command()
+@step()
 def report(
     scale: Annotated[str, typer.Option()], config: Annotated[list[str], typer.Option(help="of the workflow")],
     root: Folder, figures: Folder, logs: Folder, stylesheet: Folder, front: Output, output: Output,
