@@ -9,7 +9,8 @@ import pytest
 import tiny_study
 from dualenc import resumable
 from dualenc.errors import UserError
-from dualenc.resumable import WHOLE, state_folder
+from dualenc.resumable import WHOLE
+from dualenc.states import state_folder
 from processes import run, start
 from tiny_study import experiment, pretraining
 

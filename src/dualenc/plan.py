@@ -142,7 +142,10 @@ def _step(study: Study, experiment: Experiment) -> dict[int, int]:
 
 
 def _scored(study: Study, experiment: Experiment, queries: int, depth: int) -> float:
-    """Arithmetic of scoring ``depth`` passages for each query; no passage is encoded twice by a dual-encoder."""
+    """Arithmetic of scoring ``depth`` passages for each query; a dual-encoder encodes each passage once.
+
+    Of large sets it does so in each of the parts that are kept (``scoring.PAIRS_AT_ONCE``), which is not reckoned.
+    """
     if experiment.model == "cross-attention":
         return _arithmetic(study, experiment, {_pair(study): queries * depth * _pair(study)})
     passages = queries * depth

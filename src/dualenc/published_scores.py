@@ -6,14 +6,14 @@ the paper aggregates these triples by query. So that memory does not depend on t
 dealt into files by query (`dualenc.score_rows`), and each file is grouped by itself.
 """
 
-import pickle
+import json
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from dualenc.files import atomic
+from dualenc.files import atomic, read_json, write_json
 from dualenc.progress import Progress
 from dualenc.score_rows import ROW, Defect, deal, mixed, refuse
 
@@ -50,12 +50,11 @@ def read(
     sampled, top = [], []
     progress = Progress("grouping", "parts", len(parts))
     for part in parts:
-        grouped = part.with_suffix(".pickle")
+        grouped = part.with_suffix(".npz")
         if not grouped.exists():
-            with atomic(grouped) as temporary:
-                temporary.write_bytes(pickle.dumps(_grouped(part, queries, passages, list_length, tolerance)))
+            _keep(grouped, *_grouped(part, queries, passages, list_length, tolerance))
         part.unlink(missing_ok=True)
-        some, highest, counted, wrong = pickle.loads(grouped.read_bytes())
+        some, highest, counted, wrong = _kept(grouped)
         sampled.append(some)
         top.append(highest)
         counts.update(counted)
@@ -70,12 +69,26 @@ def read(
 
 def _dealt(path: Path, folder: Path, allowed_defects: int) -> tuple[list[Path], int, list[Defect]]:
     """What ``deal`` returns, from an earlier call if it came to its end."""
-    done = folder / "dealt.pickle"
+    done = folder / "dealt.json"
     if not done.exists():
-        dealt = deal(path, folder, allowed_defects)
-        with atomic(done) as temporary:
-            temporary.write_bytes(pickle.dumps(dealt))
-    return pickle.loads(done.read_bytes())
+        parts, rows, defects = deal(path, folder, allowed_defects)
+        write_json(done, {"parts": [part.name for part in parts], "rows": rows, "defects": defects})
+    dealt = read_json(done)
+    return [folder / name for name in dealt["parts"]], dealt["rows"], [Defect(*one) for one in dealt["defects"]]
+
+
+def _keep(file: Path, sampled: Grouped, top: Grouped, counts: dict[str, int], defects: list[Defect]) -> None:
+    with atomic(file) as temporary:
+        np.savez(temporary, *sampled, *top, about=json.dumps([counts, defects]))
+
+
+def _kept(file: Path) -> tuple[Grouped, Grouped, dict[str, int], list[Defect]]:
+    """What ``_keep`` was given."""
+    with np.load(file) as kept:
+        columns = [kept[f"arr_{number}"] for number in range(2 * len(Grouped._fields))]
+        counts, defects = json.loads(str(kept["about"]))
+    middle = len(columns) // 2
+    return Grouped(*columns[:middle]), Grouped(*columns[middle:]), counts, [Defect(*one) for one in defects]
 
 
 def _grouped(

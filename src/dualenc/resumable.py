@@ -13,7 +13,6 @@ from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from dualenc import group, states
 from dualenc.files import atomic, read_json, write_json
-from dualenc.states import state_folder as state_folder
 from dualenc.trainer_progress import ProgressLines
 
 WHOLE = "whole"  # marks a checkpoint that was written to its end

@@ -52,7 +52,7 @@ def document(study: Study) -> dict[str, Any]:
         "stages": _shared(study, root, needed) | stages,
         "plots": [
             *({f"{run}/curve.csv": CURVES} for run in sorted(trained)),
-            *({f"{root}/figure-data/{name}.csv": MARGINS} for name in ("fig8",) if name in study.artefacts),
+            *([{f"{root}/figure-data/fig8.csv": MARGINS}] if "fig8" in study.artefacts else []),
         ],
         "artifacts": {
             name: {"path": path, "type": "model", "desc": f"{ARTIFACTS[name]}, seed {first}, scale {study.scale}"}

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from dualenc import group, models, provenance, resumable, tokens, training
+from dualenc import group, models, provenance, resumable, states, tokens, training
 from dualenc.files import atomic
 from dualenc.parameters import Experiment
 from dualenc.runs import write_run
@@ -27,7 +27,7 @@ def checkpoints(
     tokens.check_encoder(encoder, token_folder)
     inputs = made_of(folder, token_folder, encoder, lists)
     about = {"experiment": experiment.model_dump(), **settings, "seed": seed}
-    state = resumable.state_folder(scratch, about, inputs, provenance.code("training"))
+    state = states.state_folder(scratch, about, inputs, provenance.code("training"))
     texts = data(folder, token_folder, settings["tokens_per_batch"])
     with resumable.locked(state):
         read = read_lists(lists, folder, texts.query_rows["train"])

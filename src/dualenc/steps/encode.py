@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualenc import arrays, models, parts, provenance, resumable, retrieval, scoring
+from dualenc import arrays, models, parts, provenance, retrieval, scoring, states
 from dualenc.steps.inputs import model_files
 
 
@@ -19,10 +19,10 @@ def encode(
     """
     about = {"tokens_per_batch": tokens_per_batch, "shards": shards, "number": number}
     inputs = [*model_files(model), token_folder / "manifest.json"]
-    state = resumable.state_folder(scratch, about, inputs, provenance.code("steps.encode"))
+    state = states.state_folder(scratch, about, inputs, provenance.code("steps.encode"))
     source = scoring.texts(token_folder, "test", tokens_per_batch)
     rows = retrieval.shard(len(source.passages.offsets) - 1, shards, number)
-    with resumable.locked(state):
+    with states.locked(state):
         encoder = models.load(model, "dual-encoder")
 
         def block(part: range) -> np.ndarray:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualenc import models, pretraining, provenance, resumable, scoring, tokens
+from dualenc import models, pretraining, provenance, resumable, scoring, states, tokens
 from dualenc.datasets import read_qrels
 from dualenc.files import atomic, write_json
 from dualenc.parameters import Encoder, Pretraining
@@ -32,7 +32,7 @@ def pretrain(
     inputs += [evaluation / name for name in ("validation.run.gz", "validation.qrels.tsv")]
     inputs += [start / "model.safetensors"] if start else []
     about = {"encoder": encoder.model_dump(), "pretraining": parameters.model_dump(), **settings}
-    state = resumable.state_folder(scratch, about, inputs, provenance.code("pretraining"))
+    state = states.state_folder(scratch, about, inputs, provenance.code("pretraining"))
     with resumable.locked(state):
         parts = [read(data / name, corpora / f"{name}.parquet", settings["tokens_per_batch"]) for name in names]
         source, lists = together(parts)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from dualenc import arrays, models, parts, provenance, resumable, scoring, supervision
+from dualenc import arrays, models, parts, provenance, scoring, states, supervision
 from dualenc.files import md5
 from dualenc.scoring import PAIRS_AT_ONCE
 from dualenc.steps.inputs import data, model_files, read_lists
@@ -32,24 +32,24 @@ def teacher_scores(task: Task, shards: Sequence[Path], scratch: Path, output: Pa
     ``shards`` are the files of ``shard``, in order; with none, the lists are scored here.
     """
     if shards:
-        _write(task, parts.joined(shards), output)
+        _write(task, models.load(task.model, task.kind), shards, output)
         return
-    with _scored(task, 1, 0, scratch) as scores:
-        _write(task, parts.joined(scores), output)
+    with _scored(task, 1, 0, scratch) as (model, scores):
+        _write(task, model, scores, output)
 
 
 def shard(task: Task, count: int, number: int, scratch: Path, output: Path) -> None:
     """Scores (n,) float32, .npy, of the pairs of shard ``number`` (from 0) of ``count``; pairs come list by list."""
-    with _scored(task, count, number, scratch) as scores:
+    with _scored(task, count, number, scratch) as (_, scores):
         arrays.write(output, map(np.load, scores), np.float32)
 
 
-def _write(task: Task, scores: np.ndarray, output: Path) -> None:
+def _write(task: Task, model: models.Model, files: Sequence[Path], output: Path) -> None:
     frame = pd.read_parquet(task.lists)
-    scores = scores.reshape(len(frame), -1)
+    scores = parts.joined(files).reshape(len(frame), -1)
     about = {
         "teacher_md5": md5(task.model / "model.safetensors"),
-        "max_length": models.max_length(models.load(task.model, task.kind)),
+        "max_length": models.max_length(model),
         "dtype": "float32",
         "scores": supervision.summary(scores),
     }
@@ -57,17 +57,20 @@ def _write(task: Task, scores: np.ndarray, output: Path) -> None:
 
 
 @contextmanager
-def _scored(task: Task, count: int, number: int, scratch: Path) -> Iterator[list[Path]]:
-    """Files with the scores of a shard. They lie in a state folder, which is removed when the block succeeds."""
+def _scored(task: Task, count: int, number: int, scratch: Path) -> Iterator[tuple[models.Model, list[Path]]]:
+    """The model, and files with its scores of a shard.
+
+    They lie in a state folder, which is removed when the block succeeds.
+    """
     about = {"kind": task.kind, "tokens_per_batch": task.tokens_per_batch, "shards": count, "number": number}
     manifests = [folder / "manifest.json" for folder in (task.folder, task.token_folder)]
     inputs = [*model_files(task.model), task.lists, *manifests]
-    state = resumable.state_folder(scratch, about, inputs, provenance.code("steps.teacher_scores"))
-    with resumable.locked(state):
+    state = states.state_folder(scratch, about, inputs, provenance.code("steps.teacher_scores"))
+    with states.locked(state):
         texts = data(task.folder, task.token_folder, task.tokens_per_batch)
         read = read_lists(task.lists, task.folder, texts.query_rows["train"])
         pairs = np.repeat(read.queries, read.passages.shape[1]), read.passages.ravel()
         rows = parts.split(len(read.passages.ravel()), PAIRS_AT_ONCE, count, number)
         model = models.load(task.model, task.kind)
-        yield scoring.score_in_parts(model, texts.sources["train"], *pairs, rows, state / "scores")
+        yield model, scoring.score_in_parts(model, texts.sources["train"], *pairs, rows, state / "scores")
         shutil.rmtree(state)

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from dualenc import group, models, provenance, resumable, supervision, tokens, training
+from dualenc import group, models, provenance, resumable, states, supervision, tokens, training
 from dualenc.datasets import SPLITS, read_qrels
 from dualenc.files import atomic, atomic_entries
 from dualenc.parameters import Experiment
@@ -27,7 +27,7 @@ def train(
     inputs = made_of(folder, token_folder, encoder, lists)
     about = {"experiment": experiment.model_dump(), **settings, "seed": seed}
     judged = [evaluation / f"{split}.{kind}" for split in SPLITS for kind in ("run.gz", "qrels.tsv")]
-    state = resumable.state_folder(scratch, about, inputs + judged, provenance.code("training"))
+    state = states.state_folder(scratch, about, inputs + judged, provenance.code("training"))
     texts = data(folder, token_folder, settings["tokens_per_batch"])
     with resumable.locked(state):
         finished = state / "finished"
