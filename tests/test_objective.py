@@ -36,7 +36,7 @@ def objective(tiny, texts, **changes):
     lists = lists._replace(teacher=np.random.default_rng(0).normal(size=lists.passages.shape).astype(np.float32))
     collator = Collator(lists, texts.sources["train"], about, LENGTHS, 1)
     batch = collator([{"position": position} for position in range(4)])
-    return ListLoss(model, about, tiny / "encoder").train(), batch, lists.queries[collator.rows[:4]]
+    return ListLoss(model, about, tiny / "encoder", 4096).train(), batch, lists.queries[collator.rows[:4]]
 
 
 @pytest.mark.parametrize("kind", ENCODERS)

@@ -58,6 +58,21 @@ def _pad(sequences: list[np.ndarray], pad: int) -> tuple[torch.Tensor, torch.Ten
     return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))
 
 
+def unpadded(features: Features, tokens_per_batch: int) -> tuple[list[Features], torch.Tensor]:
+    """The rows of a batch in smaller ones, as ``by_length`` makes them, each no longer than its longest row.
+
+    And the places (B,) of the batch's rows among those of the smaller ones, one after the other.
+    """
+    mask = features["attention_mask"]
+    ends = (mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)).amax(1).cpu().numpy()
+    parts = list(by_length(ends, tokens_per_batch))
+    cut = [
+        {name: tensor[torch.from_numpy(rows).to(mask.device), : ends[rows[0]]] for name, tensor in features.items()}
+        for rows in parts
+    ]
+    return cut, torch.from_numpy(np.argsort(np.concatenate(parts))).to(mask.device)
+
+
 def by_length(lengths: np.ndarray, tokens_per_batch: int) -> Iterator[np.ndarray]:
     """Indices 0..N-1 in batches of similar length, longest first, each of at most ``tokens_per_batch`` padded tokens.
 

@@ -76,7 +76,8 @@ class Collator:
     def _pool(self, passages: np.ndarray, rows: np.ndarray, first: int) -> Pool:
         experiment = self.experiment
         if not (experiment.in_batch or experiment.uniform):
-            return Pool(passages.ravel(), np.arange(passages.size).reshape(passages.shape))
+            distinct, places = np.unique(passages, return_inverse=True)
+            return Pool(distinct, places.reshape(passages.shape))
         drawn = self._generator(first, UNIFORM).choice(self.collection, experiment.uniform, replace=False)
         extra = np.concatenate([drawn, passages.ravel()]) if experiment.in_batch else drawn
         return pooled(passages, extra, [self.lists.judged[row] for row in rows])

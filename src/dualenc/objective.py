@@ -8,7 +8,7 @@ from sentence_transformers import CrossEncoder, MultiVectorEncoder
 from transformers import BertForMaskedLM
 
 from dualenc import group, models
-from dualenc.batches import Features
+from dualenc.batches import Features, unpadded
 from dualenc.losses import loss_function
 from dualenc.masking import IGNORED, masked_loss
 from dualenc.parameters import Experiment
@@ -20,10 +20,13 @@ PAIR = ("input_ids", "attention_mask", "token_type_ids")
 class ListLoss(torch.nn.Module):
     """Adapts a loss of lists to the library's trainers."""
 
-    def __init__(self, model: Model, experiment: Experiment, encoder: str | Path):
-        """``encoder`` is the folder that ``model`` started from, whose head predicts masked words."""
+    def __init__(self, model: Model, experiment: Experiment, encoder: str | Path, tokens_per_batch: int):
+        """``encoder`` is the folder that ``model`` started from, whose head predicts masked words.
+
+        The model reads a minibatch in parts of similar length, of ``tokens_per_batch``, and so little padding.
+        """
         super().__init__()
-        self.model, self.experiment = model, experiment
+        self.model, self.experiment, self.tokens_per_batch = model, experiment, tokens_per_batch
         self.loss = loss_function(experiment.loss, experiment.loss_parameters)
         self.words = WordLoss(model, encoder) if experiment.mlm_weight else None
 
@@ -36,7 +39,7 @@ class ListLoss(torch.nn.Module):
         labels, teacher, places = labels.unbind(1)
         model = getattr(self.model, "module", self.model)  # within the trainer's wrapper for several processes
         if isinstance(model, CrossEncoder):  # its trainer passes the tensors of one set of features
-            scores = self.model(dict(zip(PAIR, features, strict=True)))["scores"].view(-1)
+            scores = self._read(dict(zip(PAIR, features, strict=True)), "scores").view(-1)
             student = group.gather(scores).view(labels.shape)
             return self.loss(student, teacher, labels)
         query, passages, *masked = features
@@ -47,14 +50,24 @@ class ListLoss(torch.nn.Module):
 
     def _outputs(self, model: Model, side: Features) -> Features:
         """What the texts of a side are compared by, those of all processes."""
-        output = self.model(side)
         if isinstance(model, MultiVectorEncoder):
             # Dropout stands here, as the library's module for it knows single embeddings only.
-            tokens = torch.nn.functional.dropout(output["token_embeddings"], self.experiment.dropout, model.training)
-            found = {"token_embeddings": tokens, "attention_mask": output["attention_mask"]}
+            tokens = torch.nn.functional.dropout(
+                self._read(side, "token_embeddings"), self.experiment.dropout, model.training
+            )
+            found = {"token_embeddings": tokens, "attention_mask": side["attention_mask"]}
         else:
-            found = {"sentence_embedding": output["sentence_embedding"]}
+            found = {"sentence_embedding": self._read(side, "sentence_embedding")}
         return {name: group.gather(tensor) for name, tensor in found.items()}
+
+    def _read(self, features: Features, name: str) -> torch.Tensor:
+        """What the model calls ``name`` of the texts (B, L): (B, ...), or (B, L, D) of their tokens."""
+        parts, places = unpadded(features, self.tokens_per_batch)
+        outputs = [self.model(part)[name] for part in parts]
+        if outputs[0].ndim == 3:
+            length = features["input_ids"].shape[1]
+            outputs = [torch.nn.functional.pad(output, (0, 0, 0, length - output.shape[1])) for output in outputs]
+        return torch.cat(outputs)[places]
 
 
 def _late_interaction(model: Model, query: Features, passages: Features, places: torch.Tensor) -> torch.Tensor:

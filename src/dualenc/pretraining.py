@@ -247,7 +247,7 @@ def pretrain(
     )
     trainer = PretrainingTrainer(
         model=model,
-        args=TrainingArguments(**arguments, eval_on_start=True),
+        args=TrainingArguments(**arguments, eval_on_start=True, bf16=models.bfloat16(encoder.width)),
         train_dataset=Dataset.from_dict({"position": range(len(rows))}),
         eval_dataset=Dataset.from_dict({"position": range(len(held_out.candidates))}),
         data_collator=Collator(source, lists, rows, parameters, lengths),

@@ -51,7 +51,6 @@ def arguments(
         "save_total_limit": 2,
         "seed": seed,
         "data_seed": seed,
-        "bf16": cuda and torch.cuda.is_bf16_supported(),
         "use_cpu": not cuda,
         "ddp_backend": "gloo" if group.size() > 1 and not cuda else None,
         "dataloader_pin_memory": cuda,

@@ -93,7 +93,7 @@ def train(
     ``probes`` must have "validation", on whose nDCG@10 alone the best checkpoint is chosen; the others are for the
     curve.
     """
-    trainer = _trainer(
+    trainer = make_trainer(
         training,
         Probes(probes, passage_rows),
         eval_on_start=len(probes) > 1,  # a curve's beginning; no checkpoint has this model
@@ -111,14 +111,14 @@ def keep(training: Training, steps: Sequence[int]) -> dict[int, Path]:
 
     The schedule is that of the whole training, which ends here at the last of ``steps``; nothing is probed.
     """
-    trainer = _trainer(training, None, eval_strategy="no")
+    trainer = make_trainer(training, None, eval_strategy="no")
     trainer.add_callback(resumable.Keep(steps))
     resumable.fit(trainer)
     group.wait()
     return {step: resumable.kept(training.state, step) for step in steps}
 
 
-def _trainer(training: Training, evaluator: Probes | None, **changes: object) -> Trainer:
+def make_trainer(training: Training, evaluator: Probes | None, **changes: object) -> Trainer:
     """The library's trainer; ``changes`` are arguments of its own."""
     experiment = training.experiment
     set_seed(training.seed)
@@ -140,7 +140,7 @@ def _trainer(training: Training, evaluator: Probes | None, **changes: object) ->
         args=arguments_class(**arguments | changes, batch_sampler=in_order),
         train_dataset=Dataset.from_dict({"position": range(len(collator.rows))}),
         data_collator=collator,
-        loss=ListLoss(model, experiment, training.encoder),
+        loss=ListLoss(model, experiment, training.encoder, training.source.tokens_per_batch),
         evaluator=evaluator,
     )
     trainer.remove_callback(trainer.model_card_callback_class)  # it samples the data to write examples

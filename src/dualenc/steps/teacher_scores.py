@@ -51,6 +51,7 @@ def _write(task: Task, model: models.Model, files: Sequence[Path], output: Path)
         "teacher_md5": md5(task.model / "model.safetensors"),
         "max_length": models.max_length(model),
         "dtype": "float32",
+        "layers": "bfloat16" if models.bfloat16(model.transformers_model.config.hidden_size) else "float32",
         "scores": supervision.summary(scores),
     }
     supervision.write(output, supervision.with_scores(frame, scores), about)

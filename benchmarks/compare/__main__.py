@@ -1,0 +1,80 @@
+"""Each hot path of this project against what people would use instead, in turns, on the same data.
+
+    python benchmarks/compare                 # all paths
+    python benchmarks/compare training bm25   # some
+    python benchmarks/compare --table         # only write the table of docs/performance.md anew
+
+Adds to ``benchmarks/<device>.json``, "cpu" or the name of the GPU, and puts the table into docs/performance.md.
+"""
+
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import harness
+import typer
+import workload
+
+from dualenc.files import atomic, read_json
+from dualenc.models import device
+
+RESULTS = Path(__file__).parents[1]
+DOCUMENT = RESULTS.parent / "docs" / "performance.md"
+PATHS = ("training", "scoring", "bm25", "search", "metrics", "startup")
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+
+def main(
+    paths: Annotated[list[str] | None, typer.Argument(help=f"of {', '.join(PATHS)}")] = None,
+    repetitions: Annotated[int, typer.Option(help="of each of the two, in turns")] = 5,
+    threads: Annotated[int, typer.Option()] = 2,
+    tsv: Annotated[
+        Path | None, typer.Option(help="a folder of collection, queries.dev and qrels.dev, for bm25")
+    ] = None,
+    jar: Annotated[Path | None, typer.Option(help="Anserini's, which is Lucene, for bm25")] = None,
+    table: Annotated[bool, typer.Option("--table", help="measure nothing")] = False,
+) -> None:
+    """Measure the paths one after the other; each is written as soon as it is measured."""
+    unknown = set(paths or []) - set(PATHS)
+    if unknown:
+        raise typer.BadParameter(f"there is no path {', '.join(sorted(unknown))}: name some of {', '.join(PATHS)}.")
+    file = RESULTS / f"{workload.device_name()}.json"
+    if not table:
+        workload.use_threads(threads)
+        with tempfile.TemporaryDirectory() as scratch:
+            for path in paths or PATHS:
+                given = {"tsv": tsv, "jar": jar} if path == "bm25" else {}
+                for comparison in import_module(path).comparisons(device(), Path(scratch), **given):
+                    entry = harness.measure(comparison, repetitions)
+                    print(_line(entry), flush=True)
+                    harness.record(file, [entry], workload.machine(threads))
+    if file == RESULTS / "cpu.json":
+        write_table(file)
+
+
+def write_table(file: Path) -> None:
+    """Put the table of a file of results into the document."""
+    lines = [
+        "| path | against | ours | theirs | ours is x times as fast | wanted | of the machine's limit |",
+        "|---|---|---|---|---|---|---|",
+        *map(_line, (entry for entry in read_json(file) if entry["ratio"] is not None)),
+    ]
+    before, _, rest = DOCUMENT.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    with atomic(DOCUMENT) as temporary:
+        temporary.write_text("\n".join([before + BEGIN, *lines, END + after]))
+
+
+def _line(entry: dict) -> str:
+    low, high = min(entry["ratios"]), max(entry["ratios"])
+    limit = f"{entry['limit_share']:.0%}" if entry["limit_share"] else ""
+    numbers = [f"{entry[side]:,g} {entry['unit']}" for side in ("ours", "theirs")]
+    ratio = f"{entry['ratio']:g} ({low:g} to {high:g})"
+    return f"| {entry['path']}: {entry['setting']} | {entry['against']} | {' | '.join(numbers)} | {ratio} | " + (
+        f"{entry['target'] or ''} | {limit} |"
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

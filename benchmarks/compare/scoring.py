@@ -1,0 +1,106 @@
+"""Scores and embeddings: the project's, from tokens, against the library's `predict`, `encode` and `similarity`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import workload
+from harness import Comparison, seconds
+
+from dualenc import models, scoring
+
+QUERIES = 1000
+# (layers, width): pairs, passages
+SHAPES = {
+    "cpu": {(2, 128): (100_000, 20_000), (6, 384): (5_000, 4_000)},
+    "cuda": {(6, 384): (100_000, 100_000), (12, 768): (100_000, 100_000)},
+}
+LATE_PAIRS = 4_000
+
+
+def comparisons(device: str, scratch: Path) -> Iterator[Comparison]:
+    """Teacher scores, passage embeddings and late-interaction scores of each shape."""
+    for (layers, width), (pairs, passages) in SHAPES[device].items():
+        count = max(passages, pairs // 5)
+        work = workload.work(scratch / f"scoring-{layers}-{width}", layers, width, QUERIES, count)
+        yield _teacher(work, layers, width, pairs)
+        yield _encode(work, layers, width, passages)
+        yield _late_interaction(work, layers, width)
+
+
+def rate() -> float:
+    """The matrix rate that scores could have."""
+    return workload.matrix_rate(torch.bfloat16)
+
+
+def _drawn(work: workload.Work, pairs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of queries and of passages, a hundred passages and more for each query."""
+    generator = np.random.default_rng(workload.SEED)
+    queries = np.sort(generator.integers(len(work.queries), size=pairs))
+    return queries, generator.integers(len(work.passages), size=pairs)
+
+
+def _teacher(work: workload.Work, layers: int, width: int, pairs: int) -> Comparison:
+    model = models.cross_encoder(work.encoder, dropout=0.0, max_length=workload.LENGTHS["pair"]).eval()
+    queries, passages = _drawn(work, pairs)
+    text = [(work.queries[query], work.passages[passage]) for query, passage in zip(queries, passages, strict=True)]
+    ours = scoring.score(model, work.source, queries[:1000], passages[:1000])
+    theirs = model.predict(text[:1000])
+    lengths = work.source.queries.lengths()[queries] + work.source.passages.lengths()[passages] + 3
+    return Comparison(
+        path=f"teacher scoring, {layers} x {width}",
+        against="CrossEncoder.predict",
+        setting=f"{pairs:,} pairs; largest difference {np.abs(ours - theirs).max():.1g}, spread {theirs.std():.1g}",
+        ours=lambda: seconds(lambda: scoring.score(model, work.source, queries, passages)),
+        theirs=lambda: seconds(lambda: model.predict(text)),
+        amount=pairs,
+        unit="pairs",
+        target=1.8,
+        limit=rate() / (workload.operations(lengths, layers, width) / pairs),
+    )
+
+
+def _encode(work: workload.Work, layers: int, width: int, count: int) -> Comparison:
+    options = {"pooling": "mean", "dropout": 0.0, "gain": 1.0, "max_length": workload.LENGTHS["text"]}
+    model = models.dual_encoder(work.encoder, **options)
+    text, rows = work.passages[:count], np.arange(count)
+    lengths = work.source.passages.lengths()[:count] + 2
+    return Comparison(
+        path=f"passage encoding, {layers} x {width}",
+        against="SentenceTransformer.encode",
+        setting=f"{count:,} passages",
+        ours=lambda: seconds(lambda: scoring.embed(model, work.source.passages, rows, work.source)),
+        theirs=lambda: seconds(lambda: model.encode(text)),
+        amount=count,
+        unit="passages",
+        target=1.5,
+        limit=rate() / (workload.operations(lengths, layers, width) / count),
+    )
+
+
+def _late_interaction(work: workload.Work, layers: int, width: int) -> Comparison:
+    """The library's way to score lists: encode each query and its passages, and compare them."""
+    model = models.late_interaction(work.encoder, gain=1.0, max_length=workload.LENGTHS["text"])
+    per_query = 100
+    queries = np.repeat(np.arange(LATE_PAIRS // per_query), per_query)
+    passages = np.arange(LATE_PAIRS)
+
+    def theirs() -> None:
+        asked = model.encode_query(work.queries[: LATE_PAIRS // per_query], show_progress_bar=False)
+        given = model.encode_document(work.passages[:LATE_PAIRS], show_progress_bar=False)
+        for at, query in enumerate(asked):
+            model.similarity([query], given[at * per_query : (at + 1) * per_query])
+
+    lengths = work.source.passages.lengths()[:LATE_PAIRS] + 2
+    return Comparison(
+        path=f"ColBERT scoring, {layers} x {width}",
+        against="MultiVectorEncoder: encode, similarity",
+        setting=f"{LATE_PAIRS:,} pairs, {per_query} of each query",
+        ours=lambda: seconds(lambda: scoring.score(model, work.source, queries, passages)),
+        theirs=lambda: seconds(theirs),
+        amount=LATE_PAIRS,
+        unit="pairs",
+        target=1.0,
+        limit=rate() / (workload.operations(lengths, layers, width) / LATE_PAIRS),
+    )

@@ -1,0 +1,152 @@
+"""Faster ways to the same: minibatches read in parts without padding, and layers that multiply in bfloat16."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+import tiny_study
+from dualenc import batches, models, scoring
+from dualenc.evaluation import evaluate
+from dualenc.files import read_json
+from dualenc.minibatches import Collator
+from dualenc.objective import ListLoss
+from dualenc.runs import read_run
+from dualenc.steps import inputs
+from tiny_study import LENGTHS, SETTINGS
+
+KINDS = ["cross-attention", "dual-encoder", "late-interaction"]
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@pytest.fixture
+def bfloat16(monkeypatch):
+    """Switches bfloat16 on or off: any processor can calculate so, if slowly."""
+    return lambda on: monkeypatch.setattr(models, "bfloat16", lambda width: on)
+
+
+@pytest.mark.parametrize("budget", [1, 40, 300, 10_000])
+def test_parts_of_a_batch_hold_its_rows_without_their_padding(budget):
+    generator = np.random.default_rng(1)
+    lengths = generator.integers(1, 50, 40)
+    mask = torch.from_numpy((np.arange(60) < lengths[:, None]).astype(np.int64))
+    mask[:, 1:-1:7] = 0  # token dropout leaves holes
+    whole = {"input_ids": torch.from_numpy(generator.integers(1, 99, mask.shape)), "attention_mask": mask}
+    parts, places = batches.unpadded(whole, budget)
+    for name, tensor in whole.items():
+        rows = [row for part in parts for row in part[name]]
+        for place, row in zip(places, tensor, strict=True):
+            found = rows[place]
+            assert torch.equal(found, row[: len(found)]) and not mask[len(rows) - 1, 59:].any()
+    kept = [part["attention_mask"] for part in parts]
+    assert sum(int(one.sum()) for one in kept) == int(mask.sum())
+    assert all(one[:, -1].any() for one in kept)  # no part is longer than its longest row
+    assert all(one.numel() <= budget or len(one) == 1 for one in kept)
+
+
+def loss_and_gradient(tiny, kind, tokens_per_batch):
+    texts = inputs.data(tiny / "dataset", tiny / "tokens", SETTINGS["tokens_per_batch"])
+    about = tiny_study.experiment(model=kind, dropout=0.0)
+    torch.manual_seed(3)
+    model = models.start(tiny / "encoder", about, LENGTHS)
+    lists = inputs.read_lists(tiny / "lists.parquet", tiny / "dataset", texts.query_rows["train"])
+    batch = Collator(lists, texts.sources["train"], about, LENGTHS, 1)([{"position": at} for at in range(8)])
+    label = batch.pop("label")
+    sides = [list(batch.values())] if kind == "cross-attention" else []
+    for prefix in () if sides else ("query_", "passage_"):
+        sides.append({name.removeprefix(prefix): batch[name] for name in batch if name.startswith(prefix)})
+    features = sides[0] if kind == "cross-attention" else sides
+    loss = ListLoss(model, about, tiny / "encoder", tokens_per_batch)(features, label)
+    loss.backward()
+    return loss.item(), {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
+
+
+@every_kind
+def test_reading_in_parts_changes_neither_loss_nor_gradient(tiny, kind, bfloat16):
+    bfloat16(False)
+    whole, gradient = loss_and_gradient(tiny, kind, 10**6)
+    parts, of_parts = loss_and_gradient(tiny, kind, 100)
+    assert parts == pytest.approx(whole, rel=1e-5)
+    largest = max(float(one.abs().max()) for one in gradient.values())
+    for name, one in gradient.items():
+        torch.testing.assert_close(of_parts[name], one, rtol=0, atol=1e-5 * largest)
+
+
+@every_kind
+def test_bfloat16_changes_loss_and_gradient_by_its_rounding(tiny, kind, bfloat16):
+    bfloat16(False)
+    exact, gradient = loss_and_gradient(tiny, kind, 4096)
+    bfloat16(True)
+    rounded, of_rounded = loss_and_gradient(tiny, kind, 4096)
+    assert rounded != exact and rounded == pytest.approx(exact, rel=0.02)
+    both = [torch.cat([one[name].ravel() for name in gradient]) for one in (gradient, of_rounded)]
+    assert torch.nn.functional.cosine_similarity(*both, dim=0) > 0.99
+
+
+@every_kind
+def test_scores_in_bfloat16_are_those_in_float32_but_for_its_rounding(tiny, trained, kind, bfloat16):
+    texts = inputs.data(tiny / "dataset", tiny / "tokens", SETTINGS["tokens_per_batch"])
+    source = texts.sources["test"]
+    queries = np.repeat(np.arange(20), 30)
+    passages = np.random.default_rng(1).integers(len(source.passages.lengths()), size=600)
+    found = []
+    for on in (False, True):
+        bfloat16(on)
+        model = models.load(trained[kind] / "model", kind)
+        found.append(scoring.score(model, source, queries, passages))
+    exact, rounded = found
+    assert not np.array_equal(exact, rounded)
+    assert np.abs(exact - rounded).max() < 0.02 * np.abs(exact).max()
+    # Scores that were themselves of bfloat16 would have a hundred values or so.
+    assert len(np.unique(rounded)) > 0.9 * len(np.unique(exact))
+
+
+def test_a_copy_of_a_model_reads_with_its_own_layers(trained, bfloat16):
+    bfloat16(True)
+    model = models.load(trained["dual-encoder"] / "model", "dual-encoder")
+    other = copy.deepcopy(model)
+    for weight in other.transformers_model.encoder.parameters():
+        weight.data.zero_()
+    ids = torch.arange(5, 25)[None]
+    features = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
+    outputs = [one(dict(features))["sentence_embedding"] for one in (model, other)]
+    assert not torch.equal(*outputs)
+    doubled = copy.deepcopy(model).double()(dict(features))["sentence_embedding"]
+    assert doubled.dtype == torch.float64  # which autocast leaves alone
+
+
+def test_metrics_before_and_after_differ_by_less_than_seeds_do(tiny, tmp_path, bfloat16):
+    """Before: whole minibatches in float32, as the library reads them. After: in parts, in bfloat16."""
+    found = {}
+    for after in (False, True):
+        bfloat16(after)
+        settings = SETTINGS | {"tokens_per_batch": 128 if after else 10**6}
+        about = tiny_study.experiment(steps=40, learning_rate=3e-3)
+        for seed in range(1, 5):
+            folder = tiny_study.train(tiny, tmp_path / str(after), about, seed=seed, settings=settings)
+            run, qrels = read_run(folder / "test.run.gz"), tiny / "evaluation" / "test.qrels.tsv"
+            found.setdefault(after, []).append(_ndcg(run, qrels))
+    before, after = np.array(found[False]), np.array(found[True])
+    spread = before.std(ddof=1)
+    assert spread > 0 and not np.array_equal(before, after)
+    assert abs(after.mean() - before.mean()) < 2 * spread * np.sqrt(2 / len(before))
+
+
+def _ndcg(run, qrels):
+    from dualenc.datasets import read_qrels
+
+    values = evaluate(run, read_qrels(qrels), ["nDCG@10"])["nDCG@10"].values()
+    return sum(values) / len(values)
+
+
+def test_the_manifest_of_teacher_scores_says_how_they_were_calculated(tiny, trained, tmp_path, bfloat16):
+    from dualenc.steps.teacher_scores import Task, teacher_scores
+
+    folders = tiny / "dataset", tiny / "tokens", trained["cross-attention"] / "model"
+    task = Task(*folders, "cross-attention", tiny / "lists.parquet", 4096)
+    for on, expected in ((False, "float32"), (True, "bfloat16")):
+        bfloat16(on)
+        output = tmp_path / expected / "lists.parquet"
+        teacher_scores(task, [], tmp_path / "scratch", output)
+        assert read_json(f"{output}.json")["layers"] == expected
