@@ -5,7 +5,7 @@ CORES ?= $(shell nproc)
 BIN := .venv/bin
 READY := .venv/lock-installed
 
-.PHONY: all test test-long faults env stages record restore lock clean help
+.PHONY: all test test-long faults bench env stages record restore lock clean help
 
 help: ## show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -22,6 +22,10 @@ test-long: $(READY) ## the tests that take long: everything built on a local Slu
 
 faults: $(READY) ## kill jobs at random while everything is built, and compare with an undisturbed build
 	$(BIN)/python tests/faults.py --kills 20
+
+bench: $(READY) ## each hot path against what people would use instead: benchmarks/<device>.json, docs/performance.md
+	$(BIN)/pip install --quiet ranx==0.3.21
+	$(BIN)/python benchmarks/compare --threads $(CORES) $(BENCH)
 
 env: $(READY) ## the environment alone, in .venv
 

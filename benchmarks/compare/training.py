@@ -19,9 +19,9 @@ from dualenc import models, training
 from dualenc.parameters import Experiment
 from dualenc.supervision import Lists
 
-QUERIES = 256  # lists that a training goes through, again and again
-BATCH = {"cpu": 8, "cuda": 32}  # lists
-WARM, STEPS = 2, 4
+QUERIES = 64  # lists that a training goes through, again and again
+BATCH = {"cpu": 4, "cuda": 32}  # lists
+WARM, STEPS = 1, 3
 SHAPES = {"cpu": [(6, 384), (2, 128)], "cuda": [(6, 768), (12, 768), (6, 384), (2, 128)]}
 OPTIONS = {"learning_rate": 1e-5, "weight_decay": 0.01, "warmup": 0.1}
 
