@@ -47,13 +47,17 @@ def evaluate(run: Run, qrels: Qrels, measures: list[str]) -> PerQuery:
             f"None of the run's {len(run)} queries is among the {len(qrels)} queries of the qrels; "
             "take both from the same dataset and split."
         )
-    negated_ranks = {
-        qid: {pid: -rank for rank, pid in enumerate(ranked(qid, *run[qid]).pids[:depth], 1)} for qid in judged
-    }
+    negated_ranks = {qid: _negated_ranks(ranked(qid, *run[qid]).pids[:depth], qrels[qid]) for qid in judged}
     per_query = {name: dict.fromkeys(qrels, 0.0) for name in parsed.values()}
     for metric in ir_measures.iter_calc(list(parsed), qrels, negated_ranks):
         per_query[parsed[metric.measure]][metric.query_id] = float(metric.value)
     return per_query
+
+
+def _negated_ranks(pids: list[str], judged: dict[str, int]) -> dict[str, int]:
+    """pid -> minus its rank, down to the last judged passage: what is below it adds nothing to any measure."""
+    last = next((rank for rank in range(len(pids), 1, -1) if pids[rank - 1] in judged), 1)
+    return {pid: -rank for rank, pid in enumerate(pids[:last], 1)}
 
 
 def called(measure: str) -> str:

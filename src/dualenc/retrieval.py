@@ -69,10 +69,25 @@ def search(queries: np.ndarray, blocks: Iterable[np.ndarray], depth: int) -> tup
     for block in blocks:
         block = block.astype(np.float32, copy=False)
         found, at = knn(queries, block, min(depth, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
+        _order_equal(found, at)
         scores, rows = np.hstack([scores, found]), np.hstack([rows, at + count])
-        best = np.lexsort((rows, -scores))[:, :depth]
+        best = np.argsort(-scores, axis=1, kind="stable")[
+            :, :depth
+        ]  # merges sorted lists, and keeps earlier rows first
         scores, rows = np.take_along_axis(scores, best, 1), np.take_along_axis(rows, best, 1)
         count += len(block)
     if count < depth:
         raise UserError(f"{depth} passages are to be found among {count}: lower the scale's retrieval_depth.")
     return scores, rows
+
+
+def _order_equal(scores: np.ndarray, rows: np.ndarray) -> None:
+    """Put equal ones of the ``scores`` (Q, N), which are descending, into the order of their ``rows``, in place.
+
+    Few lines have any, so only those are sorted where FAISS did otherwise.
+    """
+    wrong = (scores[:, 1:] == scores[:, :-1]) & (rows[:, 1:] < rows[:, :-1])
+    lines = np.flatnonzero(wrong.any(axis=1))
+    order = np.lexsort((rows[lines], -scores[lines]))
+    scores[lines] = np.take_along_axis(scores[lines], order, 1)
+    rows[lines] = np.take_along_axis(rows[lines], order, 1)
