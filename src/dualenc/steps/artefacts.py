@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dualenc import artefacts, figures, tables
+from dualenc import artefacts, tables
 
 
 def table(artefact: str, params: Mapping[str, Any], root: Path, output: Path) -> None:
@@ -15,6 +15,8 @@ def table(artefact: str, params: Mapping[str, Any], root: Path, output: Path) ->
 
 def figure(artefact: str, params: Mapping[str, Any], root: Path, csv: Path, pdf: Path, png: Path) -> None:
     """Write a figure and its data, from the results below ``root``."""
+    from dualenc import figures  # only now: matplotlib takes long to import, and tables do not need it
+
     module = artefacts.module("figure", artefact)
     frame = module.data(params, root)
     figures.write(frame, csv)

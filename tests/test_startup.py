@@ -1,0 +1,51 @@
+"""What a command imports before its step begins: seconds of every job that is not forked."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from dualenc import config, slices
+
+STUDY = config.load("params.yaml", {"scale": "smoke"})
+HEAVY = ("torch", "transformers", "sentence_transformers", "matplotlib")
+PROGRAM = """
+import sys
+from dualenc import cli
+sys.argv = sys.argv[1:]
+try:
+    cli.main()
+except BaseException as error:
+    print(type(error).__name__, *sys.modules)
+"""
+ABSENT = {
+    "candidates": ["dataset", "output"],
+    "lists": ["dataset", "candidates", "output"],
+    "evaluation-sets": ["dataset", "candidates", "output"],
+    "evaluate": ["evaluation", "runs", "output"],
+    "table": ["root", "output"],
+    "figure": ["root", "data", "pdf", "png"],
+    "claim": ["root", "output"],
+}
+WORDS = {"evaluate": ["--splits", "test"], "table": ["tab1"], "figure": ["fig1"], "claim": ["C1"]}
+
+
+def slice_of(command):
+    if command in ("table", "figure", "claim"):
+        return slices.artefact(STUDY, WORDS[command][0])
+    if command == "evaluate":
+        return slices.evaluation(STUDY)
+    return getattr(slices, command.replace("-", "_"))(STUDY)
+
+
+@pytest.mark.parametrize("command", ABSENT)
+def test_steps_without_models_import_no_model_library(command, tmp_path):
+    """Their folders are missing, so they end at the first look at them, with all imports behind them."""
+    folders = [word for name in ABSENT[command] for word in (f"--{name}", str(tmp_path / "absent" / name))]
+    arguments = [command, *WORDS.get(command, []), "--params", json.dumps(slice_of(command)), *folders]
+    done = subprocess.run([sys.executable, "-c", PROGRAM, "dualenc", *arguments], capture_output=True, text=True)
+    error, *modules = done.stdout.split()
+    assert error in ("SystemExit", "FileNotFoundError"), done.stderr
+    assert "Usage" not in done.stderr
+    assert set(modules) & set(HEAVY) <= ({"matplotlib"} if command == "figure" else set())
