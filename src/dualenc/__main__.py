@@ -1,5 +1,19 @@
-"""`python -m dualenc`: the command line."""
+"""`dualenc` and `python -m dualenc`: the command line, in a fork of the workflow's warm process if there is one."""
 
-from dualenc.cli import main
+import sys
 
-main()
+from dualenc import warm
+
+
+def main() -> None:
+    """Run the command line, there or here; it is imported here only if need be, as that takes longer than to ask."""
+    status = warm.run()
+    if status is not None:
+        sys.exit(status)
+    from dualenc import cli
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from dualenc import commands, slurm, warm
+from dualenc import commands, slurm
 from dualenc.commands import Folder, Output
 from dualenc.errors import UserError
 
@@ -143,13 +143,7 @@ def export(
 
 
 def main() -> None:
-    """Run the command line, in a fork of the workflow's warm process if there is one.
-
-    Wrong input ends with one sentence and status 2, a full disk with status 1.
-    """
-    status = warm.run()
-    if status is not None:
-        sys.exit(status)
+    """Run the command line: wrong input ends with one sentence and status 2, a full disk with status 1."""
     try:
         app()
     except UserError as error:
