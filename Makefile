@@ -48,7 +48,7 @@ lock: $(READY) ## resolve pyproject.toml again into requirements.lock
 clean: ## remove everything that was built, but not .venv
 	rm -rf results figures logs scratch .snakemake
 
-$(READY): requirements.lock
+$(READY): requirements.lock pyproject.toml
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --requirement requirements.lock

@@ -127,37 +127,6 @@ def test_a_score_for_each_passage():
         ranked("q", ["a", "b"], np.ones(1))
 
 
-UNUSUAL = [
-    "{} Q0\t{} 1 {} x\n",
-    " {}  Q0 {} 1 {} x \n",
-    "{} Q0 {} 1 {} x\r\n",
-    "{} Q0 {} 1 +{} é\n",
-    "{} Q0 {} 1 {}\x1cx\n",
-]
-
-
-@pytest.mark.parametrize("unusual", UNUSUAL)
-def test_lines_in_another_form_are_read_all_the_same(tmp_path, unusual, monkeypatch):
-    """Wherever they stand among lines that are read block by block; and a bad line's number counts all before it."""
-    monkeypatch.setattr("dualenc.runs.BYTES_AT_ONCE", 100)
-    lines = [("q2", f"p{number}", number / 3) for number in range(30)]
-    lines[10:10] = lines[45:45] = [("q1", f"p{number}", 1 / (number + 1)) for number in range(20)]
-    lines = list(dict.fromkeys(lines))
-    for place in (0, 11, len(lines) - 1):
-        text = [(unusual if at == place else "{} Q0 {} 1 {} x\n").format(*line) for at, line in enumerate(lines)]
-        path = write_lines(tmp_path / "x.run.gz", "".join(text))
-        found = read_run(path)
-        assert list(found) == list(dict.fromkeys(qid for qid, _, _ in lines))
-        for qid, ranking in found.items():
-            listed = [(pid, score) for other, pid, score in lines if other == qid]
-            expected = ranked(qid, *zip(*listed, strict=True))
-            assert ranking.pids == expected.pids
-            np.testing.assert_array_equal(ranking.scores, expected.scores)
-        bad = write_lines(tmp_path / "bad.run.gz", "".join([*text, "q2 Q0 p99 1 x\n"]))
-        with pytest.raises(UserError, match=f"line {len(lines) + 1}: .* got 'q2 Q0 p99 1 x'"):
-            read_run(bad)
-
-
 def test_missing_or_broken_file(tmp_path):
     with pytest.raises(UserError, match="there is no such run"):
         read_run(tmp_path / "absent.run.gz")

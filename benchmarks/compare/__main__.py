@@ -29,9 +29,7 @@ def main(
     paths: Annotated[list[str] | None, typer.Argument(help=f"of {', '.join(PATHS)}")] = None,
     repetitions: Annotated[int, typer.Option(help="of each of the two, in turns")] = 5,
     threads: Annotated[int, typer.Option()] = 2,
-    tsv: Annotated[
-        Path | None, typer.Option(help="a folder with a collection, for bm25")
-    ] = None,
+    tsv: Annotated[Path | None, typer.Option(help="a folder with a collection, for bm25")] = None,
     jar: Annotated[Path | None, typer.Option(help="Anserini's, which is Lucene, for bm25")] = None,
     table: Annotated[bool, typer.Option("--table", help="measure nothing")] = False,
 ) -> None:

@@ -71,9 +71,8 @@ def search(queries: np.ndarray, blocks: Iterable[np.ndarray], depth: int) -> tup
         found, at = knn(queries, block, min(depth, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
         _order_equal(found, at)
         scores, rows = np.hstack([scores, found]), np.hstack([rows, at + count])
-        best = np.argsort(-scores, axis=1, kind="stable")[
-            :, :depth
-        ]  # merges sorted lists, and keeps earlier rows first
+        # A stable sort merges sorted lists in linear time, and keeps earlier rows first.
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
         scores, rows = np.take_along_axis(scores, best, 1), np.take_along_axis(rows, best, 1)
         count += len(block)
     if count < depth:
