@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import Stemmer
+from bm25s.tokenization import Tokenizer
 
 import tiny_study
 from dualenc import candidates, datasets
@@ -101,13 +102,14 @@ def test_scores_are_those_of_the_library(texts, language):
         np.testing.assert_array_equal(ranking.scores, expected[[rows[pid] for pid in ranking.pids]])
 
 
-@pytest.mark.parametrize("size", [20, 100, 250])
-def test_parts_have_no_influence_on_any_bit(texts, size, monkeypatch):
+@pytest.mark.parametrize(("size", "blocks"), [(20, 1), (20, 5), (100, 1), (250, 1)])
+def test_parts_have_no_influence_on_any_bit(texts, size, blocks, monkeypatch):
     pids, passages, queries = texts
     some = dict(list(queries.items())[-30:])
     whole = {depth: bm25(pids, passages, some, depth=depth, **PLAIN) for depth in (3, 20, len(pids))}
-    monkeypatch.setattr(candidates, "PASSAGES_AT_ONCE", size)
-    monkeypatch.setattr(candidates, "PASSAGES_READ_AT_ONCE", 30)
+    monkeypatch.setattr(candidates, "PASSAGES_IN_BLOCK", size)
+    monkeypatch.setattr(candidates, "BLOCKS_IN_PART", blocks)
+    monkeypatch.setattr(candidates, "TEXTS_AT_ONCE", 30)
     assert len(pids) > 250
     for depth, one in whole.items():
         run = bm25(pids, passages, some, depth=depth, **PLAIN)
@@ -115,6 +117,59 @@ def test_parts_have_no_influence_on_any_bit(texts, size, monkeypatch):
             np.testing.assert_array_equal(run[qid].scores, ranking.scores)
             inside = ranking.scores > (ranking.scores[-1] if len(ranking.pids) == depth else 0)
             assert run[qid].pids[: inside.sum()] == ranking.pids[: inside.sum()]  # but for ties at the end of the list
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+def test_threads_have_no_influence_on_any_bit(texts, threads, monkeypatch):
+    pids, passages, queries = texts
+    for name, size in (("PASSAGES_IN_BLOCK", 20), ("BLOCKS_IN_PART", 4), ("TEXTS_AT_ONCE", 7), ("QUERIES_AT_ONCE", 3)):
+        monkeypatch.setattr(candidates, name, size)
+    one, several = (bm25(pids, passages, queries, depth=20, threads=some, **PLAIN) for some in (1, threads))
+    assert list(one) == list(several)
+    for qid, ranking in one.items():
+        assert several[qid].pids == ranking.pids
+        np.testing.assert_array_equal(several[qid].scores, ranking.scores)
+
+
+def test_texts_are_read_as_threads_need_them(texts, monkeypatch):
+    pids, passages, queries = texts
+    begun, count = [], candidates._counts
+    monkeypatch.setattr(candidates, "PASSAGES_IN_BLOCK", 10)
+    monkeypatch.setattr(candidates, "_counts", lambda *given: begun.append(given) or count(*given))
+
+    def stream():
+        for number, text in enumerate(passages):
+            assert number < 10 * (len(begun) + 4)  # a block for each of two threads, one waits, one is being read
+            yield text
+
+    bm25(pids, stream(), dict(list(queries.items())[:3]), depth=5, threads=2, **PLAIN)
+    assert len(begun) == -(-len(pids) // 10)
+
+
+STRANGE = [
+    "naïve Café, CAFÉ; straße STRASSE",
+    "ΟΔΥΣΣΕΥΣ and σίσυφος. Σ",
+    "İstanbul ısı \u212a \u212aelvin kelvin",
+    "東京都 東 京 tokyo 東京都",
+    "tab\tand\nline\x00nul\x1cfile a b c_d __ _ 1 12 x²y ½ ① 12½",
+    "a\u0301b combining cafe\u0301 \u200dzero\u200dwidth \ud800lone surrogate",
+    "can't won't e-mail \u2019quoted\u2019 \u201cwords\u201d \U0001f600 \U0001d400\U0001d401",
+    "",
+    " ",
+]
+
+
+@pytest.mark.parametrize("language", ["english", "none"])
+def test_the_terms_of_strange_texts_are_those_of_the_library(language):
+    stemmer = Stemmer.Stemmer("english") if language == "english" else None
+    tokenizer = Tokenizer(stopwords="en" if language == "english" else None, stemmer=stemmer)
+    expected = list(tokenizer.streaming_tokenize(STRANGE, allow_empty=False))
+    library = {number: term for term, number in tokenizer.get_vocab_dict().items()}
+    vocabulary = candidates.Vocabulary(language, language)
+    terms, lengths = candidates._terms(vocabulary, STRANGE)
+    ours = {number: term for term, number in vocabulary.terms.items()}
+    assert lengths.tolist() == [len(some) for some in expected]
+    assert [ours[term] for term in terms.tolist()] == [library[term] for some in expected for term in some]
 
 
 def test_the_candidates_of_a_study(tiny):

@@ -50,7 +50,8 @@ def candidates(params: Params, dataset: Folder, output: Output) -> None:
     if "official" in params:
         step.official(dataset, TypeAdapter(Dataset).validate_python(params["official"]), params["depth"], output)
     else:
-        step.candidates(dataset, Bm25(**params["bm25"]), params["depth"], output, params.get("train_queries"))
+        options = {"train_queries": params.get("train_queries"), "threads": int(os.environ["OMP_NUM_THREADS"])}
+        step.candidates(dataset, Bm25(**params["bm25"]), params["depth"], output, **options)
 
 
 @step()
@@ -101,7 +102,8 @@ def corpus(params: Params, dataset: Folder, output: Output) -> None:
     from dualenc.parameters import Bm25
     from dualenc.steps.corpus import corpus as build
 
-    build(dataset, Bm25(**params["bm25"]), params["depth"], params["list_length"], output)
+    threads = int(os.environ["OMP_NUM_THREADS"])
+    build(dataset, Bm25(**params["bm25"]), params["depth"], params["list_length"], output, threads)
 
 
 @step()

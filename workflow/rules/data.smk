@@ -71,6 +71,7 @@ rule candidates:
         f"{LOGS}/candidates.log",
     benchmark:
         f"{TIMES}/candidates.tsv"
+    threads: STUDY.params.threads
     resources:
         **ASKS["candidates"],
     params:
@@ -80,8 +81,8 @@ rule candidates:
     message:
         "Retrieving BM25 candidates" if STUDY.at.candidates == "bm25" else "Reading the dataset's own candidates"
     shell:
-        "dualenc candidates --params {params.slice:q} --dataset {params.dataset} --output {params.output}"
-        " > {log} 2>&1"
+        "dualenc --threads {threads} candidates --params {params.slice:q} --dataset {params.dataset}"
+        " --output {params.output} > {log} 2>&1"
 
 
 rule tokenizer:

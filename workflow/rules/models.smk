@@ -12,6 +12,7 @@ rule corpus:
         f"{LOGS}/corpus/{{dataset}}.log",
     benchmark:
         f"{TIMES}/corpus/{{dataset}}.tsv"
+    threads: STUDY.params.threads
     resources:
         **ASKS["corpus"],
     params:
@@ -20,7 +21,8 @@ rule corpus:
     message:
         "Making lists to pre-train on from {wildcards.dataset}"
     shell:
-        "dualenc corpus --params {params.slice:q} --dataset {params.dataset} --output {output.lists} > {log} 2>&1"
+        "dualenc --threads {threads} corpus --params {params.slice:q} --dataset {params.dataset}"
+        " --output {output.lists} > {log} 2>&1"
 
 
 rule pretrain:

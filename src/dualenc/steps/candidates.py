@@ -17,7 +17,14 @@ from dualenc.runs import Ranking, Run, write_run
 from dualenc.sampling import in_hash_order
 
 
-def candidates(folder: Path, parameters: Bm25, depth: int, output: Path, train_queries: int | None = None) -> None:
+def candidates(
+    folder: Path,
+    parameters: Bm25,
+    depth: int,
+    output: Path,
+    train_queries: int | None = None,
+    threads: int = 1,
+) -> None:
     """BM25 runs of all splits, ``<split>.run.gz``, and ``metrics.json`` with their recall@depth and MRR@10.
 
     Of the train split only the first ``train_queries`` in hash order, where nobody needs more: half a million queries
@@ -31,7 +38,7 @@ def candidates(folder: Path, parameters: Bm25, depth: int, output: Path, train_q
         queries["train"] = queries["train"][queries["train"].qid.isin(sample)]
     together = {qid: text for frame in queries.values() for qid, text in zip(frame.qid, frame.text, strict=True)}
     passages = datasets.ids(folder, "passages"), datasets.texts(folder, "passages")
-    run = bm25(*passages, together, depth=depth, **parameters.model_dump())
+    run = bm25(*passages, together, depth=depth, threads=threads, **parameters.model_dump())
     runs = {split: {qid: run[qid] for qid in frame.qid} for split, frame in queries.items()}
     judged = {split: set(frame.qid) for split, frame in queries.items()}
     _write(folder, runs, judged, depth, "bm25", output)

@@ -9,7 +9,7 @@ from dualenc.candidates import bm25
 from dualenc.parameters import Bm25
 
 
-def corpus(folder: Path, parameters: Bm25, depth: int, list_length: int, output: Path) -> None:
+def corpus(folder: Path, parameters: Bm25, depth: int, list_length: int, output: Path, threads: int = 1) -> None:
     """``lists.parquet``: train queries, their passages, and what BM25 retrieves beside them.
 
     BM25 searches the passages that are relevant to a train query only, so no text of the other splits is seen.
@@ -23,6 +23,7 @@ def corpus(folder: Path, parameters: Bm25, depth: int, list_length: int, output:
         passages.text.tolist(),
         dict(zip(queries.qid, queries.text, strict=True)),
         depth=depth,
+        threads=threads,
         **parameters.model_dump(),
     )
     frame, counts = supervision.build(run, qrels, list_length=list_length, count=len(qrels))
