@@ -106,9 +106,8 @@ def bm25(
     with tempfile.TemporaryFile() as file, ThreadPoolExecutor(threads) as pool:
         in_turn = partial(_in_turn, pool, threads)
         index = _read(reported(passages, Progress("BM25", "passages", len(pids))), vocabulary, file, in_turn)
-        asked = [
-            terms[terms < len(index.idf)].tolist() for terms in _split(*_terms(vocabulary, list(queries.values())))
-        ]
+        terms, lengths = _terms(vocabulary, list(queries.values()))
+        asked = [some[some < len(index.idf)].tolist() for some in np.split(terms, np.cumsum(lengths)[:-1])]
         starts = range(0, len(index.blocks), BLOCKS_IN_PART)
         for start in reported(starts, Progress("BM25", "parts", len(starts))):
             numbers = range(start, min(start + BLOCKS_IN_PART, len(index.blocks)))
@@ -194,10 +193,6 @@ def _terms_at_once(vocabulary: Vocabulary, texts: Sequence[str]) -> tuple[np.nda
     return terms[has_term], np.diff(terms_before[words_before]).astype(NUMBER)
 
 
-def _split(terms: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
-    return np.split(terms, np.cumsum(lengths)[:-1])
-
-
 def _weights(index: Index, k1: float, b: float, number: int) -> csc_array:
     """What each term adds to the scores of the passages of a block: (passages, V) float32."""
     block = index.blocks[number]
@@ -214,7 +209,7 @@ def _weights(index: Index, k1: float, b: float, number: int) -> csc_array:
 
 
 def _search(weights: Sequence[csc_array], start: int, depth: int, queries: Sequence) -> list:
-    """The lists of queries, each given by its terms and its list so far, after the part that begins at row ``start``."""
+    """The lists of queries, given by their terms and lists so far, after the part that begins at row ``start``."""
     return [_best(*found, _scores(weights, terms), start, depth) for terms, found in queries]
 
 
