@@ -64,6 +64,10 @@ def test_a_query_without_a_known_term_has_no_candidates():
     assert run["1"].pids == run["2"].pids == []
 
 
+def test_no_queries():
+    assert bm25(PIDS, PASSAGES.values(), {}, depth=2, **PLAIN) == {}
+
+
 def test_stems_and_stop_words():
     queries = {"1": "cat", "2": "and"}
     texts = PIDS, PASSAGES.values(), queries

@@ -107,7 +107,7 @@ def bm25(
         in_turn = partial(_in_turn, pool, threads)
         index = _read(reported(passages, Progress("BM25", "passages", len(pids))), vocabulary, file, in_turn)
         terms, lengths = _terms(vocabulary, list(queries.values()))
-        asked = [some[some < len(index.idf)].tolist() for some in np.split(terms, np.cumsum(lengths)[:-1])]
+        asked = [some[some < len(index.idf)].tolist() for some in np.split(terms, np.cumsum(lengths))[:-1]]
         starts = range(0, len(index.blocks), BLOCKS_IN_PART)
         for start in reported(starts, Progress("BM25", "parts", len(starts))):
             numbers = range(start, min(start + BLOCKS_IN_PART, len(index.blocks)))
@@ -168,12 +168,14 @@ def _counts(vocabulary: Vocabulary, passages: Sequence[str]) -> tuple[np.ndarray
 
 def _terms(vocabulary: Vocabulary, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """The numbers of the terms of N texts, one text after the other, and how many (N,) each has."""
+    nothing = np.empty(0, dtype=NUMBER)
     found = [_terms_at_once(vocabulary, some) for some in _batches(texts, TEXTS_AT_ONCE)]
-    terms, lengths = zip(*found, strict=True)
+    terms, lengths = zip((nothing, nothing), *found, strict=True)
     return np.concatenate(terms), np.concatenate(lengths)
 
 
 def _terms_at_once(vocabulary: Vocabulary, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    # The words are found in all texts together, as places between bytes, and looked up once however often they occur.
     lower = [text.lower() for text in texts]
     encoded = [(text if text.isascii() else FOREIGN.sub(" ", text)).encode() for text in lower]
     characters = np.frombuffer(b" %b " % b" ".join(encoded), dtype=np.uint8)
