@@ -11,7 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import startup
-from harness import machine, record
+import workload
+from harness import record
 
 PARTS = {
     "tokens and data": ("dataset", "candidates", "tokenizer", "tokens", "import_scores"),
@@ -71,7 +72,7 @@ def main() -> None:
     print(f"A warm job starts in {start:.2f} s; {arguments.wall:.0f} s with {arguments.cores} cores.")
     if arguments.results:
         entries = [_entry(arguments.root.name, part, seconds, total) for part, seconds in found.items()]
-        record(arguments.results, entries, machine("cpu"))
+        record(arguments.results, entries, workload.machine(arguments.cores))
 
 
 def _entry(scale: str, part: str, seconds: float, total: float) -> dict:

@@ -223,9 +223,8 @@ def _scores(weights: Sequence[csc_array], query: Sequence[int]) -> np.ndarray:
         of_block = scores[start : start + block.shape[0]]
         for term in query:
             column = slice(block.indptr[term], block.indptr[term + 1])
-            np.add.at(
-                of_block, block.indices[column], block.data[column]
-            )  # several times faster than += of a selection
+            # Several times faster than += of a selection.
+            np.add.at(of_block, block.indices[column], block.data[column])
         start += len(of_block)
     return scores
 
