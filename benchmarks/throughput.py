@@ -17,7 +17,7 @@ import torch
 import typer
 
 from dualenc.files import read_json, write_json
-from dualenc.models import device, pretraining_model
+from dualenc.models import bfloat16, device, pretraining_model
 
 RESULTS = Path(__file__).parent / "throughput.json"
 
@@ -56,9 +56,9 @@ def main(
 
 
 def train(bert: torch.nn.Module, ids: torch.Tensor) -> None:
-    """Forward and backward pass, in bfloat16 where the device has it as trainings do."""
+    """Forward and backward pass, in bfloat16 where trainings are."""
     bert.train()
-    with torch.autocast(ids.device.type, torch.bfloat16, enabled=ids.is_cuda):
+    with torch.autocast(ids.device.type, torch.bfloat16, enabled=bfloat16(bert.config.hidden_size)):
         bert(input_ids=ids).last_hidden_state[:, 0].float().square().mean().backward()
     bert.zero_grad()
     if ids.is_cuda:
@@ -66,9 +66,12 @@ def train(bert: torch.nn.Module, ids: torch.Tensor) -> None:
 
 
 def score(bert: torch.nn.Module, ids: torch.Tensor) -> None:
-    """Forward pass in float32, as scores are."""
+    """Forward pass, in bfloat16 where scores are made so."""
     bert.eval()
-    with torch.inference_mode():
+    with (
+        torch.inference_mode(),
+        torch.autocast(ids.device.type, torch.bfloat16, enabled=bfloat16(bert.config.hidden_size)),
+    ):
         bert(input_ids=ids)
     if ids.is_cuda:
         torch.cuda.synchronize()
