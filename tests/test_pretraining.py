@@ -123,8 +123,8 @@ def test_corpora_together_keep_their_texts(corpus):
 
 def test_pretraining_learns_and_says_so(tiny):
     curve = pd.read_csv(tiny / "encoder" / "curve.csv")
-    train = curve[(curve.split == "train") & (curve.metric == "loss")].value
-    assert train.iloc[-1] < train.iloc[0]
+    vectors = curve[curve.metric == "vector_MRR@10"].set_index("step").value
+    assert vectors[20] > vectors[0]  # the loss of single minibatches says nothing after 20 steps
     metrics = json.loads((tiny / "encoder" / "metrics.json").read_text())
     validation = curve[curve.split == "validation"]
     last = validation[validation.step == 20].set_index("metric").value

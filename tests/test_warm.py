@@ -148,7 +148,8 @@ def test_a_traceback_is_that_of_a_fresh_process_from_main_on(process, tmp_path):
     forked, fresh = (outcome(address, BUG, tmp_path) for address in (process.address, "off"))
     assert FROM_FORK in forked[2] and FROM_FORK not in fresh[2]
     assert forked[:2] == fresh[:2] == (1, "")
-    assert forked[2].partition("in main\n")[2] == fresh[2].partition("in main\n")[2] != ""
+    of_main = [text.partition("cli.py")[2].partition("in main\n")[2] for text in (forked[2], fresh[2])]
+    assert of_main[0] == of_main[1] != ""
 
 
 def test_without_a_process_that_listens_commands_do_their_jobs(tmp_path):
