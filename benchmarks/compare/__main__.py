@@ -47,7 +47,7 @@ def main(
                     entry = harness.measure(comparison, repetitions)
                     print(_line(entry), flush=True)
                     harness.record(file, [entry], workload.machine(threads))
-    if file == RESULTS / "cpu.json":
+    if file == RESULTS / "cpu.json" and file.exists():
         write_table(file)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -64,13 +65,14 @@ def operations(lengths: np.ndarray, layers: int, width: int) -> float:
     return float((lengths * layers * (24 * width**2 + 4 * lengths * width)).sum())
 
 
+@cache
 def matrix_rate(dtype: torch.dtype) -> float:
     """Operations a second of the best matrix product that this device was seen to do in ``dtype``, of three shapes."""
     device, best = models.device(), 0.0
     for rows, inner, columns in ((4096, 384, 1536), (4096, 1024, 1024), (4096, 4096, 4096)):
         a = torch.randn(rows, inner, device=device).to(dtype)
         b = torch.randn(inner, columns, device=device).to(dtype)
-        best = max(best, 2 * rows * inner * columns / min(_seconds(a, b) for _ in range(10)))
+        best = max(best, 2 * rows * inner * columns / min(_seconds(a, b) for _ in range(50)))
     return best
 
 
