@@ -36,9 +36,9 @@ def test_parts_of_a_batch_hold_its_rows_without_their_padding(budget):
     parts, places = batches.unpadded(whole, budget)
     for name, tensor in whole.items():
         rows = [row for part in parts for row in part[name]]
-        for place, row in zip(places, tensor, strict=True):
+        for place, row, of_mask in zip(places, tensor, mask, strict=True):
             found = rows[place]
-            assert torch.equal(found, row[: len(found)]) and not mask[len(rows) - 1, 59:].any()
+            assert torch.equal(found, row[: len(found)]) and not of_mask[len(found) :].any()
     kept = [part["attention_mask"] for part in parts]
     assert sum(int(one.sum()) for one in kept) == int(mask.sum())
     assert all(one[:, -1].any() for one in kept)  # no part is longer than its longest row

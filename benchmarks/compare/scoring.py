@@ -29,9 +29,11 @@ def comparisons(device: str, scratch: Path) -> Iterator[Comparison]:
         yield _late_interaction(work, layers, width)
 
 
-def rate() -> float:
-    """The matrix rate that scores could have."""
-    return workload.matrix_rate(torch.bfloat16)
+def _loaded(model: models.Model, kind: str, work: workload.Work) -> models.Model:
+    """A model as the project's steps have it, which load it from its folder; the library's calls get it as it is."""
+    folder = work.encoder.with_name(kind)
+    model.save(str(folder), create_model_card=False)
+    return models.load(folder, kind)
 
 
 def _drawn(work: workload.Work, pairs: int) -> tuple[np.ndarray, np.ndarray]:
@@ -43,45 +45,48 @@ def _drawn(work: workload.Work, pairs: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _teacher(work: workload.Work, layers: int, width: int, pairs: int) -> Comparison:
     model = models.cross_encoder(work.encoder, dropout=0.0, max_length=workload.LENGTHS["pair"]).eval()
+    own = _loaded(model, "cross-attention", work)
     queries, passages = _drawn(work, pairs)
     text = [(work.queries[query], work.passages[passage]) for query, passage in zip(queries, passages, strict=True)]
-    ours = scoring.score(model, work.source, queries[:1000], passages[:1000])
+    ours = scoring.score(own, work.source, queries[:1000], passages[:1000])
     theirs = model.predict(text[:1000])
     lengths = work.source.queries.lengths()[queries] + work.source.passages.lengths()[passages] + 3
     return Comparison(
         path=f"teacher scoring, {layers} x {width}",
         against="CrossEncoder.predict",
         setting=f"{pairs:,} pairs; largest difference {np.abs(ours - theirs).max():.1g}, spread {theirs.std():.1g}",
-        ours=lambda: seconds(lambda: scoring.score(model, work.source, queries, passages)),
+        ours=lambda: seconds(lambda: scoring.score(own, work.source, queries, passages)),
         theirs=lambda: seconds(lambda: model.predict(text)),
         amount=pairs,
         unit="pairs",
         target=1.8,
-        limit=rate() / (workload.operations(lengths, layers, width) / pairs),
+        limit=workload.matrix_rate(torch.bfloat16) / (workload.operations(lengths, layers, width) / pairs),
     )
 
 
 def _encode(work: workload.Work, layers: int, width: int, count: int) -> Comparison:
     options = {"pooling": "mean", "dropout": 0.0, "gain": 1.0, "max_length": workload.LENGTHS["text"]}
     model = models.dual_encoder(work.encoder, **options)
+    own = _loaded(model, "dual-encoder", work)
     text, rows = work.passages[:count], np.arange(count)
     lengths = work.source.passages.lengths()[:count] + 2
     return Comparison(
         path=f"passage encoding, {layers} x {width}",
         against="SentenceTransformer.encode",
         setting=f"{count:,} passages",
-        ours=lambda: seconds(lambda: scoring.embed(model, work.source.passages, rows, work.source)),
+        ours=lambda: seconds(lambda: scoring.embed(own, work.source.passages, rows, work.source)),
         theirs=lambda: seconds(lambda: model.encode(text)),
         amount=count,
         unit="passages",
         target=1.5,
-        limit=rate() / (workload.operations(lengths, layers, width) / count),
+        limit=workload.matrix_rate(torch.bfloat16) / (workload.operations(lengths, layers, width) / count),
     )
 
 
 def _late_interaction(work: workload.Work, layers: int, width: int) -> Comparison:
     """The library's way to score lists: encode each query and its passages, and compare them."""
     model = models.late_interaction(work.encoder, gain=1.0, max_length=workload.LENGTHS["text"])
+    own = _loaded(model, "late-interaction", work)
     per_query = 100
     queries = np.repeat(np.arange(LATE_PAIRS // per_query), per_query)
     passages = np.arange(LATE_PAIRS)
@@ -97,10 +102,10 @@ def _late_interaction(work: workload.Work, layers: int, width: int) -> Compariso
         path=f"ColBERT scoring, {layers} x {width}",
         against="MultiVectorEncoder: encode, similarity",
         setting=f"{LATE_PAIRS:,} pairs, {per_query} of each query",
-        ours=lambda: seconds(lambda: scoring.score(model, work.source, queries, passages)),
+        ours=lambda: seconds(lambda: scoring.score(own, work.source, queries, passages)),
         theirs=lambda: seconds(theirs),
         amount=LATE_PAIRS,
         unit="pairs",
         target=1.0,
-        limit=rate() / (workload.operations(lengths, layers, width) / LATE_PAIRS),
+        limit=workload.matrix_rate(torch.bfloat16) / (workload.operations(lengths, layers, width) / LATE_PAIRS),
     )

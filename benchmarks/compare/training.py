@@ -10,7 +10,12 @@ import torch
 import workload
 from datasets import Dataset
 from harness import Comparison
-from sentence_transformers import CrossEncoderTrainer, SentenceTransformerTrainer
+from sentence_transformers import (
+    CrossEncoderTrainer,
+    CrossEncoderTrainingArguments,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
 from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss
 from sentence_transformers.sentence_transformer.losses import DistillKLDivLoss
 from transformers import PrinterCallback, Trainer, TrainerCallback
@@ -114,11 +119,9 @@ def _library_student(
     model = models.dual_encoder(
         work.encoder, pooling="mean", dropout=0.0, gain=1.0, max_length=workload.LENGTHS["text"]
     )
-    from sentence_transformers import SentenceTransformerTrainingArguments as Arguments
-
     return SentenceTransformerTrainer(
         model=model,
-        args=Arguments(**_arguments(batch, bf16, scratch)),
+        args=SentenceTransformerTrainingArguments(**_arguments(batch, bf16, scratch)),
         train_dataset=Dataset.from_dict(data | {"label": teacher.tolist()}),
         loss=DistillKLDivLoss(model),
     )
@@ -127,14 +130,12 @@ def _library_student(
 def _library_teacher(
     work: workload.Work, teacher: np.ndarray, batch: int, bf16: bool, scratch: Path
 ) -> CrossEncoderTrainer:
-    from sentence_transformers import CrossEncoderTrainingArguments as Arguments
-
     model = models.cross_encoder(work.encoder, dropout=0.0, max_length=workload.LENGTHS["pair"])
     queries = np.repeat(np.array(work.queries, dtype=object), workload.LIST).tolist()
     labels = [float(at % workload.LIST == 0) for at in range(len(work.passages))]
     return CrossEncoderTrainer(
         model=model,
-        args=Arguments(**_arguments(batch * workload.LIST, bf16, scratch)),
+        args=CrossEncoderTrainingArguments(**_arguments(batch * workload.LIST, bf16, scratch)),
         train_dataset=Dataset.from_dict({"query": queries, "passage": work.passages, "label": labels}),
         loss=BinaryCrossEntropyLoss(model),
     )
