@@ -1,6 +1,6 @@
 """How fast encoders train and score on this device: the rates that `dualenc plan` divides arithmetic by.
 
-    python benchmarks/throughput.py --widths 24,64 --layers 3 --length 48 --tokens 4096 --hardware "one core of ..."
+    python benchmarks/throughput.py --widths 24,64 --layers 3 --length 48 --tokens 2048 --hardware "one core of ..."
 
 Random weights and random tokens, through the project's own batches and models; operations are counted as in
 `dualenc.plan`. Appends to throughput.json, or replaces the entry of the same hardware.

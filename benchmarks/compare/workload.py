@@ -17,7 +17,7 @@ from dualenc.scoring import Texts
 TOKENIZER = Path(__file__).parents[2] / "miniatures" / "small-2-24"
 VOCABULARY = 30522  # rows of BERT's word embeddings, which an optimiser has to walk over; the tokenizer uses 8,192
 LENGTHS = {"text": 200, "pair": 232}  # most tokens of a text and of a pair, as at the scale `paper`
-TOKENS_PER_BATCH = {"cpu": 4096, "cuda": 65536}  # as at the scales `mini` and `paper`
+TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65536}  # as at the scales `mini` and `paper`
 LIST = 20  # passages of a query
 SEED = 1
 
