@@ -2,9 +2,9 @@
 
     python benchmarks/compare                 # all paths
     python benchmarks/compare training bm25   # some
-    python benchmarks/compare --table         # only write the table of docs/performance.md anew
+    python benchmarks/compare --table         # only write the tables of docs/performance.md anew
 
-Adds to ``benchmarks/<device>.json``, "cpu" or the name of the GPU, and puts the table into docs/performance.md.
+Adds to ``benchmarks/<device>.json``, "cpu" or the name of the GPU, and puts the tables into docs/performance.md.
 """
 
 import tempfile
@@ -22,7 +22,6 @@ from dualenc.models import device
 RESULTS = Path(__file__).parents[1]
 DOCUMENT = RESULTS.parent / "docs" / "performance.md"
 PATHS = ("training", "scoring", "bm25", "search", "metrics", "startup")
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
 def main(
@@ -45,33 +44,18 @@ def main(
                 given = {"tsv": tsv, "jar": jar} if path == "bm25" else {}
                 for comparison in import_module(path).comparisons(device(), Path(scratch), **given):
                     entry = harness.measure(comparison, repetitions)
-                    print(_line(entry), flush=True)
+                    print(harness.line(entry), flush=True)
                     harness.record(file, [entry], workload.machine(threads))
     if file == RESULTS / "cpu.json" and file.exists():
-        write_table(file)
+        write_tables(file)
 
 
-def write_table(file: Path) -> None:
-    """Put the table of a file of results into the document."""
-    lines = [
-        "| path | against | ours | theirs | ours is x times as fast | wanted | of the machine's limit |",
-        "|---|---|---|---|---|---|---|",
-        *map(_line, (entry for entry in read_json(file) if entry["ratio"] is not None)),
-    ]
-    before, _, rest = DOCUMENT.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
+def write_tables(file: Path) -> None:
+    """Put the tables of a file of results into the document."""
+    before, _, rest = DOCUMENT.read_text().partition(harness.BEGIN)
+    _, _, after = rest.partition(harness.END)
     with atomic(DOCUMENT) as temporary:
-        temporary.write_text("\n".join([before + BEGIN, *lines, END + after]))
-
-
-def _line(entry: dict) -> str:
-    low, high = min(entry["ratios"]), max(entry["ratios"])
-    limit = f"{entry['limit_share']:.0%}" if entry["limit_share"] else ""
-    numbers = [f"{entry[side]:,g} {entry['unit']}" for side in ("ours", "theirs")]
-    ratio = f"{entry['ratio']:g} ({low:g} to {high:g})"
-    return f"| {entry['path']}: {entry['setting']} | {entry['against']} | {' | '.join(numbers)} | {ratio} | " + (
-        f"{entry['target'] or ''} | {limit} |"
-    )
+        temporary.write_text(before + harness.tables(read_json(file)) + after)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from dualenc.files import read_json, write_json
 
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"  # of the tables in docs/performance.md
+
 
 class Comparison(NamedTuple):
     """Work of a ``path`` of this project, and the same by something else.
@@ -71,3 +73,33 @@ def record(file: Path, entries: Sequence[dict[str, Any]], about: str) -> None:
     for entry in entries:
         known[entry["path"], entry["against"]] = entry | {"machine": about, "date": str(date.today())}
     write_json(file, list(known.values()))
+
+
+def tables(entries: Sequence[dict[str, Any]]) -> str:
+    """What docs/performance.md shows of a file of results: the comparisons, and the parts of whole builds."""
+    compared = [entry for entry in entries if entry["ratio"] is not None]
+    parts = [entry for entry in entries if entry["ratio"] is None]
+    return "\n".join(
+        [
+            BEGIN,
+            "| path | against | ours | theirs | ours is x times as fast | wanted | of the machine's limit |",
+            "|---|---|---|---|---|---|---|",
+            *map(line, compared),
+            "",
+            "| part | core-seconds | share |",
+            "|---|---|---|",
+            *(f"| {entry['path']} | {entry['ours']:,g} | {entry['setting']} |" for entry in parts),
+            END,
+        ]
+    )
+
+
+def line(entry: dict[str, Any]) -> str:
+    """The row of a comparison."""
+    low, high = min(entry["ratios"]), max(entry["ratios"])
+    limit = f"{entry['limit_share']:.0%}" if entry["limit_share"] else ""
+    numbers = [f"{entry[side]:,g} {entry['unit']}" for side in ("ours", "theirs")]
+    ratio = f"{entry['ratio']:g} ({low:g} to {high:g})"
+    return f"| {entry['path']}: {entry['setting']} | {entry['against']} | {' | '.join(numbers)} | {ratio} | " + (
+        f"{entry['target'] or ''} | {limit} |"
+    )

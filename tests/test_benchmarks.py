@@ -1,0 +1,72 @@
+"""What the benchmarks make of what they measured, and that the document shows it."""
+
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from dualenc.files import read_json
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def harness(monkeypatch) -> ModuleType:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks" / "compare")
+    return import_module("harness")
+
+
+def comparison(harness, own, other, **fields):
+    told = {"path": "work", "against": "a library", "setting": "much", "amount": 8, "unit": "lists", "target": 1.5}
+    return harness.Comparison(**(told | fields), ours=own, theirs=other)
+
+
+def test_a_comparison_takes_turns_and_the_median_of_its_ratios(harness):
+    turns, seconds = [], {"ours": iter([9, 2, 1, 4]), "theirs": iter([9, 2, 4, 12])}
+
+    def way(name):
+        turns.append(name)
+        return next(seconds[name])
+
+    entry = harness.measure(comparison(harness, lambda: way("ours"), lambda: way("theirs"), limit=16.0), 3)
+    assert turns == ["ours", "theirs"] * 4
+    assert entry["ratios"] == [1, 4, 3]  # the first turn does not count
+    assert entry["ratio"] == 3
+    assert (entry["ours"], entry["theirs"], entry["unit"]) == (4, 2, "lists/s")
+    assert entry["limit_share"] == 0.25
+
+
+def test_a_comparison_without_an_amount_shows_seconds(harness):
+    entry = harness.measure(comparison(harness, lambda: 2.0, lambda: 3.0, amount=None, unit="s"), 1)
+    assert (entry["ours"], entry["theirs"], entry["ratio"], entry["unit"]) == (2, 3, 1.5, "s")
+    assert entry["limit_share"] is None
+
+
+def test_what_is_measured_again_takes_the_place_of_what_was(harness, tmp_path):
+    file = tmp_path / "cpu.json"
+    for path, ratio in (("one", 1.0), ("other", 2.0), ("one", 3.0)):
+        harness.record(file, [{"path": path, "against": "a library", "ratio": ratio}], "a machine")
+    assert [(entry["path"], entry["ratio"]) for entry in read_json(file)] == [("one", 3.0), ("other", 2.0)]
+    assert all(entry["machine"] == "a machine" for entry in read_json(file))
+
+
+def test_parts_of_a_build_add_up_to_the_seconds_of_its_cores(harness, tmp_path):
+    seconds = {"dataset.tsv": 10.0, "train/de/seed-1.tsv": 30.0, "figure/fig1.tsv": 0.25}
+    for name, taken in seconds.items():
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"s\th:m:s\n{taken}\t0:00\n")
+    found = import_module("dag").core_seconds(tmp_path, wall=40.0, cores=2, start=0.5)
+    assert sum(found.values()) == pytest.approx(80)
+    assert found["tokens and data"] == pytest.approx(2 * 9.5)  # has both cores
+    assert found["training"] == pytest.approx(29.5)
+    assert found["start-up of 3 jobs"] == pytest.approx(2 * 0.5 + 0.5 + 0.25)
+    assert found["drawing"] == 0
+
+
+def test_the_document_shows_the_measurements_of_the_shared_file(harness):
+    document = (ROOT / "docs" / "performance.md").read_text()
+    assert harness.tables(read_json(ROOT / "benchmarks" / "cpu.json")) in document, (
+        "write the tables anew: python benchmarks/compare --table"
+    )
