@@ -39,11 +39,12 @@ WORDS = 55  # of a passage of MS MARCO, on average
 
 
 class At(NamedTuple):
-    """A collection: its folder, its passages and the mean number of words of one."""
+    """A collection: its folder, its passages and the mean number of words of one. And the threads that work on it."""
 
     folder: Path
     passages: int
     words: int
+    threads: int
 
 
 def texts(count: int, words: int, seed: int) -> Iterator[str]:
@@ -92,7 +93,8 @@ def candidates(at: At) -> Callable[[], object]:
     data = at.folder / "dataset"
     asked = datasets.queries(data, "test").head(BM25_QUERIES)
     queries = dict(zip(asked.qid, asked.text, strict=True))
-    options = {"k1": 0.9, "b": 0.4, "stop_words": "english", "stemmer": "english", "depth": BM25_DEPTH}
+    options = {"k1": 0.9, "b": 0.4, "stop_words": "english", "stemmer": "english"}
+    options |= {"depth": BM25_DEPTH, "threads": at.threads}
     return partial(bm25, datasets.ids(data, "passages"), datasets.texts(data, "passages"), queries, **options)
 
 
@@ -148,12 +150,12 @@ def memory() -> int:
     return int(status["VmHWM"].split()[0]) // 1024
 
 
-def measure(step: str, at: At, threads: int) -> dict[str, float]:
+def measure(step: str, at: At) -> dict[str, float]:
     """Time and memory of a step in this process: imports take no time, and ``before_mib`` of the memory."""
     import torch
 
-    cli.options(threads=threads)
-    torch.set_num_threads(threads)
+    cli.options(threads=at.threads)
+    torch.set_num_threads(at.threads)
     work = STEPS[step](at)
     before, start, cpu = memory(), time.monotonic(), time.process_time()
     work()
@@ -161,14 +163,14 @@ def measure(step: str, at: At, threads: int) -> dict[str, float]:
     return {name: round(value, 2) for name, value in seconds.items()} | {"peak_mib": memory(), "before_mib": before}
 
 
-def measure_all(at: At, threads: int) -> None:
+def measure_all(at: At) -> None:
     """Measure all steps that are not in the results yet, each in its own process, and delete the collection."""
     for step in STEPS:
         results = read_json(RESULTS) if RESULTS.exists() else []
-        about = {"step": step, "passages": at.passages, "words": at.words, "threads": threads}
+        about = {"step": step, "passages": at.passages, "words": at.words, "threads": at.threads}
         if any(about.items() <= row.items() for row in results):
             continue
-        arguments = ["--step", step, "--threads", threads, "--words", at.words, "--passages", at.passages]
+        arguments = ["--step", step, "--threads", at.threads, "--words", at.words, "--passages", at.passages]
         command = [sys.executable, __file__, *map(str, arguments), "--scratch", str(at.folder.parent)]
         found = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
         print(about | found, flush=True)
@@ -216,11 +218,11 @@ def main() -> None:
     parser.add_argument("--step", choices=STEPS)
     given = parser.parse_args()
     for passages in given.passages:
-        at = At(given.scratch / f"{passages}x{given.words}", passages, given.words)
+        at = At(given.scratch / f"{passages}x{given.words}", passages, given.words, given.threads)
         if given.step:
-            print(json.dumps(measure(given.step, at, given.threads)))
+            print(json.dumps(measure(given.step, at)))
         else:
-            measure_all(at, given.threads)
+            measure_all(at)
     if not given.step:
         draw()
 

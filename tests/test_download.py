@@ -10,7 +10,7 @@ import file_server
 from dualenc.download import download
 from dualenc.errors import UserError
 from dualenc.files import read_json
-from dualenc.progress import Progress
+from dualenc.progress import Progress, reported
 
 CONTENT = os.urandom(3_000_000)
 HALF = len(CONTENT) // 2
@@ -179,3 +179,14 @@ def test_progress_has_rate_and_time_left(capsys, monkeypatch):
     now = iter([0.0, 10.0])
     Progress("rows", "rows").advance(50)
     assert capsys.readouterr().err == "rows: 50 rows, 5.0 rows/s\n"
+
+
+def test_progress_of_items_counts_from_the_first_one(capsys, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    items = reported(iter("abc"), "rows", "rows", 4)
+    now = 100.0  # other work, before the first of them is asked for
+    next(items)
+    now = 110.0
+    next(items)
+    assert capsys.readouterr().err == "rows: 1/4 rows, 0.1 rows/s, 30 s left\n"

@@ -77,8 +77,9 @@ def record(file: Path, entries: Sequence[dict[str, Any]], about: str) -> None:
 
 def tables(entries: Sequence[dict[str, Any]]) -> str:
     """What docs/performance.md shows of a file of results: the comparisons, and the parts of whole builds."""
-    compared = [entry for entry in entries if entry["ratio"] is not None]
+    compared = sorted((entry for entry in entries if entry["ratio"] is not None), key=lambda entry: entry["path"])
     parts = [entry for entry in entries if entry["ratio"] is None]
+    machines, dates = (sorted({entry[name] for entry in entries}) for name in ("machine", "date"))
     return "\n".join(
         [
             BEGIN,
@@ -89,6 +90,8 @@ def tables(entries: Sequence[dict[str, Any]]) -> str:
             "| part | core-seconds | share |",
             "|---|---|---|",
             *(f"| {entry['path']} | {entry['ours']:,g} | {entry['setting']} |" for entry in parts),
+            "",
+            f"Measured on {'; '.join(machines)}; {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}.",
             END,
         ]
     )

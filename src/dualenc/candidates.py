@@ -28,7 +28,7 @@ from bm25s.stopwords import STOPWORDS_EN
 from scipy.sparse import csc_array, csr_array
 
 from dualenc.errors import UserError
-from dualenc.progress import Progress, reported
+from dualenc.progress import reported
 from dualenc.runs import Run, ranked
 
 PASSAGES_IN_BLOCK = 1 << 15  # of a thread, and in memory as text
@@ -105,11 +105,11 @@ def bm25(
     found = [(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))] * len(queries)
     with tempfile.TemporaryFile() as file, ThreadPoolExecutor(threads) as pool:
         in_turn = partial(_in_turn, pool, threads)
-        index = _read(reported(passages, Progress("BM25", "passages", len(pids))), vocabulary, file, in_turn)
+        index = _read(reported(passages, "BM25", "passages", len(pids)), vocabulary, file, in_turn)
         terms, lengths = _terms(vocabulary, list(queries.values()))
         asked = [some[some < len(index.idf)].tolist() for some in np.split(terms, np.cumsum(lengths))[:-1]]
         starts = range(0, len(index.blocks), BLOCKS_IN_PART)
-        for start in reported(starts, Progress("BM25", "parts", len(starts))):
+        for start in reported(starts, "BM25", "parts", len(starts)):
             numbers = range(start, min(start + BLOCKS_IN_PART, len(index.blocks)))
             weights = list(in_turn(partial(_weights, index, k1, b), numbers))
             search = partial(_search, weights, start * PASSAGES_IN_BLOCK, depth)

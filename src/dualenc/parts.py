@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dualenc import arrays, group
-from dualenc.progress import Progress, reported
+from dualenc.progress import reported
 
 
 def split(count: int, size: int, shards: int = 1, number: int = 0) -> range:
@@ -32,7 +32,7 @@ def kept(folder: Path, rows: range, size: int, make: Callable[[range], np.ndarra
     paths = [folder / f"{start}.npy" for start in starts]
     mine = range(group.rank(), len(starts), group.size())
     missing = [number for number in mine if not paths[number].exists()]
-    for number in reported(missing, Progress(what, "parts", len(mine), done=len(mine) - len(missing))):
+    for number in reported(missing, what, "parts", len(mine), done=len(mine) - len(missing)):
         start = starts[number]
         part = make(range(start, min(start + size, rows.stop)))
         arrays.write(paths[number], [part], part.dtype, *part.shape[1:])

@@ -40,8 +40,11 @@ class Progress:
         )
 
 
-def reported(items: Iterable[Item], progress: Progress) -> Iterator[Item]:
-    """Yield ``items`` and note each as done when the next one is asked for."""
+def reported(
+    items: Iterable[Item], what: str, unit: str, total: float | None = None, done: float = 0
+) -> Iterator[Item]:
+    """Yield ``items`` and note each as done when the next one is asked for; time counts from the first one on."""
+    progress = Progress(what, unit, total, done=done)
     for item in items:
         yield item
         progress.advance()

@@ -16,11 +16,11 @@ from sentence_transformers import SentenceTransformer
 
 from dualenc import parts
 from dualenc.errors import UserError
-from dualenc.progress import Progress, reported
+from dualenc.progress import reported
 from dualenc.runs import Run, ranked
 from dualenc.scoring import Texts, embed
 
-PASSAGES_AT_ONCE = 1 << 17  # in a block
+PASSAGES_AT_ONCE = 1 << 18  # in a block: lists are merged once for each
 
 
 def shard(count: int, shards: int, number: int) -> range:
@@ -31,7 +31,7 @@ def shard(count: int, shards: int, number: int) -> range:
 def encode(model: SentenceTransformer, source: Texts, rows: range) -> Iterator[np.ndarray]:
     """Embeddings (n, D) float32 of the passages in ``rows``, block by block."""
     starts = rows[::PASSAGES_AT_ONCE]
-    for start in reported(starts, Progress("encoding", "blocks", len(starts))):
+    for start in reported(starts, "encoding", "blocks", len(starts)):
         yield embed(model, source.passages, np.arange(start, min(start + PASSAGES_AT_ONCE, rows.stop)), source)
 
 

@@ -5,7 +5,7 @@ from itertools import chain
 from pathlib import Path
 
 from dualenc import arrays, datasets, models, scoring, tokens
-from dualenc.progress import Progress, reported
+from dualenc.progress import reported
 from dualenc.retrieval import PASSAGES_AT_ONCE, encode, retrieve
 from dualenc.runs import write_run
 
@@ -25,7 +25,7 @@ def retrieval(
     encoder = models.load(model, "dual-encoder")
     if embeddings:
         saved = chain.from_iterable(arrays.blocks(path, PASSAGES_AT_ONCE) for path in embeddings)
-        blocks = reported(saved, Progress("searching", "blocks", -(-len(pids) // PASSAGES_AT_ONCE)))
+        blocks = reported(saved, "searching", "blocks", -(-len(pids) // PASSAGES_AT_ONCE))
     else:
         blocks = encode(encoder, source, range(len(pids)))
     run = retrieve(encoder, source, list(chain.from_iterable(qids.values())), pids, blocks, depth)

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from dualenc import datasets, tokens
-from dualenc.progress import Progress, reported
+from dualenc.progress import reported
 
 
 def tokenise(folder: Path, tokenizer_file: Path, output: Path) -> None:
     """Tokens of the passages and of the queries of each split."""
     columns = {"passages": "passages"} | {f"queries.{split}": split for split in datasets.splits(folder)}
     texts = {
-        column: reported(datasets.texts(folder, name), Progress(column, "texts", len(datasets.ids(folder, name))))
+        column: reported(datasets.texts(folder, name), column, "texts", len(datasets.ids(folder, name)))
         for column, name in columns.items()
     }
     tokens.write(output, tokenizer_file, texts)
