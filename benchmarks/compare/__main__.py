@@ -26,10 +26,10 @@ PATHS = ("training", "scoring", "bm25", "search", "metrics", "startup")
 
 def main(
     paths: Annotated[list[str] | None, typer.Argument(help=f"of {', '.join(PATHS)}")] = None,
-    repetitions: Annotated[int, typer.Option(help="of each of the two, in turns")] = 5,
-    threads: Annotated[int, typer.Option()] = 2,
-    tsv: Annotated[Path | None, typer.Option(help="a folder with a collection, for bm25")] = None,
-    jar: Annotated[Path | None, typer.Option(help="Anserini's, which is Lucene, for bm25")] = None,
+    repetitions: Annotated[int, typer.Option(min=1, help="of each of the two, in turns")] = 5,
+    threads: Annotated[int, typer.Option(min=1)] = 2,
+    tsv: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="a collection, for bm25")] = None,
+    jar: Annotated[Path | None, typer.Option(exists=True, help="Anserini's, which is Lucene, for bm25")] = None,
     table: Annotated[bool, typer.Option("--table", help="measure nothing")] = False,
 ) -> None:
     """Measure the paths one after the other; each is written as soon as it is measured."""

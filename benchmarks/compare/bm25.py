@@ -88,7 +88,9 @@ def _convert(tsv: Path, scratch: Path) -> tuple[int, Qrels]:
 
 
 def _rows(folder: Path, name: str) -> Iterator[list[str]]:
-    file = next(file for suffix in files.OPEN if (file := folder / f"{name}.tsv{suffix}").exists())
+    file = next((file for suffix in files.OPEN if (file := folder / f"{name}.tsv{suffix}").exists()), None)
+    if file is None:
+        sys.exit(f"{folder} has no {name}.tsv, plain or packed ({', '.join(filter(None, files.OPEN))}).")
     with files.OPEN[file.suffix if file.suffix in files.OPEN else ""](
         file, "rt", encoding="utf-8", newline="\n"
     ) as lines:
@@ -112,7 +114,7 @@ def _program(scratch: Path, run: Path) -> None:
 
 def _missing(jar: Path | None) -> str | None:
     """What Lucene lacks here, if anything."""
-    if jar is None or not jar.exists():
+    if jar is None:
         return "there is no jar of Anserini (see benchmarks/compare/bm25.py)"
     if shutil.which("java") is None:
         return "there is no java"

@@ -62,10 +62,14 @@ def main() -> None:
     parser.add_argument("--cores", type=int, required=True, help="that Snakemake was given")
     parser.add_argument("--results", type=Path, help="file of the comparisons, which gets an entry for each part")
     arguments = parser.parse_args()
+    if not any((arguments.root / "times").rglob("*.tsv")):
+        parser.error(f"{arguments.root}/times has no seconds of jobs: build everything from nothing first (make all).")
     with TemporaryDirectory() as scratch:
         start = startup.warm_start(Path(scratch), STARTS)
     found = core_seconds(arguments.root / "times", arguments.wall, arguments.cores, start)
     total = arguments.cores * arguments.wall
+    if found["Snakemake and idle cores"] < 0:
+        parser.error(f"--wall {arguments.wall:g} with --cores {arguments.cores} is less than what the jobs took.")
     print(f"{'part':<28}{'core-seconds':>14}{'share':>8}")
     for part, seconds in {**found, "all": total}.items():
         print(f"{part:<28}{seconds:>14.1f}{seconds / total:>8.1%}")
