@@ -105,7 +105,8 @@ def test_trainings_are_an_array_in_fresh_processes_and_leave_the_same_bits(clust
         assert pd.read_csv(times, sep="\t").max_rss[0] > 150
 
 
-@pytest.mark.parametrize("nodes", [pytest.param(1, marks=pytest.mark.long), 2])
+@pytest.mark.long
+@pytest.mark.parametrize("nodes", [1, 2])
 def test_a_training_by_several_processes_has_the_gpus_that_it_asked_for(cluster, nodes):
     set_params(cluster, gpus=1, processes=2, nodes=nodes)
     params = (cluster / "workflow/profiles/slurm/config.yaml").read_text()
@@ -181,6 +182,7 @@ def test_a_requeued_job_goes_on(cluster):
     assert JOB.search(text)[1] == job and min(map(int, STEP.findall(text))) > 100, text
 
 
+@pytest.mark.long
 def test_a_cancelled_job_ends_in_an_error_that_names_it(cluster):
     with long_training(cluster) as (process, log, job):
         subprocess.run(["scancel", job], check=True)

@@ -223,6 +223,7 @@ def named(entry, head):
         yield experiment["name"], experiment["revs"][0]["data"]
 
 
+@pytest.mark.long
 def test_what_is_interrupted_is_not_done(workspace, call_in):
     set_value(workspace, "experiments.de-mse.steps", 4000)
     environment = os.environ | {"PYTHONPATH": str(workspace / "src")}
