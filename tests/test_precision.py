@@ -81,7 +81,9 @@ def test_bfloat16_changes_loss_and_gradient_by_its_rounding(tiny, kind, bfloat16
     rounded, of_rounded = loss_and_gradient(tiny, kind, 4096)
     assert rounded != exact and rounded == pytest.approx(exact, rel=0.02)
     both = [torch.cat([one[name].ravel() for name in gradient]) for one in (gradient, of_rounded)]
-    assert torch.nn.functional.cosine_similarity(*both, dim=0) > 0.95  # another token may be the most similar one
+    # In late interaction another token may become the most similar one: .984 has been seen.
+    least = 0.95 if kind == "late-interaction" else 0.99
+    assert torch.nn.functional.cosine_similarity(*both, dim=0) > least
 
 
 @every_kind
