@@ -1,5 +1,6 @@
 """Which code and versions a result is said to come from."""
 
+import os
 import subprocess
 import sys
 from importlib import metadata
@@ -59,5 +60,6 @@ def test_environment():
     found = provenance.environment(["numpy", "torch"])
     assert found["numpy"] == metadata.version("numpy") and found["torch"] == metadata.version("torch")
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert set(found) == {"commit", "python", "machine", "processor", "numpy", "torch"} and found["commit"]
+    assert set(found) == {"commit", "python", "machine", "processor", "mkl_cbwr", "numpy", "torch"} and found["commit"]
+    assert found["mkl_cbwr"] == os.environ["MKL_CBWR"]
     assert not any("/" in value for value in found.values())  # no place of this machine

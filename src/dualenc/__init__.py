@@ -1,0 +1,10 @@
+"""Rebuilds "In defense of dual-encoders for neural ranking" (Menon et al., ICML 2022).
+
+Import this package before torch multiplies anything: MKL, which multiplies for torch on a CPU, reads its environment
+once. On some processors it picks a kernel by where the data lie in memory, so that two calls with the same numbers
+differ in the last bit. ``MKL_CBWR=AUTO`` rules that out and costs nothing; a value that you have set stays.
+"""
+
+import os
+
+os.environ["MKL_CBWR"] = os.environ.get("MKL_CBWR") or "AUTO"

@@ -1,6 +1,7 @@
 """Which code and which inputs a result comes from."""
 
 import ast
+import os
 import platform
 import subprocess
 import sys
@@ -59,7 +60,7 @@ def _file(name: str) -> Path | None:
 
 
 def environment(packages: Sequence[str]) -> dict[str, str]:
-    """Versions of Python and ``packages``, the machine, and the commit of the working tree if it is one."""
+    """Versions of Python and ``packages``, the machine, how MKL chooses kernels, and the commit of the working tree."""
     git = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=PACKAGE, capture_output=True, text=True, check=False
     )
@@ -69,6 +70,7 @@ def environment(packages: Sequence[str]) -> dict[str, str]:
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
+        "mkl_cbwr": os.environ["MKL_CBWR"],  # set by `dualenc`
         **versions,
     }
 
