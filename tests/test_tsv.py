@@ -31,7 +31,7 @@ def build(tmp_path):
     """Write the files, changed and compressed, and build their dataset with other options."""
 
     def make(changes=(), suffix="", **options):
-        path = tmp_path / "files"
+        path = tmp_path / f"files{suffix}"
         path.mkdir(exist_ok=True)
         opened = {"": open, ".gz": gzip.open, ".xz": lzma.open}[suffix]
         for name, text in {**FILES, **dict(changes)}.items():
@@ -76,11 +76,16 @@ def test_a_sample_keeps_what_is_judged(build):
     [
         ({"collection.tsv": "a\n"}, r"collection.tsv, line 1: 1 columns; write id, text between tabs"),
         ({"qrels.dev.tsv": "4\td\t1\n"}, r"qrels.dev.tsv, line 1: 3 columns; write qid, 0, pid, rel"),
-        ({"queries.dev.tsv": None}, r"queries.dev.tsv \(or .gz, .xz\) does not exist: put it there"),
-        ({"collection.tsv": "a\tx\na\ty\n"}, r"id 'a' occurs more than once"),
-        ({"qrels.dev.tsv": "4\t0\tz\t1\n"}, r"the qrels name pid 'z', which is not in collection.tsv"),
-        ({"qrels.dev.tsv": "4\t0\td\tyes\n"}, r"qrels.dev.tsv, line 1: rel 'yes' is no integer"),
-        ({"qrels.dev.tsv": ""}, r"qid '4' has no passage with rel >= 1"),
+        ({"queries.dev.tsv": None}, r"queries.dev.tsv \(or .gz, .xz, .bz2, .zst\) does not exist: put it there"),
+        ({"collection.tsv": "a\tx\na\ty\n"}, r"collection.tsv, line 2: id 'a' occurs more than once"),
+        ({"qrels.dev.tsv": "4\t0\tz\t1\n"}, r"qrels.dev.tsv, line 1: pid 'z' is not in collection.tsv; add it there"),
+        ({"qrels.dev.tsv": "4\t0\td\tyes\n"}, r"qrels.dev.tsv, line 1: rel 'yes' is not a whole number; write"),
+        ({"qrels.dev.tsv": "4\t0\td\t1_0\n"}, r"qrels.dev.tsv, line 1: rel '1_0' is not a whole number"),
+        ({"qrels.dev.tsv": "4\t0\td\t\u0661\n"}, r"qrels.dev.tsv, line 1: rel '\u0661' is not a whole number"),
+        ({"qrels.dev.tsv": "4\t0\td\t1\n4\t0\td\t1\n"}, r"qrels.dev.tsv, line 2: the pair qid '4', pid 'd' is judged"),
+        ({"qrels.dev.tsv": "4\t0\td\t0\n"}, r"qid '4' has no passage with rel >= 1"),
+        ({"qrels.dev.tsv": "4\t0\td\t1\n5\t0\td\t1\n"}, r"line 2: qid '5' is not in queries.dev.tsv; add it there or"),
+        ({"qrels.dev.tsv": "4\t0\td\t1\n4 \t0\td\t1\n"}, r"qrels.dev.tsv, line 2: qid '4 ' is not in queries.dev.tsv"),
     ],
 )
 def test_wrong_files_are_named(build, tmp_path, changes, message):
