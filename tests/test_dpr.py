@@ -201,9 +201,7 @@ def test_a_truncated_gzip_file(make, tmp_path):
     parameters = make(TRAIN, DEV, ".json.gz")
     path = tmp_path / "train.json.gz"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(
-        UserError, match=r"train.json.gz is not a whole gzip file \(Compressed file ended .*\): get it again"
-    ):
+    with pytest.raises(UserError, match=r"train.json.gz is not a whole gzip file \(Compressed file ended .*\): get it"):
         dataset(parameters, tmp_path / "dataset", 1)
 
 

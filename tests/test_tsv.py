@@ -8,6 +8,7 @@ import pytest
 from dualenc import datasets
 from dualenc.datasets import SPLITS, tsv
 from dualenc.errors import UserError
+from dualenc.files import read_json
 
 OPTIONS = {
     "splits": {"train": "train", "validation": "dev", "test": "test"},
@@ -69,6 +70,22 @@ def test_a_sample_keeps_what_is_judged(build):
     assert len(datasets.qrels(folder, "train")) == 2
     assert sorted(datasets.passages(folder).pid) == sorted(set(judged))
     assert len(datasets.passages(build(suffix=".gz", max_passages=6))) == 6
+
+
+def test_judgements_of_queries_outside_the_sample_are_counted(build, capsys):
+    folder = build(max_queries={"train": 2, "validation": 1, "test": 1})
+    judged = sum(map(len, datasets.qrels(folder, "train").values()))
+    assert judged in (2, 3)
+    counts = {"queries": 3, "kept": 2, "judgements": 4, "of queries kept": judged}
+    assert read_json(folder / "manifest.json")["counts"]["train"] == counts
+    assert f"train: queries: 3, kept: 2, judgements: 4, of queries kept: {judged}\n" in capsys.readouterr().err
+
+
+def test_an_unknown_passage_is_told_even_if_its_query_is_not_in_the_sample(build):
+    for wrong in ("1", "2", "3"):
+        rows = FILES["qrels.train.tsv"] + f"{wrong}\t0\tzz\t0\n"
+        with pytest.raises(UserError, match=r"qrels.train.tsv, line 5: pid 'zz' is not in collection.tsv"):
+            build({"qrels.train.tsv": rows}, max_queries={"train": 1, "validation": 1, "test": 1})
 
 
 @pytest.mark.parametrize(

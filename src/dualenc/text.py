@@ -123,6 +123,12 @@ def lines(path: str | Path) -> Iterator[tuple[int, str]]:
     number = 1
     with opened(path) as stream:
         for block in blocks(stream, BLOCK):
+            if b"\0" in block:
+                line = number + block[: block.index(b"\0")].count(b"\n")
+                raise UserError(
+                    f"{path}, line {line} holds a NUL byte, so it is not UTF-8 text: convert the file if it is UTF-16, "
+                    "or get it again."
+                )
             try:
                 text = block.decode()
             except UnicodeDecodeError as error:
@@ -132,9 +138,6 @@ def lines(path: str | Path) -> Iterator[tuple[int, str]]:
                     f"(0x{block[error.start]:02x}) is not UTF-8; convert the file, such as with "
                     "`iconv -f latin1 -t utf-8` if it is Latin-1."
                 ) from None
-            if "\0" in text:
-                line = number + text[: text.index("\0")].count("\n")
-                raise UserError(f"{path}, line {line} holds a NUL byte, so it is not UTF-8 text; get the file again.")
             for line in text.removesuffix("\n").split("\n"):
                 yield number, line.rstrip("\r").lstrip(MARK)
                 number += 1
