@@ -46,7 +46,7 @@ SIGNS = {
     b"\xff\xfe": "UTF-16: convert it with `iconv -f utf-16 -t utf-8`",
     b"\xfe\xff": "UTF-16: convert it with `iconv -f utf-16 -t utf-8`",
 }
-"""The first bytes, unpacked, of files that are no UTF-8 -> what they are, and what to do."""
+"""The first bytes, unpacked, of files that are not UTF-8 -> what they are, and what to do."""
 
 
 class _Unpacked(io.RawIOBase):
@@ -65,7 +65,7 @@ class _Unpacked(io.RawIOBase):
         try:
             count = self.stream.readinto(buffer)
         except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
-            if getattr(error, "errno", None) is not None:  # not what unpacks the file complains, but the system
+            if getattr(error, "errno", None) is not None:  # the system's, not that of what unpacks
                 raise _unreadable(self.path, error) from None
             raise UserError(
                 f"{self.path} is not a whole {self.form} file ({error}): get it again, or correct its name if it is "
@@ -79,8 +79,8 @@ class _Unpacked(io.RawIOBase):
 def opened(path: str | Path) -> Iterator[BinaryIO]:
     """Open a file as a stream of its bytes, unpacked and without a byte order mark; reading it prints progress.
 
-    Raises ``UserError`` for what is missing, no file, not readable, empty or, as its first bytes show, not UTF-8; and
-    in reading, for a file that is cut off or not packed as its name says.
+    Raises ``UserError`` for a path that is missing, not a file or not readable, and for a file that is empty or, as
+    its first bytes show, not UTF-8; and in reading, for one that is cut off or not packed as its name says.
     """
     path = Path(path)
     try:
