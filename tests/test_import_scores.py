@@ -1,5 +1,6 @@
 """The step that imports published scores: its files, its download, and the runs that they are for."""
 
+import gzip
 import hashlib
 from pathlib import Path
 
@@ -106,6 +107,32 @@ def test_what_cannot_be_imported(folder, tmp_path):
     with pytest.raises(UserError, match=r"dataset has an id that is no whole number \(.*'D29'.*\)"):
         run(folder, tmp_path, path=str(path))
     assert not (tmp_path / "lists").exists() and not any((tmp_path / "scratch").iterdir())
+
+
+@pytest.mark.parametrize("split", ["passages", "queries.train"])
+@pytest.mark.parametrize("wrong", ["007", "0x7"])
+def test_ids_with_leading_zeros_are_not_those_of_published_scores(folder, tmp_path, split, wrong):
+    (tmp_path / "scores.tsv").write_bytes(CONTENT)
+    file = folder / f"{split}.parquet"
+    frame = pd.read_parquet(file)
+    frame.replace({"7": wrong}).to_parquet(file)
+    with pytest.raises(UserError, match=rf"dataset has the id '{wrong}', but published .* without leading zeros: take"):
+        run(folder, tmp_path, path=str(tmp_path / "scores.tsv"))
+    padded = tmp_path / "padded.tsv"
+    padded.write_bytes(CONTENT.replace(b"\t7\t", f"\t{wrong}\t".encode()))
+    frame.to_parquet(file)
+    with pytest.raises(
+        UserError, match=rf"padded.tsv has 10 defects, .*\n  line 61: query_id '{wrong}' (has lead|is not)"
+    ):
+        run(folder, tmp_path, path=str(padded))
+    assert not (tmp_path / "lists").exists() and not any((tmp_path / "scratch").iterdir())
+
+
+def test_compressed_scores_give_the_same_lists(files, folder, tmp_path):
+    packed = tmp_path / "scores.tsv.gz"
+    packed.write_bytes(gzip.compress(CONTENT.replace(b"\n", b"\r\n")))
+    for name, path in run(folder, tmp_path / "packed", path=str(packed)).items():
+        assert path.read_bytes() == files[name].read_bytes()
 
 
 def study(**published):

@@ -139,16 +139,22 @@ def test_scores_of_a_pair_are_equal_up_to_the_tolerance(read):
 DEFECTS = {
     "missing pid": (b"1.5\t-2\t7\t\t12\n", "pos_passage_id is missing"),
     "missing score": (b"1.5\t\t7\t11\t12\n", "neg_score is missing"),
-    "NaN": (b"nan\t-2\t7\t11\t12\n", "pos_score 'nan' is no finite number"),
-    "infinite": (b"1.5\t-1e999\t7\t11\t12\n", "neg_score '-1e999' is no finite number"),
+    "NaN": (b"nan\t-2\t7\t11\t12\n", "pos_score 'nan' is not a finite number"),
+    "infinite": (b"1.5\t-1e999\t7\t11\t12\n", "neg_score '-1e999' is not a finite number"),
     "short row": (b"1.5\t-2\t7\n", "3 columns where 5 are needed"),
     "empty line": (b"\n", "1 columns where 5 are needed"),
     "wrong encoding": (b"1.5\t-2\t7\t11\t1\xe92\n", "byte 14 of the line is not UTF-8"),
-    "no number": (b"1.5\t-2\t7\tD11\t12\n", "pos_passage_id 'D11' is no whole number below 2\\^32"),
-    "large id": (b"1.5\t-2\t7\t4294967296\t12\n", "pos_passage_id '4294967296' is no whole number"),
+    "no number": (b"1.5\t-2\t7\tD11\t12\n", "pos_passage_id 'D11' is not a whole number below 2\\^32"),
+    "large id": (b"1.5\t-2\t7\t4294967296\t12\n", "pos_passage_id '4294967296' is not a whole number"),
+    "leading zeros": (b"1.5\t-2\t007\t11\t12\n", "query_id '007' has leading zeros"),
+    "hexadecimal": (b"1.5\t-2\t7\t11\t0x1F\n", "neg_passage_id '0x1F' is not a whole number"),
+    "space": (b"1.5\t-2\t7 \t11\t12\n", "query_id '7 ' is not a whole number"),
+    "space after a score": (b"1.5 \t-2\t7\t11\t12\n", "pos_score '1.5 ' is not a finite number"),
+    "Arabic digit": ("\u0661\t-2\t7\t11\t12\n".encode(), "pos_score '\u0661' is not a finite number"),
+    "underscore": (b"1_5\t-2\t7\t11\t12\n", "pos_score '1_5' is not a finite number"),
     "header": (
         b"pos_score\tneg_score\tquery_id\tpos_passage_id\tneg_passage_id\n",
-        "pos_score 'pos_score' is no finite",
+        "pos_score 'pos_score' is not a finite",
     ),
 }
 
@@ -192,7 +198,7 @@ def test_the_first_defects_are_listed_and_as_many_as_allowed_are_left_out(read, 
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(UserError, match=r"none\.tsv does not exist: put the published scores there"):
+    with pytest.raises(UserError, match=r"none\.tsv does not exist: put the file there"):
         score_rows.deal(tmp_path / "none.tsv", tmp_path, 0)
 
 

@@ -128,9 +128,9 @@ def test_a_score_for_each_passage():
 
 
 def test_missing_or_broken_file(tmp_path):
-    with pytest.raises(UserError, match="there is no such run"):
+    with pytest.raises(UserError, match=r"absent.run.gz does not exist: put the file there"):
         read_run(tmp_path / "absent.run.gz")
-    plain = tmp_path / "plain.run"
+    plain = tmp_path / "plain.run.gz"
     plain.write_text("1 Q0 a 1 0.5 x\n")
     with pytest.raises(UserError, match="not a whole gzip file"):
         read_run(plain)

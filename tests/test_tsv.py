@@ -8,6 +8,7 @@ import pytest
 from dualenc import datasets
 from dualenc.datasets import SPLITS, tsv
 from dualenc.errors import UserError
+from dualenc.files import read_json
 
 OPTIONS = {
     "splits": {"train": "train", "validation": "dev", "test": "test"},
@@ -31,7 +32,7 @@ def build(tmp_path):
     """Write the files, changed and compressed, and build their dataset with other options."""
 
     def make(changes=(), suffix="", **options):
-        path = tmp_path / "files"
+        path = tmp_path / f"files{suffix}"
         path.mkdir(exist_ok=True)
         opened = {"": open, ".gz": gzip.open, ".xz": lzma.open}[suffix]
         for name, text in {**FILES, **dict(changes)}.items():
@@ -71,16 +72,37 @@ def test_a_sample_keeps_what_is_judged(build):
     assert len(datasets.passages(build(suffix=".gz", max_passages=6))) == 6
 
 
+def test_judgements_of_queries_outside_the_sample_are_counted(build, capsys):
+    folder = build(max_queries={"train": 2, "validation": 1, "test": 1})
+    judged = sum(map(len, datasets.qrels(folder, "train").values()))
+    assert judged in (2, 3)
+    counts = {"queries": 3, "kept": 2, "judgements": 4, "of queries kept": judged}
+    assert read_json(folder / "manifest.json")["counts"]["train"] == counts
+    assert f"train: queries: 3, kept: 2, judgements: 4, of queries kept: {judged}\n" in capsys.readouterr().err
+
+
+def test_an_unknown_passage_is_told_even_if_its_query_is_not_in_the_sample(build):
+    for wrong in ("1", "2", "3"):
+        rows = FILES["qrels.train.tsv"] + f"{wrong}\t0\tzz\t0\n"
+        with pytest.raises(UserError, match=r"qrels.train.tsv, line 5: pid 'zz' is not in collection.tsv"):
+            build({"qrels.train.tsv": rows}, max_queries={"train": 1, "validation": 1, "test": 1})
+
+
 @pytest.mark.parametrize(
     "changes, message",
     [
         ({"collection.tsv": "a\n"}, r"collection.tsv, line 1: 1 columns; write id, text between tabs"),
         ({"qrels.dev.tsv": "4\td\t1\n"}, r"qrels.dev.tsv, line 1: 3 columns; write qid, 0, pid, rel"),
-        ({"queries.dev.tsv": None}, r"queries.dev.tsv \(or .gz, .xz\) does not exist: put it there"),
-        ({"collection.tsv": "a\tx\na\ty\n"}, r"id 'a' occurs more than once"),
-        ({"qrels.dev.tsv": "4\t0\tz\t1\n"}, r"the qrels name pid 'z', which is not in collection.tsv"),
-        ({"qrels.dev.tsv": "4\t0\td\tyes\n"}, r"qrels.dev.tsv, line 1: rel 'yes' is no integer"),
-        ({"qrels.dev.tsv": ""}, r"qid '4' has no passage with rel >= 1"),
+        ({"queries.dev.tsv": None}, r"queries.dev.tsv \(or .gz, .xz, .bz2, .zst\) does not exist: put it there"),
+        ({"collection.tsv": "a\tx\na\ty\n"}, r"collection.tsv, line 2: id 'a' occurs more than once"),
+        ({"qrels.dev.tsv": "4\t0\tz\t1\n"}, r"qrels.dev.tsv, line 1: pid 'z' is not in collection.tsv; add it there"),
+        ({"qrels.dev.tsv": "4\t0\td\tyes\n"}, r"qrels.dev.tsv, line 1: rel 'yes' is not a whole number; write"),
+        ({"qrels.dev.tsv": "4\t0\td\t1_0\n"}, r"qrels.dev.tsv, line 1: rel '1_0' is not a whole number"),
+        ({"qrels.dev.tsv": "4\t0\td\t\u0661\n"}, r"qrels.dev.tsv, line 1: rel '\u0661' is not a whole number"),
+        ({"qrels.dev.tsv": "4\t0\td\t1\n4\t0\td\t1\n"}, r"qrels.dev.tsv, line 2: the pair qid '4', pid 'd' is judged"),
+        ({"qrels.dev.tsv": "4\t0\td\t0\n"}, r"qid '4' has no passage with rel >= 1"),
+        ({"qrels.dev.tsv": "4\t0\td\t1\n5\t0\td\t1\n"}, r"line 2: qid '5' is not in queries.dev.tsv; add it there or"),
+        ({"qrels.dev.tsv": "4\t0\td\t1\n4 \t0\td\t1\n"}, r"qrels.dev.tsv, line 2: qid '4 ' is not in queries.dev.tsv"),
     ],
 )
 def test_wrong_files_are_named(build, tmp_path, changes, message):

@@ -1,7 +1,7 @@
 """BM25 over a whole collection and for all its development queries, against Lucene and bm25s, with two threads each.
 
-The collection is a folder with collection.tsv, queries.dev.tsv and qrels.dev.tsv, plain, .gz or .xz: MS MARCO's, or one
-of the same form. Everything has k1 = .9, b = .4, English stop words and stems, and finds 1,000 passages a query.
+The collection is a folder with collection.tsv, queries.dev.tsv and qrels.dev.tsv, plain or compressed: MS MARCO's, or
+one of the same form. Everything has k1 = .9, b = .4, English stop words and stems, and finds 1,000 passages a query.
 
 Lucene is driven by Anserini, whose jar is part of Pyserini's source distribution; what Pyserini needs beside it is not
 needed here. `pip download --no-deps --no-binary :all: pyserini==1.6.0`, unpack it, and take
@@ -31,9 +31,11 @@ from pyarrow import parquet
 
 from dualenc import datasets
 from dualenc.candidates import bm25
-from dualenc.datasets import tsv as files
+from dualenc.datasets import relevance
+from dualenc.errors import UserError
 from dualenc.evaluation import Qrels, evaluate
 from dualenc.runs import Run, ranked, read_run, write_run
+from dualenc.text import lines, only_form
 
 DEPTH, THREADS = 1000, 2
 K1, B = 0.9, 0.4
@@ -83,19 +85,16 @@ def _convert(tsv: Path, scratch: Path) -> tuple[int, Qrels]:
     (scratch / "queries.tsv").write_text("".join(f"{qid}\t{text}\n" for qid, text in _rows(tsv, "queries.dev")))
     judged: Qrels = {}
     for qid, _, pid, rel in _rows(tsv, "qrels.dev"):
-        judged.setdefault(qid, {})[pid] = int(rel)
+        judged.setdefault(qid, {})[pid] = relevance(rel)
     return len(texts), judged
 
 
 def _rows(folder: Path, name: str) -> Iterator[list[str]]:
-    file = next((file for suffix in files.OPEN if (file := folder / f"{name}.tsv{suffix}").exists()), None)
-    if file is None:
-        sys.exit(f"{folder} has no {name}.tsv, plain or packed ({', '.join(filter(None, files.OPEN))}).")
-    with files.OPEN[file.suffix if file.suffix in files.OPEN else ""](
-        file, "rt", encoding="utf-8", newline="\n"
-    ) as lines:
-        for line in lines:
-            yield line.rstrip("\r\n").split("\t")
+    try:
+        for _, line in lines(only_form(folder / f"{name}.tsv")):
+            yield line.split("\t")
+    except UserError as error:
+        sys.exit(str(error))
 
 
 def _queries(scratch: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""TREC runs: for each query its passages, best first, in gzip files that trec_eval and ir-measures read.
+"""TREC runs: for each query its passages, best first, in files that trec_eval and ir-measures read.
 
 A line is ``qid Q0 pid rank score tag``. In memory a run is a dictionary from qid to a `Ranking`.
 
@@ -11,7 +11,6 @@ not scores.
 """
 
 import gzip
-import zlib
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from numpy.typing import ArrayLike
 
 from dualenc.errors import UserError
 from dualenc.files import atomic
+from dualenc.text import lines, shown
 
 
 class Ranking(NamedTuple):
@@ -90,36 +90,31 @@ def write_run(path: str | Path, run: Run, *, tag: str) -> None:
 
 
 def read_run(path: str | Path) -> Run:
-    """Read a gzip TREC run, made here or elsewhere; each query's passages are sorted by this module's rule.
+    """Read a TREC run, made here or elsewhere; each query's passages are sorted by this module's rule.
 
-    The rank column is not used, as in trec_eval. Raises `UserError` for a file that is missing or not a whole
-    gzip file, for a line that is not a line of a run (with its number), and as `ranked` does.
+    The rank column is not used, as in trec_eval. Raises `UserError` for a file that `dualenc.text` cannot read, for a
+    line that is not a line of a run (with its number), and as `ranked` does.
     """
     columns: dict[str, tuple[list[str], list[float]]] = {}
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                qid, pid, score = _parse(line, path, number)
-                pids, scores = columns.setdefault(qid, ([], []))
-                pids.append(pid)
-                scores.append(score)
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such run; make it first or correct the path.") from None
-    except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a whole gzip file of text ({error}); make the run again.") from error
+    for number, line in lines(path):
+        try:
+            qid, _, pid, _, score, _ = line.split()
+            pids, scores = columns.setdefault(qid, ([], []))
+            pids.append(pid)
+            scores.append(_number(score))
+        except ValueError:
+            raise UserError(
+                f"{path}, line {number}: expected 'qid Q0 pid rank score tag' with a number as the score, "
+                f"got {shown(line)}; correct the line."
+            ) from None
     try:
         return {qid: ranked(qid, pids, scores) for qid, (pids, scores) in columns.items()}
     except UserError as error:
         raise UserError(f"{path}, {error}") from None
 
 
-def _parse(line: str, path: str | Path, number: int) -> tuple[str, str, float]:
-    """The qid, pid and score of line ``number`` of the run ``path``."""
-    try:
-        qid, _, pid, _, score, _ = line.split()
-        return qid, pid, float(score)
-    except ValueError:
-        raise UserError(
-            f"{path}, line {number}: expected 'qid Q0 pid rank score tag' with a number as the score, "
-            f"got {line.strip()!r}; correct the line."
-        ) from None
+def _number(text: str) -> float:
+    """``float`` of a text without what only Python takes for a number, such as 1_0."""
+    if "_" in text or not text.isascii():
+        raise ValueError(text)
+    return float(text)

@@ -1,7 +1,7 @@
 """The rows of a file of published teacher scores (`dualenc.published_scores`): read, checked, dealt into parts.
 
-A block of lines is parsed by Arrow; only where that fails or finds a value missing is every line of the block looked at
-in Python, to tell what is wrong with which.
+A block of lines is parsed by Arrow; only where that fails, finds a value missing or would take as a number what is not
+written as one is every line of the block looked at in Python, to tell what is wrong with which.
 """
 
 import re
@@ -15,16 +15,18 @@ import pyarrow as pa
 from pyarrow import csv
 
 from dualenc.errors import UserError
-from dualenc.progress import Progress
+from dualenc.text import MARK, UNPACKED, blocks, opened, shown
 
 SCORES = ("pos_score", "neg_score")
 IDS = ("query_id", "pos_passage_id", "neg_passage_id")
 COLUMNS = {**dict.fromkeys(SCORES, pa.float32()), **dict.fromkeys(IDS, pa.uint32())}
 ROW = np.dtype([*((name, kind.to_pandas_dtype()) for name, kind in COLUMNS.items()), ("line", np.int64)])
-BLOCK = 1 << 23  # bytes of the file that are parsed at once
-PART = 1 << 23  # bytes of the file whose rows make a part
+BLOCK = 1 << 23  # bytes of text that are parsed at once
+PART = 1 << 23  # bytes of text whose rows make a part
+UNPACKING = 4  # how many times larger a compressed file is, about
 MOST_PARTS = 512  # files open at once
 LISTED = 20  # defects that an error lists
+LENIENT = re.compile(rb"\t0[0-9xX]")  # what Arrow takes for an id: with leading zeros, or hexadecimal
 
 
 class Defect(NamedTuple):
@@ -37,35 +39,34 @@ class Defect(NamedTuple):
 def deal(path: Path, folder: Path, allowed_defects: int) -> tuple[list[Path], int, list[Defect]]:
     """Deal the rows of a file into files of ``ROW`` in ``folder``, all rows of a query into the same one.
 
-    Returns these files, the number of rows in them, and the defects of lines that are no rows. Raises ``UserError`` if
-    ``path`` does not exist, and as ``refuse`` does once there are more than the ``allowed_defects`` and can be listed.
+    Returns these files, the number of rows in them, and the defects of lines that are no rows. Raises ``UserError`` as
+    ``text.opened`` does, and as ``refuse`` once there are more than the ``allowed_defects`` and can be listed.
     """
-    if not path.is_file():
-        raise UserError(f"{path} does not exist: put the published scores there or correct published_scores.path.")
-    size = path.stat().st_size
-    parts = [folder / f"{number}.rows" for number in range(min(size // PART + 1, MOST_PARTS))]
     defects, line, count = [], 1, 0
-    progress = Progress(path.name, "MB", size, per=1e6)
-    with ExitStack() as stack, open(path, "rb") as file:
+    with ExitStack() as stack:
+        file = stack.enter_context(opened(path))
+        size = path.stat().st_size * (UNPACKING if path.suffix in UNPACKED else 1)
+        parts = [folder / f"{number}.rows" for number in range(min(size // PART + 1, MOST_PARTS))]
         outputs = [stack.enter_context(open(part, "wb")) for part in parts]
-        while block := file.read(BLOCK) + file.readline():
+        for block in blocks(file, BLOCK):
             rows, wrong = read_block(block, line)
             defects += wrong
             if len(defects) >= allowed_defects + LISTED:
                 refuse(path, defects, allowed_defects)
-            line += _lines(block)
+            line += len(rows) + len(wrong)
             count += len(rows)
             part = (mixed(rows["query_id"].astype(np.uint64)) % np.uint64(len(parts))).astype(np.int64)
             rows = rows[np.argsort(part, kind="stable")]
             ends = np.cumsum(np.bincount(part, minlength=len(parts))).tolist()
             for output, start, end in zip(outputs, [0, *ends], ends, strict=False):
                 output.write(rows[start:end].tobytes())
-            progress.advance(len(block))
     return parts, count, defects
 
 
 def read_block(block: bytes, first: int) -> tuple[np.ndarray, list[Defect]]:
     """The rows (``ROW``) of whole lines, of which the first has the number ``first``, and the defects of the others."""
+    if b" " in block or LENIENT.search(block):
+        return _read_lines(block, first)
     try:
         table = csv.read_csv(
             pa.BufferReader(block),
@@ -89,7 +90,7 @@ def _read_lines(block: bytes, first: int) -> tuple[np.ndarray, list[Defect]]:
     rows, defects = [], []
     for number, line in enumerate(block.removesuffix(b"\n").split(b"\n"), start=first):
         try:
-            fields = line.removesuffix(b"\r").decode().split("\t")
+            fields = line.rstrip(b"\r").decode().lstrip(MARK).split("\t")
         except UnicodeDecodeError as error:
             defects.append(Defect(number, f"byte {error.start + 1} of the line is not UTF-8"))
             continue
@@ -108,17 +109,19 @@ def problem(fields: list[str]) -> str | None:
     for name, field in zip(COLUMNS, fields, strict=True):
         if not field:
             return f"{name} is missing"
+        if name in IDS and re.fullmatch("0[0-9]+", field):
+            return f"{name} {field!r} has leading zeros, but ids of published scores are numbers"
         if name in IDS and not (re.fullmatch("[0-9]{1,10}", field) and int(field) < 1 << 32):
-            return f"{name} {field!r} is no whole number below 2^32"
+            return f"{name} {shown(field)} is not a whole number below 2^32"
         if name in SCORES and not _finite(field):
-            return f"{name} {field!r} is no finite number"
+            return f"{name} {shown(field)} is not a finite number"
     return None
 
 
 def _finite(field: str) -> bool:
     try:
         with np.errstate(over="ignore"):  # too large for float32 becomes infinite
-            return "_" not in field and bool(np.isfinite(np.float32(field)))
+            return bool(re.fullmatch("[-+.0-9eE]+", field)) and bool(np.isfinite(np.float32(field)))
     except ValueError:
         return False
 

@@ -13,6 +13,7 @@ collection may have millions of passages: it is written, checked and read as a s
 text.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -26,6 +27,7 @@ from pyarrow import parquet
 
 from dualenc.errors import UserError
 from dualenc.files import atomic_entries, md5, read_json, write_json
+from dualenc.text import lines, shown
 
 SPLITS = ("train", "validation", "test")
 ID = pa.large_string()  # offsets of 64 bits: all ids of a collection together may be long
@@ -57,8 +59,8 @@ def write(
             judged,
         )
         for split, judgements in judged.items():
-            lines = [f"{qid} 0 {pid} {rel}\n" for qid, pid, rel in judgements]
-            (temporary / f"qrels.{split}.tsv").write_text("".join(lines))
+            rows = [f"{qid} 0 {pid} {rel}\n" for qid, pid, rel in judgements]
+            (temporary / f"qrels.{split}.tsv").write_text("".join(rows), encoding="utf-8")
         (folder / "manifest.json").unlink(missing_ok=True)
     texts = ["passages.parquet", *(f"queries.{split}.parquet" for split in splits)]
     rows = {name: parquet.read_metadata(folder / name).num_rows for name in texts}
@@ -123,11 +125,40 @@ def qrels(folder: str | Path, split: str) -> dict[str, dict[str, int]]:
 
 
 def read_qrels(file: str | Path) -> dict[str, dict[str, int]]:
-    """A file of TREC qrels as qid -> pid -> rel. Raises ``UserError`` with the line that is no judgement."""
+    """A file of TREC qrels as qid -> pid -> rel.
+
+    Raises ``UserError`` for a file that `dualenc.text` cannot read, and with the line that is not a judgement or judges
+    a pair again.
+    """
+    _require(Path(file))
     judgements: dict[str, dict[str, int]] = {}
-    for qid, pid, rel in _qrels_lines(Path(file)):
-        judgements.setdefault(qid, {})[pid] = rel
+    for number, line in lines(file):
+        try:
+            qid, _, pid, rel = line.split()
+            grade = relevance(rel)
+        except ValueError:
+            raise UserError(
+                f"{file}, line {number}: {shown(line)} is not a judgement; write 'qid 0 pid rel' with a whole number "
+                "as rel."
+            ) from None
+        judged = judgements.setdefault(qid, {})
+        if pid in judged:
+            raise UserError(
+                f"{file}, line {number}: the pair qid {qid!r}, pid {pid!r} is judged more than once; keep one "
+                "judgement."
+            )
+        judged[pid] = grade
     return judgements
+
+
+def relevance(rel: str) -> int:
+    """The number of a judgement's ``rel``, such as 2, or -2 for spam.
+
+    Raises ``ValueError`` for what is not a whole number of at most nine digits; ``int`` takes 1_0 and other scripts.
+    """
+    if not re.fullmatch("-?[0-9]{1,9}", rel):
+        raise ValueError(rel)
+    return int(rel)
 
 
 def check_folder(folder: str | Path) -> None:
@@ -136,7 +167,10 @@ def check_folder(folder: str | Path) -> None:
         folder,
         _read(folder, "passages"),
         {split: _read(folder, split) for split in splits(folder)},
-        {split: _qrels_lines(Path(folder) / f"qrels.{split}.tsv") for split in splits(folder)},
+        {
+            split: [(qid, pid, rel) for qid, judged in qrels(folder, split).items() for pid, rel in judged.items()]
+            for split in splits(folder)
+        },
     )
 
 
@@ -259,20 +293,6 @@ def _check_columns(file: Path, key: str, schema: pa.Schema) -> None:
             raise UserError(f"{file}: column {column!r} holds {kind}; write it as strings.")
 
 
-def _qrels_lines(file: Path) -> Judgements:
-    _require(file)
-    judgements = []
-    for number, line in enumerate(file.read_text().splitlines(), start=1):
-        try:
-            qid, _, pid, rel = line.split()
-            judgements.append((qid, pid, int(rel)))
-        except ValueError:
-            raise UserError(
-                f"{file}, line {number}: {line!r} is no judgement; write 'qid 0 pid rel' with an integer rel."
-            ) from None
-    return judgements
-
-
 def _require(file: Path) -> None:
-    if not file.is_file():
+    if not file.exists():
         raise UserError(f"{file} does not exist; write the dataset first or correct the folder's path.")

@@ -1,15 +1,13 @@
 """Questions with pools of passages, as DPR prepared Natural Questions (Karpukhin et al., 2020).
 
-``biencoder-nq-{train,dev}.json``, plain or .gz, are arrays of {question, answers, positive_ctxs, negative_ctxs,
+``biencoder-nq-{train,dev}.json``, plain or compressed, are arrays of {question, answers, positive_ctxs, negative_ctxs,
 hard_negative_ctxs}; a passage is {title, text, score, title_score, passage_id}. The first positive is the gold passage,
 of score 1000. The other positives and the hard negatives are BM25's first 100 for the question, with its scores: those
 that hold an answer, and the rest. ``negative_ctxs`` are random. The files are larger than memory, so they are read as
 streams, once for the questions and once for the passages.
 """
 
-import gzip
 import hashlib
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,9 +18,9 @@ import ijson
 from dualenc import datasets, sources
 from dualenc.errors import UserError
 from dualenc.parameters import DprDataset
-from dualenc.progress import Progress
 from dualenc.runs import Run, ranked
 from dualenc.sampling import in_hash_order
+from dualenc.text import opened
 
 FILES = {"train": "train", "validation": "train", "test": "dev"}
 """The file that each split is taken from; the paper tests on dev, so nothing may be chosen on it."""
@@ -172,28 +170,55 @@ def _passages(
 
 
 def read(path: Path) -> Iterator[Entry]:
-    """The entries of a file, one at a time. Raises ``UserError`` with the number of the entry that is wrong."""
+    """The entries of a file, one at a time.
+
+    Raises ``UserError`` as ``text.opened`` does, and with the number of the entry that is wrong.
+    """
     number = 0
-    progress = Progress(path.name, "MB", path.stat().st_size, per=1e6)
-    try:
-        with open(path, "rb") as raw, gzip.open(raw) if path.suffix == ".gz" else raw as file:
+    with opened(path) as file:
+        try:
             for number, entry in enumerate(ijson.items(file, "item", use_float=True), start=1):
                 yield _entry(path, number, entry)
-                progress.advance(raw.tell() - progress.done)
-    except (ijson.JSONError, EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
-        why = str(error).split("\n")[0]
-        raise UserError(f"{path} is no whole JSON array after entry {number} ({why}): get the file again.") from None
+        except (ijson.JSONError, UnicodeDecodeError) as error:
+            raise _not_json(path, number, error) from None
     if number == 0:
         raise UserError(f"{path} has no entries: it must be an array of questions; get the file again.")
+
+
+def _not_json(path: Path, number: int, error: ValueError) -> UserError:
+    """The error of a file of which ``number`` entries could be read."""
+    why = error.args[0]
+    why = (why.decode(errors="replace") if isinstance(why, bytes) else str(error)).split("\n")[0]
+    if isinstance(error, UnicodeDecodeError) or "UTF8" in why:
+        return UserError(
+            f"{path}, entry {number + 1} is not UTF-8; convert the file, such as with `iconv -f latin1 -t utf-8` if it "
+            "is Latin-1."
+        )
+    return UserError(f"{path} is not a whole JSON array after entry {number} ({why}): get the file again.")
 
 
 def _entry(path: Path, number: int, entry: Any) -> Entry:
     try:
         pools = [
-            [Passage(str(one["passage_id"]), float(one["score"]), one["title"], one["text"]) for one in entry[key]]
+            [
+                Passage(_id(one["passage_id"]), float(one["score"]), _text(one["title"]), _text(one["text"]))
+                for one in entry[key]
+            ]
             for key in ("positive_ctxs", "hard_negative_ctxs", "negative_ctxs")
         ]
-        return Entry(number, entry["question"], *pools)
+        return Entry(number, _text(entry["question"]), *pools)
     except (KeyError, TypeError, ValueError) as error:
         what = f"has no {error}" if isinstance(error, KeyError) else f"cannot be read ({error})"
         raise UserError(f"{path}, entry {number} {what}: DPR's retriever files have it; get the file again.") from None
+
+
+def _id(value: Any) -> str:
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise TypeError(f"{value!r} is not an id")
+    return str(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value

@@ -1,19 +1,27 @@
-"""A collection in tab-separated files, as MS MARCO and most shared tasks publish them; plain, .gz or .xz.
+"""A collection in tab-separated files, as MS MARCO and most shared tasks publish them; plain, .gz, .xz, .bz2 or .zst.
 
 - ``collection.tsv``: pid, text
 - ``queries.<split>.tsv``: qid, text
 - ``qrels.<split>.tsv``: qid, 0, pid, rel (TREC judgements)
+
+What stands between the tabs is taken as it is: quotes and backslashes mean nothing.
 """
 
-import gzip
-import lzma
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 
-from dualenc.datasets import selection
+from dualenc.datasets import Judgements, relevance, selection
 from dualenc.errors import UserError
+from dualenc.text import lines, only_form
 
-OPEN = {"": open, ".gz": gzip.open, ".xz": lzma.open}
+
+def files(path: str | Path, splits: Mapping[str, str]) -> list[Path]:
+    """The files that ``build`` reads, in the form in which each is there: plain or compressed.
+
+    Raises ``UserError`` for one that is missing or there in two forms.
+    """
+    names = ["collection", *(f"{kind}.{name}" for name in splits.values() for kind in ("queries", "qrels"))]
+    return [_file(path, name) for name in dict.fromkeys(names)]
 
 
 def build(
@@ -28,21 +36,21 @@ def build(
     """Write the dataset of the files in ``path``; ``splits`` maps our names of the splits to the files'.
 
     A split keeps at most ``max_queries`` queries, and the collection at most ``max_passages`` passages before they are
-    cut (`dualenc.datasets.selection`). Raises ``UserError`` for a missing file, a line without the right columns, and
-    what ``datasets.check`` refuses.
+    cut (`dualenc.datasets.selection`); judgements of other queries are left out and counted. Raises ``UserError`` as
+    ``files`` and `dualenc.text` do, with the line that lacks a column, judges a pair again or names a query or passage
+    that the files do not have, and for what ``datasets.check`` refuses.
     """
-    path = Path(path)
+    files(path, splits)
     pids = [pid for pid, _ in _texts(path, "collection")]
     known = set(pids)
     queries, judged, counts = {}, {}, {}
     for split, name in splits.items():
         asked = dict(_texts(path, f"queries.{name}"))
         queries[split] = selection.sample(asked, split, max_queries)
-        judged[split] = [row for row in _qrels(path, f"qrels.{name}") if row[0] in queries[split]]
-        unknown = next((pid for _, pid, _ in judged[split] if pid not in known), None)
-        if unknown is not None:
-            raise UserError(f"{path}: the qrels name pid {unknown!r}, which is not in collection.tsv; add it there.")
+        every = _qrels(path, name, asked, known)
+        judged[split] = [row for row in every if row[0] in queries[split]]
         counts[split] = {"queries": len(asked), "kept": len(queries[split])}
+        counts[split] |= {"judgements": len(every), "of queries kept": len(judged[split])}
     kept = selection.passages(pids, judged, max_passages)
     counts["passages"] = {"in the collection": len(pids), "kept": len(kept)}
     selection.report(counts)
@@ -50,34 +58,42 @@ def build(
     selection.write(folder, _texts(path, "collection"), kept, queries, judged, max_words, about)
 
 
-def _texts(path: Path, name: str) -> Iterator[tuple[str, str]]:
+def _texts(path: str | Path, name: str) -> Iterator[tuple[str, str]]:
     """(id, text) of every line. Raises ``UserError`` if an id comes twice."""
     seen = set()
-    for identifier, text in _rows(path, name, ["id", "text"]):
+    for where, (identifier, text) in _rows(path, name, ["id", "text"]):
         if identifier in seen:
-            raise UserError(f"{path / name}.tsv: id {identifier!r} occurs more than once; give every row its own id.")
+            raise UserError(f"{where}: id {identifier!r} occurs more than once; give every row its own id.")
         seen.add(identifier)
         yield identifier, text
 
 
-def _qrels(path: Path, name: str) -> Iterator[tuple[str, str, int]]:
-    """(qid, pid, rel) of every line. Raises ``UserError`` if a rel is no integer."""
-    for number, (qid, _, pid, rel) in enumerate(_rows(path, name, ["qid", "0", "pid", "rel"]), start=1):
+def _qrels(path: str | Path, name: str, qids: Container[str], pids: Container[str]) -> Judgements:
+    """(qid, pid, rel) of every line of a split's qrels, of which ``qids`` and ``pids`` are all queries and passages."""
+    judged: dict[tuple[str, str], int] = {}
+    for where, (qid, _, pid, rel) in _rows(path, f"qrels.{name}", ["qid", "0", "pid", "rel"]):
+        if qid not in qids:
+            raise UserError(f"{where}: qid {qid!r} is not in queries.{name}.tsv; add it there or drop its judgements.")
+        if pid not in pids:
+            raise UserError(f"{where}: pid {pid!r} is not in collection.tsv; add it there or drop its judgements.")
+        if (qid, pid) in judged:
+            raise UserError(f"{where}: the pair qid {qid!r}, pid {pid!r} is judged more than once; keep one judgement.")
         try:
-            yield qid, pid, int(rel)
+            judged[qid, pid] = relevance(rel)
         except ValueError:
-            raise UserError(f"{path / name}.tsv, line {number}: rel {rel!r} is no integer; write 0, 1, ...") from None
+            raise UserError(f"{where}: rel {rel!r} is not a whole number; write 0, 1, ...") from None
+    return [(*pair, rel) for pair, rel in judged.items()]
 
 
-def _rows(path: Path, name: str, columns: list[str]) -> Iterator[list[str]]:
-    """The columns of every line of ``<name>.tsv``, plain or compressed."""
-    files = [path / f"{name}.tsv{suffix}" for suffix in OPEN]
-    file = next((file for file in files if file.is_file()), None)
-    if file is None:
-        raise UserError(f"{files[0]} (or .gz, .xz) does not exist: put it there or correct the dataset's path.")
-    with OPEN[file.suffix if file.suffix in OPEN else ""](file, "rt", encoding="utf-8", newline="\n") as lines:
-        for number, line in enumerate(lines, start=1):
-            row = line.rstrip("\r\n").split("\t")
-            if len(row) != len(columns):
-                raise UserError(f"{file}, line {number}: {len(row)} columns; write {', '.join(columns)} between tabs.")
-            yield row
+def _rows(path: str | Path, name: str, columns: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """The columns of every line of ``<name>.tsv``, and where the line is."""
+    file = _file(path, name)
+    for number, line in lines(file):
+        row = line.split("\t")
+        if len(row) != len(columns):
+            raise UserError(f"{file}, line {number}: {len(row)} columns; write {', '.join(columns)} between tabs.")
+        yield f"{file}, line {number}", row
+
+
+def _file(path: str | Path, name: str) -> Path:
+    return only_form(Path(path) / f"{name}.tsv")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dualenc import datasets, provenance, published_scores, sources, supervision
 from dualenc.errors import UserError
@@ -81,11 +82,17 @@ def _text(numbers: np.ndarray) -> pa.Array:
 
 
 def _numbers(ids: pa.Array, folder: Path) -> np.ndarray:
-    """Ids as published files have them. Raises ``UserError`` for one that is no number."""
+    """Ids as published files have them. Raises ``UserError`` for one that is not a number, written as one."""
     try:
-        return ids.cast(pa.uint32()).to_numpy()
+        numbers = ids.cast(pa.uint32())
     except pa.ArrowInvalid as error:
         raise UserError(
             f"{folder} has an id that is no whole number ({error}), but published scores name passages by number: "
             "take published_scores out of the scale, or another dataset."
         ) from None
+    for other in ids.filter(pc.not_equal(ids, numbers.cast(ids.type)))[:1].to_pylist():
+        raise UserError(
+            f"{folder} has the id {other!r}, but published scores name passages by number, without leading zeros: "
+            "take published_scores out of the scale, or another dataset."
+        )
+    return numbers.to_numpy()
