@@ -91,14 +91,14 @@ def test_an_unknown_name_is_told_with_the_nearest(key, value, close):
 )
 def test_an_unknown_key_is_told_with_the_nearest(key, close):
     error = message(changed({key: 1}))
-    assert f"{key} is no known key; allowed are " in error
+    assert f"{key} is not a known key; allowed are " in error
     assert close is None or error.endswith(f"did you mean {close}?")
 
 
 def test_a_typo_is_told_as_the_typo_and_not_as_what_it_leaves_missing():
     for key in ("scales.smoke.depth", "artefacts.tab1.kind", "evaluation.seed"):
         error = message(changed({key: ..., f"{key}s": 1}))
-        assert f"{key}s is no known key" in error and error.endswith(f"did you mean {key.split('.')[-1]}?")
+        assert f"{key}s is not a known key" in error and error.endswith(f"did you mean {key.split('.')[-1]}?")
     assert message(changed({"scales.smoke.depth": ...})) == "params.yaml: scales.smoke.depth is missing."
 
 

@@ -10,9 +10,8 @@ from dualenc import artefacts
 from dualenc.config import Study
 from dualenc.errors import UserError
 from dualenc.lookup import nearest
-from dualenc.parameters import Splits
+from dualenc.parameters import SPLITS
 
-SPLITS = tuple(Splits.model_fields)
 UNTRAINED = ("random", "bm25")  # orders of the candidates that no model made
 ENCODER_FILES = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
 MODEL_FILES = [  # of every kind of model, below its folder

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dualenc import figures
+from dualenc import naming
 from dualenc.analysis import pairs, shift
 from dualenc.figures import distributions
 
@@ -30,7 +30,7 @@ def data(params: Mapping[str, Any], root: Path) -> pd.DataFrame:
     scores = [
         distributions.of_scores(shift.centred(one), run, params)
         for run, one in zip(runs, scored, strict=True)
-        if figures.series(run) != "DIST"
+        if naming.series(run) != "DIST"
     ]
     return pd.concat([*scores, distributions.of_margins(runs, scored, params)], ignore_index=True)
 

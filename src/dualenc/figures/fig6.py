@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dualenc import figures
+from dualenc import naming
 from dualenc.analysis import pairs, shift
 from dualenc.errors import UserError
 from dualenc.figures import distributions
@@ -28,7 +28,7 @@ def data(params: Mapping[str, Any], root: Path) -> pd.DataFrame:
 
     Raises `UserError` if a run is missing, and unless the runs are one CA and one DE that scored the same pairs.
     """
-    runs = {figures.series(run): run for run in params["runs"]}
+    runs = {naming.series(run): run for run in params["runs"]}
     if sorted(runs) != ["CA", "DE"] or len(params["runs"]) != 2:
         names = ", ".join(run["name"] for run in params["runs"])
         raise UserError(f"fig6 shows one cross-attention model and one one-hot dual-encoder, not {names}: name two.")

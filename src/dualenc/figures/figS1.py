@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dualenc import figures
+from dualenc import figures, naming
 from dualenc.analysis import influence
 from dualenc.errors import UserError
 from dualenc.figures import COLOURS, distributions
@@ -36,7 +36,7 @@ def data(params: Mapping[str, Any], root: Path) -> pd.DataFrame:
     for run in params["runs"]:
         for stage, updates in _read(root, run["name"], params["seeds"][0]).groupby("checkpoint", sort=False):
             relative = influence.relative(updates)
-            about = figures.series(run), stage.replace("-", " ")
+            about = naming.series(run), stage.replace("-", " ")
             for shared in SHARED:
                 at = updates.shared == shared
                 values[(*about, shared)] = relative[at], updates.qid[at]

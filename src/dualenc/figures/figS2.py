@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dualenc import figures
+from dualenc import naming
 from dualenc.analysis import factorisation
 from dualenc.datasets import read_qrels
 from dualenc.errors import UserError
@@ -59,7 +59,7 @@ def data(params: Mapping[str, Any], root: Path) -> pd.DataFrame:
                 raise UserError(f"The score matrices of {teacher} and {name} are of different blocks: make both again.")
             approximation = factorisation.centred(other)
             error = factorisation.error(target, approximation)
-            shown.append((figures.series(run), name, run["width"], error, approximation))
+            shown.append((naming.series(run), name, run["width"], error, approximation))
         qrels = read_qrels(root / "evaluation" / f"{evalset}.qrels.tsv")
         for series, name, width, error, approximation in shown:
             about = {"evalset": evalset, "series": series, "run": name, "width": width, "error": error}
