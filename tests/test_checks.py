@@ -88,7 +88,7 @@ def test_what_an_artefact_needs():
     early = message(changed({"artefacts.fig1.needs": ["checkpoints"], "scales.smoke.early": 20}))
     assert early.startswith("artefacts.fig1 needs checkpoints of ca.small-1-16, but scales.smoke.early = 20 is not")
     assert "last step 20" in early
-    config.study(changed({"artefacts.fig1.needs": ["checkpoints"], "scales.smoke.early": 19}))
+    config.study(changed({"artefacts.fig1.needs": ["metrics", "checkpoints"], "scales.smoke.early": 19}))
 
 
 def test_texts_longer_than_the_encoder_has_positions():

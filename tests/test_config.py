@@ -143,8 +143,8 @@ def test_seeds_and_families_of_an_artefact():
 
 
 def test_experiments_besides_those_of_a_family_have_their_own_encoder():
-    about = {"artefacts.tab1.besides": ["ca"], "artefacts.tab1.experiments": ["de"], "artefacts.tab1.encoders": "deep"}
-    assert config.study(changed(about)).runs("tab1") == ["ca", "de.small-1-16", "de"]
+    about = {"artefacts.fig1.besides": ["ca"], "artefacts.fig1.experiments": ["de"], "artefacts.fig1.encoders": "deep"}
+    assert config.study(changed(about)).runs("fig1") == ["ca", "de.small-1-16", "de"]
     error = message(changed({"artefacts.tab1.besides": ["da"]}))
     assert error.startswith("params.yaml: artefacts.tab1.besides = 'da' is unknown") and error.endswith("mean de?")
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from dualenc import artefacts
 from dualenc.errors import UserError
-from dualenc.lookup import choose
+from dualenc.lookup import choose, nearest
 from dualenc.losses import LOSSES, PARAMETERS
+from dualenc.naming import called, label, series
 from dualenc.parameters import (
     SPLITS,
     Artefact,
@@ -17,6 +19,7 @@ from dualenc.parameters import (
     IrDataset,
     Params,
     PydocsDataset,
+    Requirements,
     Scale,
     Source,
 )
@@ -241,8 +244,18 @@ def source(where: str, source: Source) -> None:
         raise UserError(f"params.yaml: {where} must have either a path or a url: give one of them.")
 
 
+def module(name: str, artefact: Artefact) -> None:
+    """Check that there is a module to make an artefact. Raises ``UserError``."""
+    known = artefacts.names(artefact.kind)
+    if name not in known:
+        raise UserError(
+            f"params.yaml: artefacts.{name} has no module {artefact.kind}s/{name}.py that makes it; "
+            f"{nearest(name, known)}"
+        )
+
+
 def artefact(study: Study, name: str, artefact: Artefact) -> None:
-    """Check one resolved artefact. Raises ``UserError``."""
+    """Check one resolved artefact, and that it has what its module requires. Raises ``UserError``."""
     where = f"artefacts.{name}"
     for key in ("experiments", "besides"):
         for experiment in getattr(artefact, key):
@@ -256,3 +269,69 @@ def artefact(study: Study, name: str, artefact: Artefact) -> None:
                 f"{where} needs checkpoints of {run}, but scales.{study.scale}.early = {study.at.early} is not "
                 f"before its last step {steps}: lower it."
             )
+    required = Requirements(**artefacts.requires(artefact.kind, name))
+    for need in required.needs:
+        if need not in artefact.needs:
+            raise UserError(f"params.yaml: {where}.needs = {artefact.needs} lacks {need!r}: add it.")
+    for measure in required.measures:
+        _has_measure(study, where, measure)
+    for option, kind in required.options.items():
+        if kind == "measure":
+            _has_measure(study, f"{where}.options.{option}", artefact.options[option])
+        if kind == "run":
+            choose(f"{where}.options.{option}", artefact.options[option], study.runs(name))
+    _runs(study, name, artefact, required)
+
+
+def _runs(study: Study, name: str, artefact: Artefact, required: Requirements) -> None:
+    """Check the runs of an artefact: which there must be, which there may be, and that none hides another."""
+    where, names = f"params.yaml: artefacts.{name}.experiments", study.runs(name)
+    runs = [{"name": run, "experiment": study.split(run)[0], **study.run(run).model_dump()} for run in names]
+    for run in runs:
+        run |= {"width": study.params.encoders[run["encoder"]].width, "series": series(run), "label": label(run)}
+    if required.needs and not runs:
+        raise UserError(f"{where} = [] is not allowed: {name} shows one or more.")
+    for run in required.runs:
+        if run not in names:
+            raise UserError(f"{where} lacks {run!r}, which {name} is about: add it, with its own encoder.")
+    for encoder in dict.fromkeys(run["encoder"] for run in runs) if required.paired else ():
+        shown = [run["experiment"] for run in runs if run["encoder"] == encoder]
+        for experiment in required.paired:
+            if experiment not in shown:
+                raise UserError(
+                    f"{where} must show {' and '.join(required.paired)} with each encoder, but not {experiment} with "
+                    f"{encoder}: add it, or give the artefact one family of encoders and nothing besides."
+                )
+    if required.count not in (None, len(runs)):
+        raise UserError(f"{where} make {len(runs)} runs ({', '.join(names)}), but {name} shows {required.count}.")
+    for field, wanted in (("model", required.models), ("series", required.series)):
+        if wanted and sorted(wanted) != sorted(run[field] for run in runs):
+            shown = ", ".join(f"{run['name']}: {run[field]}" for run in runs)
+            raise UserError(f"{where} = {artefact.experiments} ({shown}) must be one {' and one '.join(wanted)}.")
+    for run in runs:
+        for field, allowed in required.only.items():
+            if run[field] not in allowed:
+                what = "" if field == "experiment" else f", whose {field} is {run[field]},"
+                raise UserError(f"{where}: {name} cannot show {run['name']}{what} but only {', '.join(allowed)}.")
+        if artefact.kind == "figure" and run["model"] == "late-interaction":
+            raise UserError(
+                f"{where}: {run['name']} is a late-interaction model, which figures cannot show: leave it out."
+            )
+        whole = run["name"].removesuffix(required.without or "")
+        if whole not in names:
+            raise UserError(f"{where} lacks {whole!r}, with which {name} compares {run['name']}: add it.")
+    shown: dict[tuple, str] = {}
+    for run in runs if required.distinct else ():
+        other = shown.setdefault(tuple(run[field] for field in required.distinct), run["name"])
+        if other != run["name"]:
+            fields = " and ".join(required.distinct).replace("list_size", "list size")
+            raise UserError(
+                f"{where}: {name} tells runs apart by their {fields}, which {other} and {run['name']} share: keep one."
+            )
+
+
+def _has_measure(study: Study, where: str, measure: str) -> None:
+    """Check that runs are evaluated with what an artefact shows."""
+    measures = study.evaluation.measures
+    if measure not in map(called, measures):
+        raise UserError(f"params.yaml: evaluation.measures = {measures} lacks {measure}, which {where} shows: add it.")

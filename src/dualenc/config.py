@@ -10,16 +10,17 @@ that the experiment has anyway is left out of the name, so that runs shared by s
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, create_model
 
-from dualenc import checks
+from dualenc import artefacts, checks
 from dualenc.errors import UserError
 from dualenc.lookup import choose, nearest, shown
-from dualenc.parameters import Artefact, Experiment, Params
+from dualenc.parameters import OPTIONS, Artefact, Experiment, Params, Strict
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C, where it is there: ten times as fast
 WORDS = {
@@ -85,7 +86,11 @@ class Study:
 
     def _artefact(self, name: str) -> Artefact:
         """The artefact ``name`` at this scale."""
-        return _validate(Artefact, self.params.artefacts[name] | self.at.artefacts.get(name, {}), f"artefacts.{name}")
+        values = self.params.artefacts[name] | self.at.artefacts.get(name, {})
+        artefact = _validate(Artefact, values, f"artefacts.{name}")
+        checks.module(name, artefact)
+        options = _validate(_options(artefact.kind, name), artefact.options, f"artefacts.{name}.options")
+        return artefact.model_copy(update={"options": options.model_dump()})
 
     def run(self, name: str, key: str = "run") -> Experiment:
         """The experiment behind a run name; ``key`` says where it stands.
@@ -188,6 +193,13 @@ def study(values: Mapping[str, Any]) -> Study:
     """The study in the values of a params.yaml. Raises ``UserError`` that names the key at fault."""
     _check_keys(values)
     return Study(_validate(Params, values, ""))
+
+
+@cache
+def _options(kind: str, artefact: str) -> type[BaseModel]:
+    """The schema of an artefact's options, which its module declares."""
+    declared = artefacts.requires(kind, artefact).get("options", {})
+    return create_model(artefact, __base__=Strict, **{option: (OPTIONS[of], ...) for option, of in declared.items()})
 
 
 def _check_keys(values: Any, *keys: str) -> None:

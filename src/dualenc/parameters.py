@@ -428,6 +428,59 @@ class Artefact(Strict):
     options: dict[str, Any] = {}
 
 
+class Requirements(Strict):
+    """What the module of an artefact declares in ``REQUIRES``, so that params.yaml is checked before anything runs.
+
+    ``needs`` are kinds of files that the artefact is made from, ``measures`` those of ``evaluation`` that it shows, and
+    ``options`` its options, each of a kind of ``OPTIONS``. Of its runs: ``runs`` it names, and ``paired`` are
+    experiments that it compares at every encoder; it shows ``count`` of them, of exactly these ``models`` or ``series``
+    (`dualenc.naming`); ``only`` are the values that a field of a run may have, and ``distinct`` the fields by which it
+    tells runs apart. A run whose name ends in ``without`` is compared with the one without it.
+    """
+
+    needs: list[Need] = []
+    measures: list[str] = []
+    options: dict[str, str] = {}
+    runs: list[str] = []
+    paired: list[str] = []
+    count: int | None = None
+    models: list[str] = []
+    series: list[str] = []
+    only: dict[str, list[str]] = {}
+    distinct: list[str] = []
+    without: str | None = None
+
+
+def _unequal(pair: list[float]) -> list[float]:
+    if pair[0] == pair[1]:
+        raise PydanticCustomError("not_allowed", "give two different margins")
+    return pair
+
+
+def _as_written(value: Any, within: Callable[[Any], Any]) -> Any:
+    """A whole number stays one where it is shown as it was written."""
+    number = within(value)
+    return value if isinstance(value, int) else number
+
+
+Written = WrapValidator(_as_written)
+Margin = Annotated[real(-1000, 1000), Written]
+OPTIONS: dict[str, Any] = {
+    "share": Annotated[real(0, 1, open="low"), Written],
+    "threshold": Annotated[Weight, Written],
+    "count": Positive,
+    "counts": Annotated[list[Positive], Field(min_length=1), AfterValidator(_once)],
+    "characters": whole(10),
+    "measure": Text,
+    "run": Text,
+    "margins": Annotated[
+        list[Annotated[list[Margin], Field(min_length=2, max_length=2), AfterValidator(_unequal)]], Field(min_length=1)
+    ],
+    "temperatures": Annotated[list[Annotated[Size, Written]], Field(min_length=1), AfterValidator(_once)],
+}
+"""Kinds of options of artefacts, and what each may hold."""
+
+
 class Cluster(Strict):
     """What jobs ask a cluster for (``dualenc.resources``), beside what ``dualenc.plan`` reckons that they take.
 

@@ -8,7 +8,6 @@ Figure``, where ``params`` is the artefact's slice of params.yaml and ``root`` t
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import matplotlib.style
 import numpy as np

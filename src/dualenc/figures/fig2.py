@@ -11,6 +11,7 @@ from dualenc import naming
 from dualenc.analysis import pairs, shift
 from dualenc.figures import distributions
 
+REQUIRES = {"needs": ["runs"], "distinct": ["label"], "options": {"bandwidth": "share"}}
 CAPTION = (
     "What does a dual-encoder (DE) do differently from cross-attention (CA) on test queries? In the paper, CA "
     "collapses the negatives to a sharp peak away from the positives; the one-hot DE spreads them, so that they "

@@ -18,6 +18,7 @@ MEASURE = "MRR@10"
 CHOOSES = "nDCG@10"  # on validation: Appendix B
 EVALSETS = ["train", "test"]
 MOST_TICKS = 8  # with fewer probes each has a tick
+REQUIRES = {"needs": ["curves"], "distinct": ["label"]}
 CAPTION = (
     "How do cross-attention (CA), the dual-encoder (DE) and the distilled one (DIST) get where figure 1 finds them? In "
     "the paper, all with the same encoder, DE starts behind CA and comes near it on train queries while its test "

@@ -12,6 +12,7 @@ from dualenc.analysis import pairs, shift
 from dualenc.errors import UserError
 from dualenc.figures import distributions
 
+REQUIRES = {"needs": ["runs"], "series": ["CA", "DE"], "options": {"bandwidth": "share"}}
 CAPTION = (
     "Do the scores of a dual-encoder (DE) and of cross-attention (CA) mean the same? In the paper they do not: CA's "
     "logits lie around 0, DE's dot products around 700, a strong baseline shift, which is why a DE that has to match "

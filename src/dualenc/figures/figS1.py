@@ -14,6 +14,7 @@ from dualenc.figures import COLOURS, distributions
 from dualenc.statistics import bootstrap_interval
 
 SHARED = {"query": "same query", "passage": "same passage", "neither": "neither the same"}
+REQUIRES = {"needs": ["score-updates"], "distinct": ["series"], "options": {"bandwidth": "share"}}
 CAPTION = (
     "Are the updates of dual-encoders (DE) noisier than those of cross-attention (CA)? The paper argues (section 3.3, "
     "and its talk: 'noisy score updates') that a step on one (query, passage) pair moves all pairs that share the "

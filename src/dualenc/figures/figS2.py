@@ -22,6 +22,7 @@ MEASURE = "MRR@10"
 EVALSETS = ["train", "test"]
 LEAST_RATIO = 1.3  # of two labels of the logarithmic axis
 PANELS = {"error": "relative error against CA's scores", MEASURE: f"{MEASURE} within the block"}
+REQUIRES = {"needs": ["runs", "score-matrices"], "options": {"teacher": "run", "ranks": "counts"}}
 CAPTION = (
     "How large must embeddings be for a dual-encoder (DE) to score like cross-attention (CA)? By Proposition 1 of the "
     "paper, large enough; for finitely many queries and passages the singular value decomposition of CA's score matrix "
@@ -121,7 +122,7 @@ def _panel(axes: Axes, frame: pd.DataFrame, column: str) -> None:
             axes.vlines(points.width, points.low, points.high, color=COLOURS[series], linewidth=1)
     if column == MEASURE:
         axes.fill_between(best.width, best.low, best.high, color="black", alpha=0.1, linewidth=0)
-        teacher = frame.loc[frame.series == "CA", column].item()
+        teacher = frame.loc[frame.series == "CA", column].iloc[0]  # of the teacher, which comes first
         axes.axhline(teacher, color=COLOURS["CA"], linewidth=1, linestyle="--")
         axes.text(best.width.min(), teacher, "CA", color=COLOURS["CA"], va="bottom")
     widths = sorted(best.width)
