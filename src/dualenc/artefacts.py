@@ -18,6 +18,7 @@ REQUIRES = re.compile(r"^REQUIRES = (\{.*\}|\{\n(?: .*\n)*\})$", re.MULTILINE)
 MARKUP = re.compile(r"([\\*`|_@])")
 
 
+@cache
 def names(kind: str) -> list[str]:
     """All artefacts of a kind that there are modules for."""
     return sorted(path.stem for path in (PACKAGE / f"{kind}s").glob("*.py") if NAME.fullmatch(path.stem))

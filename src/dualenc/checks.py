@@ -41,7 +41,7 @@ def names(params: Params, at: Scale) -> None:
     for name in params.experiments:
         if name in RESERVED:
             raise UserError(
-                f"params.yaml: experiments.{name} is not allowed, as {name} means {RESERVED[name]}: rename it."
+                f"params.yaml: experiments.{name} needs another name, as {name!r} stands for {RESERVED[name]}."
             )
     for family in at.encoders:
         if family in params.encoders:
@@ -286,7 +286,7 @@ def artefact(study: Study, name: str, artefact: Artefact) -> None:
 def _runs(study: Study, name: str, artefact: Artefact, required: Requirements) -> None:
     """Check the runs of an artefact: which there must be, which there may be, and that none hides another."""
     where, names = f"params.yaml: artefacts.{name}.experiments", study.runs(name)
-    runs = [{"name": run, "experiment": study.split(run)[0], **study.run(run).model_dump()} for run in names]
+    runs = [{"name": run, "experiment": study.split(run)[0], **dict(study.run(run))} for run in names]
     for run in runs:
         run |= {"width": study.params.encoders[run["encoder"]].width, "series": series(run), "label": label(run)}
     if required.needs and not runs:

@@ -89,7 +89,8 @@ class Study:
         values = self.params.artefacts[name] | self.at.artefacts.get(name, {})
         artefact = _validate(Artefact, values, f"artefacts.{name}")
         checks.module(name, artefact)
-        options = _validate(_options(artefact.kind, name), artefact.options, f"artefacts.{name}.options")
+        kinds = artefacts.requires(artefact.kind, name).get("options", {})
+        options = _validate(_options(**kinds), artefact.options, f"artefacts.{name}.options")
         return artefact.model_copy(update={"options": options.model_dump()})
 
     def run(self, name: str, key: str = "run") -> Experiment:
@@ -129,6 +130,18 @@ class Study:
 def load(path: str | Path, overrides: Mapping[str, Any] = {}) -> Study:
     """The study in a params.yaml; ``overrides`` replace top-level keys. Raises ``UserError``."""
     return study({**read(path), **overrides})
+
+
+def override(text: str) -> tuple[str, Any]:
+    """Key and value of ``scale=paper``, as the command line has them. Raises ``UserError`` that says what is wrong."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"--config {text!r} has no value: write <key>=<value>, such as scale=paper.")
+    choose("--config", key, Params.model_fields)
+    try:
+        return key, yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise UserError(f"--config {text!r} has a value that is not YAML: correct it.") from None
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -196,10 +209,9 @@ def study(values: Mapping[str, Any]) -> Study:
 
 
 @cache
-def _options(kind: str, artefact: str) -> type[BaseModel]:
-    """The schema of an artefact's options, which its module declares."""
-    declared = artefacts.requires(kind, artefact).get("options", {})
-    return create_model(artefact, __base__=Strict, **{option: (OPTIONS[of], ...) for option, of in declared.items()})
+def _options(**kinds: str) -> type[BaseModel]:
+    """The schema of options of these kinds."""
+    return create_model("Options", __base__=Strict, **{option: (OPTIONS[kind], ...) for option, kind in kinds.items()})
 
 
 def _check_keys(values: Any, *keys: str) -> None:
