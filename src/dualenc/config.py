@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError, create_model
 
 from dualenc import artefacts, checks
 from dualenc.errors import UserError
-from dualenc.lookup import choose, nearest, shown
+from dualenc.lookup import choose, dotted, nearest, shown
 from dualenc.parameters import OPTIONS, Artefact, Experiment, Params, Strict
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C, where it is there: ten times as fast
@@ -182,7 +182,7 @@ def _check_node(path: str | Path, node: yaml.Node, done: dict[int, bool], *keys:
     """
     if id(node) in done:
         if not done[id(node)]:
-            raise UserError(f"{path}: {'.'.join(keys)} is an alias of what it stands in: write out its value.")
+            raise UserError(f"{path}: {dotted(*keys)} is an alias of what it stands in: write out its value.")
         return
     done[id(node)] = False
     if isinstance(node, yaml.SequenceNode):
@@ -196,7 +196,7 @@ def _check_node(path: str | Path, node: yaml.Node, done: dict[int, bool], *keys:
             line = key.start_mark.line + 1
             if key.value in lines:
                 where = f"in line {line}" if line == lines[key.value] else f"in lines {lines[key.value]} and {line}"
-                raise UserError(f"{path}: {'.'.join([*keys, key.value])} stands twice, {where}: keep one of them.")
+                raise UserError(f"{path}: {dotted(*keys, key.value)} stands twice, {where}: keep one of them.")
             lines[key.value] = line
             _check_node(path, value, done, *keys, key.value)
     done[id(node)] = True
@@ -220,8 +220,8 @@ def _check_keys(values: Any, *keys: str) -> None:
         values = dict(zip(map(str, range(len(values))), values, strict=True))
     for key, value in values.items() if isinstance(values, Mapping) else ():
         if not isinstance(key, str):
-            where = f" in {'.'.join(keys)}" if keys else ""
-            raise UserError(f"params.yaml: the key {key!r}{where} is no text to YAML: put it in quotes or change it.")
+            where = f"{dotted(*keys)} has " if keys else ""
+            raise UserError(f"params.yaml: {where}the key {key!r}, which is not a text: put it in quotes or change it.")
         _check_keys(value, *keys, key)
 
 
@@ -237,7 +237,7 @@ def _validate(model: type[BaseModel], values: Any, where: str) -> Any:
 def _told(error: Mapping[str, Any], model: type[BaseModel], values: Any, where: str) -> str:
     """What is wrong, where, and what is allowed, after the name of the file."""
     kind, location, about = error["type"], error["loc"], error.get("ctx", {})
-    path = ".".join(str(part) for part in (where, *_keys(values, location)) if part not in ("", "[key]"))
+    path = dotted(*([where] if where else []), *(key for key in _keys(values, location) if key != "[key]"))
     if kind == "extra_forbidden":
         return f"{path} is not a known key; {nearest(location[-1], _fields(model, location[:-1]))}"
     if kind == "missing":
@@ -248,7 +248,7 @@ def _told(error: Mapping[str, Any], model: type[BaseModel], values: Any, where: 
         allowed = [tag.strip("'") for tag in about["expected_tags"].split(", ")]
         return f"{path}.kind = {about['tag']!r} is not allowed; {nearest(about['tag'], allowed)}"
     if kind == "name":
-        return f"{path or 'a name'} has {_fault(error['input'])}: name it with up to 100 letters, digits, - and _."
+        return f"{path} has {_fault(error['input'])}: name it with up to 100 letters, digits, - and _."
     value = shown(error["input"])
     if kind == "twice":
         return f"{path} = {value} holds {error['msg']}."

@@ -13,6 +13,11 @@ def shown(value: object) -> str:
     return textwrap.shorten(repr(value), 200, placeholder=" ...")
 
 
+def dotted(*keys: object) -> str:
+    """Keys within one another as an error names them: on one line, whatever they hold."""
+    return ".".join(text if (text := str(key)) and text.isprintable() else repr(text) for key in keys)
+
+
 def nearest(name: object, allowed: Iterable[str]) -> str:
     """``allowed are a, b; did you mean a?`` for an error about ``name``."""
     allowed = list(allowed)

@@ -37,9 +37,11 @@ def _told(allowed: str) -> WrapValidator:
     return WrapValidator(check)
 
 
-def whole(least: int, most: int = 10**9) -> Any:
-    """Whole numbers from ``least`` to ``most``."""
-    return Annotated[int, Field(ge=least, le=most), _told(f"a whole number from {least} to {most}")]
+def whole(least: int, most: int = 10**9, *, null: str = "") -> Any:
+    """Whole numbers from ``least`` to ``most``, and None if it stands for something: ``null`` says what."""
+    number = Annotated[int, Field(ge=least, le=most)]
+    words = f"a whole number from {least} to {most}"
+    return Annotated[number | None, _told(f"{words}, or null for {null}")] if null else Annotated[number, _told(words)]
 
 
 def real(low: float, high: float = 1e6, *, open: str = "") -> Any:
@@ -77,6 +79,7 @@ def _measures(values: list[str]) -> list[str]:
 
 
 Positive = whole(1)
+Limit = whole(1, null="all")
 Count = whole(0)
 Seed = whole(0, 2**32 - 1)  # what numpy and transformers take
 ListSize = whole(2)  # a positive and a negative
@@ -116,9 +119,9 @@ class Strict(BaseModel):
 class MaxQueries(Strict):
     """How many queries a split has at most; None for all."""
 
-    train: Positive | None
-    validation: Positive | None
-    test: Positive | None
+    train: Limit
+    validation: Limit
+    test: Limit
 
 
 class DprMaxQueries(MaxQueries):
@@ -192,8 +195,8 @@ class TsvDataset(Strict):
     kind: Literal["tsv"]
     path: Text
     splits: Sets
-    max_words: Positive | None
-    max_passages: Count | None
+    max_words: Limit
+    max_passages: whole(0, null="all")
     max_queries: MaxQueries
 
 
@@ -203,8 +206,8 @@ class IrDataset(Strict):
     kind: Literal["ir_datasets"]
     splits: Sets
     encoding: Literal["raw", "fixed"] = "fixed"
-    max_words: Positive | None
-    max_passages: Count | None
+    max_words: Limit
+    max_passages: whole(0, null="all")
     max_queries: MaxQueries
 
 
