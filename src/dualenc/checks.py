@@ -311,8 +311,10 @@ def _runs(study: Study, name: str, artefact: Artefact, required: Requirements) -
     for run in runs:
         for field, allowed in required.only.items():
             if run[field] not in allowed:
-                what = "" if field == "experiment" else f", whose {field} is {run[field]},"
-                raise UserError(f"{where}: {name} cannot show {run['name']}{what} but only {', '.join(allowed)}.")
+                what = "" if field == "experiment" else f", whose {field} is {run[field]}"
+                raise UserError(
+                    f"{where} make {run['name']}{what}, but {name} shows only {', '.join(allowed)}: leave it out."
+                )
         if artefact.kind == "figure" and run["model"] == "late-interaction":
             raise UserError(
                 f"{where}: {run['name']} is a late-interaction model, which figures cannot show: leave it out."
