@@ -16,7 +16,7 @@ from dualenc.errors import UserError
 from dualenc.evaluation import _parse
 from dualenc.files import read_json
 from dualenc.losses import loss_function
-from dualenc.naming import called
+from dualenc.measures import called
 from dualenc.parameters import (
     OPTIONS,
     Bm25,

@@ -9,7 +9,8 @@ from dualenc import artefacts
 from dualenc.errors import UserError
 from dualenc.lookup import choose, nearest
 from dualenc.losses import LOSSES, PARAMETERS
-from dualenc.naming import called, label, series
+from dualenc.measures import called
+from dualenc.naming import label, series
 from dualenc.parameters import (
     SPLITS,
     Artefact,

@@ -10,7 +10,7 @@ import ir_measures
 
 from dualenc.errors import UserError
 from dualenc.files import atomic, write_json
-from dualenc.naming import MEASURE, called
+from dualenc.measures import MEASURE, called
 from dualenc.runs import Run, ranked
 from dualenc.statistics import bootstrap_interval
 

@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from dualenc.naming import MEASURE, called
+from dualenc.measures import MEASURE, called
 
 EXPONENT = re.compile(r"[-+]?\d+\.?\d*[eE][-+]?\d+")
 

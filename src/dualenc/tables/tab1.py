@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dualenc import results
-from dualenc.naming import called
+from dualenc.measures import called
 from dualenc.tables import Table
 from dualenc.tables.comparison import OTHERS, build, rows, untrained
 
