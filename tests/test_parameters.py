@@ -331,3 +331,13 @@ def test_a_random_change_loads_or_is_one_sentence(seed):
         else:
             taken(study)
     assert 0 < refused < 40
+
+
+def test_a_job_refuses_what_params_yaml_may_not_hold():
+    """Its slice of params.yaml comes on the command line, where a person may write it, too."""
+    told = json.loads(slices.as_json(slices.dataset(config.study(VALUES), "arxiv-cs")))
+    assert config.validate(Dataset, told).model_dump() == told
+    with pytest.raises(
+        UserError, match=r"params.yaml: max_queries.test = -1 is not allowed: give a whole number from 1"
+    ):
+        config.validate(Dataset, told | {"max_queries": told["max_queries"] | {"test": -1}})

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError, create_model
+from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
 
 from dualenc import artefacts, checks
 from dualenc.errors import UserError
@@ -79,7 +79,7 @@ class Study:
             merged |= self.params.experiments[level]
             merged |= self.at.experiments.get(level, {})
         merged.pop("inherits", None)
-        experiment = _validate(Experiment, merged, f"experiments.{name}")
+        experiment = validate(Experiment, merged, f"experiments.{name}")
         # An experiment may name a family of the scale; its largest encoder, listed last, is meant.
         family = self.at.encoders.get(experiment.encoder)
         return experiment.model_copy(update={"encoder": family[-1]}) if family else experiment
@@ -87,10 +87,10 @@ class Study:
     def _artefact(self, name: str) -> Artefact:
         """The artefact ``name`` at this scale."""
         values = self.params.artefacts[name] | self.at.artefacts.get(name, {})
-        artefact = _validate(Artefact, values, f"artefacts.{name}")
+        artefact = validate(Artefact, values, f"artefacts.{name}")
         checks.module(name, artefact)
         kinds = artefacts.requires(artefact.kind, name).get("options", {})
-        options = _validate(_options(**kinds), artefact.options, f"artefacts.{name}.options")
+        options = validate(_options(**kinds), artefact.options, f"artefacts.{name}.options")
         return artefact.model_copy(update={"options": options.model_dump()})
 
     def run(self, name: str, key: str = "run") -> Experiment:
@@ -205,7 +205,7 @@ def _check_node(path: str | Path, node: yaml.Node, done: dict[int, bool], *keys:
 def study(values: Mapping[str, Any]) -> Study:
     """The study in the values of a params.yaml. Raises ``UserError`` that names the key at fault."""
     _check_keys(values)
-    return Study(_validate(Params, values, ""))
+    return Study(validate(Params, values, ""))
 
 
 @cache
@@ -225,16 +225,16 @@ def _check_keys(values: Any, *keys: str) -> None:
         _check_keys(value, *keys, key)
 
 
-def _validate(model: type[BaseModel], values: Any, where: str) -> Any:
+def validate(model: Any, values: Any, where: str = "") -> Any:
     """``model`` from ``values``; the first error as one sentence, an unknown key before all that it leads to."""
     try:
-        return model.model_validate(values)
+        return TypeAdapter(model).validate_python(values)
     except ValidationError as errors:
         error = min(errors.errors(), key=lambda one: one["type"] != "extra_forbidden")
         raise UserError(f"params.yaml: {_told(error, model, values, where)}") from None
 
 
-def _told(error: Mapping[str, Any], model: type[BaseModel], values: Any, where: str) -> str:
+def _told(error: Mapping[str, Any], model: Any, values: Any, where: str) -> str:
     """What is wrong, where, and what is allowed, after the name of the file."""
     kind, location, about = error["type"], error["loc"], error.get("ctx", {})
     path = dotted(*([where] if where else []), *(key for key in _keys(values, location) if key != "[key]"))
@@ -277,7 +277,7 @@ def _keys(values: Any, location: tuple) -> Iterator[str | int]:
 
 def _fields(model: type[BaseModel], location: tuple) -> list[str]:
     """Names of the fields of the model nested in ``model`` at the ``location`` of an error."""
-    models = [model]
+    models = list(_models(model))
     for key in location:
         within = [
             inner for one in models if key in one.model_fields for inner in _models(one.model_fields[key].annotation)
