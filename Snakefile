@@ -14,6 +14,12 @@ min_version("9.27")
 
 study_of.use_own_commands()
 
+try:  # Snakemake itself takes the last of two equal keys without a word
+    for path in ("params.yaml", *workflow.overwrite_configfiles):
+        parameters.read(path)
+except UserError as error:
+    sys.exit(str(error))
+
 
 configfile: "params.yaml"
 
@@ -23,7 +29,6 @@ report: "workflow/report/workflow.rst"
 
 try:
     STUDY = parameters.study(config)
-    study_of.check_modules(STUDY)
     ASKS = resources.of(STUDY, read_json(Path(workflow.basedir, "benchmarks", "throughput.json")))
 except UserError as error:
     sys.exit(str(error))
@@ -49,7 +54,7 @@ wildcard_constraints:
     encoder=r"[\w-]+",
     experiment=r"[\w-]+",
     run=r"[\w.-]+",
-    teacher=r"(?!one-hot)[\w.-]+",
+    teacher=r"(?!one-hot/)[\w.-]+",
     seed=r"\d+",
     shard=r"\d+",
     step=r"\w+",

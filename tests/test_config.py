@@ -2,6 +2,8 @@
 
 import copy
 import itertools
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import yaml
 from dualenc import config
 from dualenc.errors import UserError
 
-PARAMS = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text()) | {"scale": "smoke"}
+PARAMS = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text(encoding="utf-8")) | {"scale": "smoke"}
 
 
 def changed(changes):
@@ -91,14 +93,14 @@ def test_an_unknown_name_is_told_with_the_nearest(key, value, close):
 )
 def test_an_unknown_key_is_told_with_the_nearest(key, close):
     error = message(changed({key: 1}))
-    assert f"{key} is no known key; allowed are " in error
+    assert f"{key} is not a known key; allowed are " in error
     assert close is None or error.endswith(f"did you mean {close}?")
 
 
 def test_a_typo_is_told_as_the_typo_and_not_as_what_it_leaves_missing():
     for key in ("scales.smoke.depth", "artefacts.tab1.kind", "evaluation.seed"):
         error = message(changed({key: ..., f"{key}s": 1}))
-        assert f"{key}s is no known key" in error and error.endswith(f"did you mean {key.split('.')[-1]}?")
+        assert f"{key}s is not a known key" in error and error.endswith(f"did you mean {key.split('.')[-1]}?")
     assert message(changed({"scales.smoke.depth": ...})) == "params.yaml: scales.smoke.depth is missing."
 
 
@@ -143,8 +145,8 @@ def test_seeds_and_families_of_an_artefact():
 
 
 def test_experiments_besides_those_of_a_family_have_their_own_encoder():
-    about = {"artefacts.tab1.besides": ["ca"], "artefacts.tab1.experiments": ["de"], "artefacts.tab1.encoders": "deep"}
-    assert config.study(changed(about)).runs("tab1") == ["ca", "de.small-1-16", "de"]
+    about = {"artefacts.fig1.besides": ["ca"], "artefacts.fig1.experiments": ["de"], "artefacts.fig1.encoders": "deep"}
+    assert config.study(changed(about)).runs("fig1") == ["ca", "de.small-1-16", "de"]
     error = message(changed({"artefacts.tab1.besides": ["da"]}))
     assert error.startswith("params.yaml: artefacts.tab1.besides = 'da' is unknown") and error.endswith("mean de?")
 
@@ -230,3 +232,130 @@ def test_files(tmp_path):
     path.write_text(yaml.safe_dump(PARAMS))
     assert config.load(path).scale == "smoke"
     assert config.load(path, {"scale": "mini"}).scale == "mini"
+
+
+TEXT = (Path(__file__).parent.parent / "params.yaml").read_text(encoding="utf-8")
+DEEP = "[" * 5000
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", " is empty: start from the params.yaml that came with the project."),
+        ("# only words\n", " is empty: "),
+        ("- scale\n", " is not a mapping of keys to values: "),
+        ("smoke\n", " is not a mapping of keys to values: "),
+        ("scale: smoke\nscale: mini\n", ": scale stands twice, in lines 1 and 2: keep one of them."),
+        ("a: {b: 1, c: 2, 'b': 3}\n", ": a.b stands twice, in line 1: keep one of them."),
+        ("a:\n- {b: 1,\n   b: 3}\n", ": a.0.b stands twice, in lines 2 and 3: keep one of them."),
+        ("a: &a {x: 1}\nb: {<<: *a, <<: *a}\n", ": b.<< stands twice, in line 2: keep one of them."),
+        ("a: &a {x: 1, b: *a}\n", ": a.b is an alias of what it stands in: write out its value."),
+        ("{a: 1}: 2\n", ", line 1: a key must be one word, without brackets."),
+        ("scale: smoke\n\tthreads: 1\n", " is not YAML: line 2, column 1: found"),
+        ("a: 1\n---\nb: 2\n", " is not YAML: line 2, column 1: but found another document."),
+        ("a: 2026-02-30\n", " is not YAML: day is out of range for month."),
+        ("a: !!python/name:os.system\n", " is not YAML: line 1, column 4: could not determine a constructor"),
+        ("a: \x00\n", " is not YAML: "),
+        (DEEP, " is not YAML: "),
+        (b"a: \xe9\n", " is not UTF-8 at byte 4: save it as UTF-8."),
+        (TEXT.encode("utf-16"), " is not UTF-8 at byte 1: save it as UTF-8."),
+    ],
+)
+def test_a_file_that_cannot_be_read_as_it_is(text, told, tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UserError) as error:
+        config.read(path)
+    assert str(error.value).startswith(f"{path}{told}") and "\n" not in str(error.value)
+    assert str(error.value).endswith(".")
+
+
+def test_a_folder_in_the_place_of_the_file(tmp_path):
+    with pytest.raises(UserError, match=r"cannot be read \(Is a directory\)"):
+        config.read(tmp_path)
+
+
+def test_what_may_stand_in_a_file(tmp_path):
+    """A byte order mark; aliases and merges, which may be overridden; the values are those of PyYAML."""
+    path = tmp_path / "params.yaml"
+    path.write_text(TEXT, encoding="utf-8-sig")
+    assert config.read(path) == yaml.safe_load(TEXT)
+    path.write_text("a: &a {x: 1, y: 2}\nb: &b {<<: *a, x: 3}\nc: {<<: [*b, *a], y: 4}\nd: [*a, *a]\n")
+    both = {"x": 1, "y": 2}
+    assert config.read(path) == {"a": both, "b": {"x": 3, "y": 2}, "c": {"x": 3, "y": 4}, "d": [both, both]}
+
+
+def test_a_key_that_stands_twice_ends_the_workflow(tmp_path):
+    """Snakemake's own reader takes the last of two keys."""
+    root = Path(__file__).parent.parent
+    twice = TEXT.replace("\n  distilled:\n", "\n  de: {inherits: base}\n  distilled:\n")
+    for folder in ("workflow", "benchmarks", "profiles", "Snakefile"):
+        (tmp_path / folder).symlink_to(root / folder)
+    (tmp_path / "params.yaml").write_text(twice, encoding="utf-8")
+    command = [sys.executable, "-m", "snakemake", "-n", "--config", "scale=smoke"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode and done.stderr.splitlines()[-1].startswith("params.yaml: experiments.de stands twice, in ")
+
+
+@pytest.mark.parametrize("key", ["experiments", "encoders", "datasets", "artefacts", "scales", "scales.smoke.encoders"])
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("a b", "a space in its name"),
+        ("a/b", "'/' in its name"),
+        ("a.b", "a dot in its name"),
+        ("it's", '"\'" in its name'),
+        ("-a", "'-' in its name"),
+        ("né", "'é' in its name"),
+        ("a\nb", "'\\n' in its name"),
+        ("", "an empty name"),
+        ("q" * 101, "a name of 101 characters"),
+    ],
+)
+def test_names_are_words(key, name, fault):
+    values = copy.deepcopy(PARAMS)
+    inner = values
+    for part in key.split("."):
+        inner = inner[part]
+    inner[name] = copy.deepcopy(next(iter(inner.values())))
+    assert f"{fault}: name it with up to 100 letters, digits, - and _" in message(values)
+
+
+@pytest.mark.parametrize("key", [1, True, None, 1.5])
+def test_a_key_that_is_not_a_text(key):
+    values = changed({"experiments.de": {key: 1}})
+    told = f"params.yaml: experiments.de has the key {key!r}, which is not a text: put it in quotes or change it."
+    assert message(values) == told
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "twice"),
+    [
+        ("scales.smoke.seeds", [1, 1], "1"),
+        ("scales.smoke.encoders.deep", ["small-1-16", "small-1-16"], "'small-1-16'"),
+        ("artefacts.tab1.experiments", ["ca", "de", "ca"], "'ca'"),
+        ("datasets.pydocs.packages", ["numpy", "numpy"], "'numpy'"),
+        ("evaluation.measures", ["RR@10", "nDCG@10", "MRR@10"], "'MRR@10'"),
+    ],
+)
+def test_what_stands_twice_in_a_list(key, value, twice):
+    error = message(changed({key: value}))
+    assert error == f"params.yaml: {key} = {value!r} holds {twice} twice: give each once."
+
+
+@pytest.mark.parametrize("measure", ["MRR", "ndcg@10", "R@0", "RR(rel=0)@10", "MAP@10", "nDCG@10 ", ""])
+def test_a_measure_that_there_is_not(measure):
+    for key in ("evaluation.measures", "evaluation.sets.trec-dl-2019"):
+        assert f"{key}" in message(changed({key: ["MRR@10", measure]}))
+
+
+def test_a_value_of_the_command_line():
+    assert config.override("scale=mini") == ("scale", "mini") and config.override("threads=2") == ("threads", 2)
+    for text, told in (
+        ("scale", "--config 'scale' has no value: write <key>=<value>, such as scale=paper."),
+        ("scale=[x", "--config 'scale=[x' has a value that is not YAML: correct it."),
+        ("scael=mini", "--config = 'scael' is unknown; allowed are scale, threads, "),
+    ):
+        with pytest.raises(UserError) as error:
+            config.override(text)
+        assert str(error.value).startswith(told)

@@ -110,6 +110,10 @@ def test_a_sample_has_the_passages_of_its_questions(make, tmp_path):
         "train": 2, "validation": 1, "test": 1,
     }  # fmt: skip
     assert len(datasets.passages(tmp_path / "dataset")) == 4 * 37
+    whole = make(TRAIN, DEV, max_queries={"train": None, "validation": 1, "test": None})
+    dataset(whole, tmp_path / "whole", 1)
+    counts = {"train": len(TRAIN) - 1, "validation": 1, "test": len(DEV)}
+    assert {split: len(one) for split, one in ids(tmp_path / "whole").items()} == counts
 
 
 def test_pools_of_validation_and_test(make, tmp_path):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import results_tree
-from dualenc import figures
+from dualenc import figures, naming
 from dualenc.errors import UserError
 from dualenc.figures import COLOURS, MARKERS, fig1, fig3, spread
 from dualenc.files import read_json
@@ -122,7 +122,7 @@ def test_every_series_has_its_own_colour_and_marker():
 
 @pytest.mark.parametrize(("name", "kind"), [("ca", "CA"), ("de", "DE"), ("de-m3se", "DIST"), ("de-mse", "DIST")])
 def test_the_kind_of_a_run(name, kind):
-    assert figures.series(results_tree.run(name)) == kind
+    assert naming.series(results_tree.run(name)) == kind
 
 
 def test_labels_move_apart_no_more_than_they_must():

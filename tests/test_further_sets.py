@@ -120,7 +120,8 @@ def study(**changes):
     """A study at scale smoke of a dataset of kind ir_datasets with a further test set."""
     dataset = {"kind": "ir_datasets", "max_words": None, "max_passages": None}
     dataset |= {"splits": {name: f"x/{name}" for name in SETS}, "max_queries": dict.fromkeys(datasets.SPLITS, 9)}
-    smoke = PARAMS["scales"]["smoke"] | {"dataset": "mine"} | changes.pop("smoke", {})
+    sizes = PARAMS["scales"]["smoke"]["sizes"] | {"queries": {"validation": 9, "test": 9, FURTHER: 9}}
+    smoke = PARAMS["scales"]["smoke"] | {"dataset": "mine", "sizes": sizes} | changes.pop("smoke", {})
     evaluation = PLAIN | {"sets": {FURTHER: ["RR(rel=2)@10"]}}
     values = PARAMS | {"datasets": PARAMS["datasets"] | {"mine": dataset}, "evaluation": evaluation}
     return config.study(values | {"scales": {"smoke": smoke}} | changes)
@@ -131,9 +132,9 @@ def test_what_the_jobs_of_such_a_study_are_told():
     assert slices.evaluation(study())["sets"] == {FURTHER: ["RR(rel=2)@10"]}
     assert slices.evaluation(study(evaluation=PLAIN))["sets"] == {FURTHER: PLAIN["measures"]}
     assert slices.artefact(study(), "tab1")["evaluation"] == slices.evaluation(study())
-    own = slices.candidates(study(smoke={"candidates": "official", "depth": 7}))
+    own = slices.candidates(study(smoke={"candidates": "official", "depth": 17}))
     assert TypeAdapter(Dataset).validate_python(own["official"]).splits[FURTHER] == f"x/{FURTHER}"
-    assert own["depth"] == 7 and "bm25" not in own
+    assert own["depth"] == 17 and "bm25" not in own
 
 
 def test_other_studies_are_told_nothing_of_it():
@@ -151,7 +152,7 @@ def test_other_studies_are_told_nothing_of_it():
             {"smoke": {"dataset": "pydocs", "candidates": "official"}},
             "pydocs, of kind pydocs, has no candidates of its",
         ),
-        ({"evaluation": PLAIN | {"sets": {"trec-dl": []}}}, "did you mean trec-dl-2019"),
+        ({"evaluation": PLAIN | {"sets": {"trec-dl": ["nDCG@10"]}}}, "did you mean trec-dl-2019"),
         ({"smoke": {"candidates": "offical"}}, "candidates = 'offical' is not allowed; .* did you mean official"),
     ],
 )

@@ -64,7 +64,7 @@ def test_ms_marco_and_trec_dl(server, build, encoding, expected):
 
 
 def test_every_filter_is_counted(server, build, capsys):
-    folder = build(max_passages=9, max_queries=OPTIONS["max_queries"] | {"train": 1})
+    folder = build(max_passages=9, max_queries={"train": 1, "validation": None, "test": None})
     manifest = read_json(folder / "manifest.json")
     assert manifest["kind"] == "ir_datasets" and manifest["encoding"] == "fixed" and manifest["splits"] == SPLITS
     assert manifest["counts"]["passages"] == {"in the collection": 12, "empty": 0, "kept": 9}

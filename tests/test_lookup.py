@@ -16,5 +16,9 @@ def test_an_unknown_name_is_told_with_the_nearest():
         UserError, match=r"^params.yaml: scale = 'min' is unknown; allowed are smoke, mini; did you mean"
     ):
         choose("scale", "min", {"smoke": 1, "mini": 2})
+    with pytest.raises(UserError, match=r"^--experiment = 'dee' is unknown; allowed are de, ca; did you mean de\?"):
+        choose("--experiment", "dee", ["de", "ca"])
+    with pytest.raises(UserError, match=r"scale = \['mini'\] is unknown"):
+        choose("scale", ["mini"], {"mini": 1})
     assert nearest("m3es", ["mse", "m3se"]) == "allowed are mse, m3se; did you mean m3se?"
     assert nearest("zzz", ["mse"]) == "allowed are mse."

@@ -201,6 +201,8 @@ def test_caps_keep_every_positive_and_choose_by_hash(tmp_path, install):
     pydocs.build(tmp_path / "all", packages=["toy"], **PARAMETERS)
     pydocs.build(tmp_path / "few", packages=["toy"], **PARAMETERS | {"max_queries": caps, "max_passages": 20})
     pydocs.build(tmp_path / "least", packages=["toy"], **PARAMETERS | {"max_queries": caps, "max_passages": 1})
+    pydocs.build(tmp_path / "whole", packages=["toy"], **PARAMETERS | {"max_queries": dict.fromkeys(SPLITS)})
+    assert texts(tmp_path / "whole") == texts(tmp_path / "all")
     all_queries, (passages, queries) = texts(tmp_path / "all")[1], texts(tmp_path / "few")
     assert {split: len(queries[split]) for split in SPLITS} == caps
     assert all(queries[split].items() <= all_queries[split].items() for split in SPLITS)

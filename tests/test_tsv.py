@@ -70,6 +70,8 @@ def test_a_sample_keeps_what_is_judged(build):
     assert len(datasets.qrels(folder, "train")) == 2
     assert sorted(datasets.passages(folder).pid) == sorted(set(judged))
     assert len(datasets.passages(build(suffix=".gz", max_passages=6))) == 6
+    whole = build(suffix=".xz", max_queries=dict.fromkeys(SPLITS))
+    assert len(datasets.qrels(whole, "train")) == 3 and len(datasets.passages(whole)) > 6
 
 
 def test_judgements_of_queries_outside_the_sample_are_counted(build, capsys):

@@ -7,15 +7,18 @@ import yaml
 
 from dualenc import config, slices, workflow
 from dualenc.errors import UserError
+from dualenc.parameters import Artefact
 
 PARAMS = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text()) | {"scale": "smoke"}
 
 
 def study(**artefact):
-    """A study with one artefact and two seeds."""
+    """A study with one artefact, which need not be one that fig1 can show, and two seeds."""
     wanted = {"kind": "figure", "experiments": ["ca", "de", "de-m3se", "colbert"], "seeds": "all"} | artefact
     smoke = PARAMS["scales"]["smoke"] | {"seeds": [1, 2], "early": 7, "artefacts": {}}
-    return config.study(PARAMS | {"artefacts": {"fig1": wanted}, "scales": {"smoke": smoke}})
+    found = config.study(PARAMS | {"artefacts": {}, "scales": {"smoke": smoke}})
+    found.artefacts["fig1"] = Artefact(**wanted)
+    return found
 
 
 def files(*needs, **changes):
@@ -88,5 +91,4 @@ def test_train_and_test_are_probed_where_curves_are_shown():
 def test_an_artefact_without_a_module():
     values = PARAMS | {"scale": "mini", "artefacts": {"tab99": {"kind": "table", "experiments": ["ca"]}}}
     with pytest.raises(UserError, match=r"artefacts.tab99 has no module tables/tab99.py .* allowed are .*tab1"):
-        workflow.check_modules(config.study(values))
-    workflow.check_modules(config.study(PARAMS))
+        config.study(values)

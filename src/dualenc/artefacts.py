@@ -6,15 +6,19 @@ A kind is ``figure``, ``table`` or ``claim``; its modules are in the package ``d
 import ast
 import importlib
 import re
+from functools import cache
 from types import ModuleType
+from typing import Any
 
 from dualenc.errors import UserError
 from dualenc.provenance import PACKAGE
 
 NAME = re.compile(r"(?:fig|tab)S?\d+|[CP]\d+")
+REQUIRES = re.compile(r"^REQUIRES = (\{.*\}|\{\n(?: .*\n)*\})$", re.MULTILINE)
 MARKUP = re.compile(r"([\\*`|_@])")
 
 
+@cache
 def names(kind: str) -> list[str]:
     """All artefacts of a kind that there are modules for."""
     return sorted(path.stem for path in (PACKAGE / f"{kind}s").glob("*.py") if NAME.fullmatch(path.stem))
@@ -41,6 +45,22 @@ def caption(kind: str, name: str) -> str:
             except ValueError:
                 break
     raise UserError(f"src/dualenc/{kind}s/{name}.py has no CAPTION that is one string literal: write it out.")
+
+
+@cache
+def requires(kind: str, name: str) -> dict[str, Any]:
+    """``REQUIRES`` of an artefact's module (`dualenc.parameters.Requirements`), which is neither imported nor parsed.
+
+    It is empty for a module that has none. Raises `UserError` if it is no literal.
+    """
+    path = PACKAGE / f"{kind}s" / f"{name}.py"
+    text = path.read_text(encoding="utf-8")
+    if "\nREQUIRES" not in text:
+        return {}
+    try:
+        return ast.literal_eval(REQUIRES.search(text)[1])
+    except (TypeError, ValueError):
+        raise UserError(f"src/dualenc/{kind}s/{name}.py has no REQUIRES that is one literal: write it out.") from None
 
 
 def restructured(text: str) -> str:

@@ -5,23 +5,51 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from dualenc import artefacts
 from dualenc.errors import UserError
-from dualenc.lookup import choose
+from dualenc.lookup import choose, nearest
 from dualenc.losses import LOSSES, PARAMETERS
+from dualenc.measures import called
+from dualenc.naming import label, series
 from dualenc.parameters import (
+    SPLITS,
     Artefact,
     DprDataset,
     Encoder,
     Experiment,
     IrDataset,
     Params,
+    PydocsDataset,
+    Requirements,
     Scale,
     Source,
-    Splits,
 )
 
 if TYPE_CHECKING:
     from dualenc.config import Study
+
+
+RESERVED = {
+    "random": "the candidates in random order",
+    "bm25": "the candidates in BM25's order",
+    "one-hot": "training lists without a teacher",
+}
+"""What is called so in tables and among the results: no name for an experiment."""
+
+
+def names(params: Params, at: Scale) -> None:
+    """Check that no name means something else. Raises ``UserError``."""
+    for name in params.experiments:
+        if name in RESERVED:
+            raise UserError(
+                f"params.yaml: experiments.{name} needs another name, as {name!r} stands for {RESERVED[name]}."
+            )
+    for family in at.encoders:
+        if family in params.encoders:
+            raise UserError(
+                f"params.yaml: scales.{params.scale}.encoders.{family} is a family with the name of an encoder: rename "
+                "one of them."
+            )
 
 
 def encoders(params: Params, scale: str, at: Scale) -> None:
@@ -31,12 +59,13 @@ def encoders(params: Params, scale: str, at: Scale) -> None:
             raise UserError(
                 f"params.yaml: encoders.{name}.heads = {encoder.heads} does not divide its width {encoder.width}."
             )
-        if "." in name:
-            raise UserError(f"params.yaml: encoders.{name} has a dot, which ends the experiment in a run's name.")
         _origin(name, encoder)
-    for family, names in at.encoders.items():
-        for name in names:
+        _growth(params, name)
+    for family, some in at.encoders.items():
+        for name in some:
             choose(f"scales.{scale}.encoders.{family}", name, params.encoders)
+    if "student" not in at.encoders:
+        raise UserError(f"params.yaml: scales.{scale}.encoders.student is missing: its tokenizer is that of all texts.")
     if at.lengths.text > at.lengths.pair:
         raise UserError(
             f"scales.{scale}.lengths.text = {at.lengths.text} is larger than lengths.pair = "
@@ -44,10 +73,27 @@ def encoders(params: Params, scale: str, at: Scale) -> None:
         )
 
 
+def _growth(params: Params, name: str) -> None:
+    """Check what a miniature grows from: another one, in the end one that grows from none."""
+    chain, where = [name], f"encoders.{name}.grows_from"
+    while (lower := params.encoders[chain[-1]].grows_from) is not None:
+        choose(f"encoders.{chain[-1]}.grows_from", lower, params.encoders)
+        if lower in chain:
+            raise UserError(f"params.yaml: {where} leads back to itself ({' -> '.join([*chain, lower])}).")
+        encoder, start = params.encoders[chain[-1]], params.encoders[lower]
+        if start.width != encoder.width or start.layers > encoder.layers:
+            raise UserError(
+                f"params.yaml: encoders.{chain[-1]}.grows_from = {lower!r}, with {start.layers} layers of width "
+                f"{start.width}, is not allowed: {chain[-1]} has {encoder.layers} layers of width {encoder.width}, so "
+                "name one of this width that is not deeper."
+            )
+        chain.append(lower)
+
+
 def evaluation(study: Study) -> None:
     """Check that measures of further test sets are of sets that some dataset has, and the candidates' source."""
     datasets = study.params.datasets.values()
-    further = {name for dataset in datasets for name in getattr(dataset, "splits", ())} - set(Splits.model_fields)
+    further = {name for dataset in datasets for name in getattr(dataset, "splits", ())} - set(SPLITS)
     for name in study.evaluation.sets:
         choose("evaluation.sets", name, sorted(further))
     if study.at.candidates == "official" and not isinstance(study.dataset, IrDataset | DprDataset):
@@ -55,6 +101,43 @@ def evaluation(study: Study) -> None:
             f"scales.{study.scale}.candidates = 'official', but {study.at.dataset}, of kind {study.dataset.kind}, has "
             "no candidates of its own: set it to bm25."
         )
+    if study.at.candidates == "official" and isinstance(study.dataset, IrDataset):
+        for key in ("max_words", "max_passages"):
+            if getattr(study.dataset, key) is not None:
+                raise UserError(
+                    f"params.yaml: datasets.{study.at.dataset}.{key} = {getattr(study.dataset, key)} must be null with "
+                    f"scales.{study.scale}.candidates = 'official', which are whole passages of the whole collection."
+                )
+
+
+def scale(study: Study) -> None:
+    """Check the numbers of a scale that belong together. Raises ``UserError``."""
+    at, where = study.at, f"params.yaml: scales.{study.scale}"
+    known = [*SPLITS[1:], *(name for name in getattr(study.dataset, "splits", ()) if name not in SPLITS)]
+    for name in at.sizes.queries:
+        choose(f"scales.{study.scale}.sizes.queries", name, known)
+    for name in known:
+        if name not in at.sizes.queries:
+            raise UserError(
+                f"{where}.sizes.queries.{name} is missing: say about how many queries {study.at.dataset} has there."
+            )
+    if at.list_length > at.depth and not at.published_scores:
+        raise UserError(
+            f"{where}.list_length = {at.list_length} is larger than depth = {at.depth}, the candidates that a list is "
+            "made of: lower the one or raise the other."
+        )
+    if at.score_matrix.passages < at.score_matrix.queries:
+        raise UserError(
+            f"{where}.score_matrix.passages = {at.score_matrix.passages} is less than its queries = "
+            f"{at.score_matrix.queries}, each with a relevant passage: raise the one or lower the other."
+        )
+    if at.pretraining.list_size > at.list_length:
+        raise UserError(
+            f"{where}.pretraining.list_size = {at.pretraining.list_size} is larger than list_length = {at.list_length}:"
+            " lower the one or raise the other."
+        )
+    for name in at.pretraining.corpora:
+        choose(f"scales.{study.scale}.pretraining.corpora", name, study.params.datasets)
 
 
 def _origin(name: str, encoder: Encoder) -> None:
@@ -74,8 +157,6 @@ def _origin(name: str, encoder: Encoder) -> None:
 def experiment(study: Study, name: str, experiment: Experiment) -> None:
     """Check one resolved experiment. Raises ``UserError``."""
     where = f"experiments.{name}"
-    if "." in name:
-        raise UserError(f"params.yaml: {where} has a dot, which ends the experiment in a run's name.")
     choose(f"{where}.encoder", experiment.encoder, list(study.params.encoders) + list(study.at.encoders))
     _loss(where, experiment)
     _teacher(study, where, experiment)
@@ -97,6 +178,12 @@ def experiment(study: Study, name: str, experiment: Experiment) -> None:
                     f"{where}.{key} = {getattr(experiment, key)}, but a cross-attention model encodes pairs, and "
                     "this is for models that encode single texts: leave it out."
                 )
+
+    if experiment.mlm_weight and not experiment.mlm_masked:
+        raise UserError(
+            f"params.yaml: {where}.mlm_masked = {experiment.mlm_masked} masks no word, but mlm_weight = "
+            f"{experiment.mlm_weight} asks for a loss of masked words: raise the one or set the other to 0."
+        )
 
 
 def _loss(where: str, experiment: Experiment) -> None:
@@ -135,6 +222,13 @@ def datasets(params: Params) -> None:
         if isinstance(dataset, DprDataset):
             source(f"datasets.{name}.train", dataset.train)
             source(f"datasets.{name}.dev", dataset.dev)
+        if isinstance(dataset, PydocsDataset):
+            for key in ("min_query_words", "min_passage_words"):
+                if getattr(dataset, key) > dataset.max_words:
+                    raise UserError(
+                        f"params.yaml: datasets.{name}.{key} = {getattr(dataset, key)} is larger than max_words = "
+                        f"{dataset.max_words}: lower the one or raise the other."
+                    )
 
 
 def published_scores(study: Study) -> None:
@@ -151,8 +245,18 @@ def source(where: str, source: Source) -> None:
         raise UserError(f"params.yaml: {where} must have either a path or a url: give one of them.")
 
 
+def module(name: str, artefact: Artefact) -> None:
+    """Check that there is a module to make an artefact. Raises ``UserError``."""
+    known = artefacts.names(artefact.kind)
+    if name not in known:
+        raise UserError(
+            f"params.yaml: artefacts.{name} has no module {artefact.kind}s/{name}.py that makes it; "
+            f"{nearest(name, known)}"
+        )
+
+
 def artefact(study: Study, name: str, artefact: Artefact) -> None:
-    """Check one resolved artefact. Raises ``UserError``."""
+    """Check one resolved artefact, and that it has what its module requires. Raises ``UserError``."""
     where = f"artefacts.{name}"
     for key in ("experiments", "besides"):
         for experiment in getattr(artefact, key):
@@ -166,3 +270,71 @@ def artefact(study: Study, name: str, artefact: Artefact) -> None:
                 f"{where} needs checkpoints of {run}, but scales.{study.scale}.early = {study.at.early} is not "
                 f"before its last step {steps}: lower it."
             )
+    required = Requirements(**artefacts.requires(artefact.kind, name))
+    for need in required.needs:
+        if need not in artefact.needs:
+            raise UserError(f"params.yaml: {where}.needs = {artefact.needs} lacks {need!r}: add it.")
+    for measure in required.measures:
+        _has_measure(study, where, measure)
+    for option, kind in required.options.items():
+        if kind == "measure":
+            _has_measure(study, f"{where}.options.{option}", artefact.options[option])
+        if kind == "run":
+            choose(f"{where}.options.{option}", artefact.options[option], study.runs(name))
+    _runs(study, name, artefact, required)
+
+
+def _runs(study: Study, name: str, artefact: Artefact, required: Requirements) -> None:
+    """Check the runs of an artefact: which there must be, which there may be, and that none hides another."""
+    where, names = f"params.yaml: artefacts.{name}.experiments", study.runs(name)
+    runs = [{"name": run, "experiment": study.split(run)[0], **dict(study.run(run))} for run in names]
+    for run in runs:
+        run |= {"width": study.params.encoders[run["encoder"]].width, "series": series(run), "label": label(run)}
+    if required.needs and not runs:
+        raise UserError(f"{where} = [] is not allowed: {name} shows one or more.")
+    for run in required.runs:
+        if run not in names:
+            raise UserError(f"{where} lacks {run!r}, which {name} is about: add it, with its own encoder.")
+    for encoder in dict.fromkeys(run["encoder"] for run in runs) if required.paired else ():
+        shown = [run["experiment"] for run in runs if run["encoder"] == encoder]
+        for experiment in required.paired:
+            if experiment not in shown:
+                raise UserError(
+                    f"{where} must show {' and '.join(required.paired)} with each encoder, but not {experiment} with "
+                    f"{encoder}: add it, or give the artefact one family of encoders and nothing besides."
+                )
+    if required.count not in (None, len(runs)):
+        raise UserError(f"{where} make {len(runs)} runs ({', '.join(names)}), but {name} shows {required.count}.")
+    for field, wanted in (("model", required.models), ("series", required.series)):
+        if wanted and sorted(wanted) != sorted(run[field] for run in runs):
+            shown = ", ".join(f"{run['name']}: {run[field]}" for run in runs)
+            raise UserError(f"{where} = {artefact.experiments} ({shown}) must be one {' and one '.join(wanted)}.")
+    for run in runs:
+        for field, allowed in required.only.items():
+            if run[field] not in allowed:
+                what = "" if field == "experiment" else f", whose {field} is {run[field]}"
+                raise UserError(
+                    f"{where} make {run['name']}{what}, but {name} shows only {', '.join(allowed)}: leave it out."
+                )
+        if artefact.kind == "figure" and run["model"] == "late-interaction":
+            raise UserError(
+                f"{where}: {run['name']} is a late-interaction model, which figures cannot show: leave it out."
+            )
+        whole = run["name"].removesuffix(required.without or "")
+        if whole not in names:
+            raise UserError(f"{where} lacks {whole!r}, with which {name} compares {run['name']}: add it.")
+    shown: dict[tuple, str] = {}
+    for run in runs if required.distinct else ():
+        other = shown.setdefault(tuple(run[field] for field in required.distinct), run["name"])
+        if other != run["name"]:
+            fields = " and ".join(required.distinct).replace("list_size", "list size")
+            raise UserError(
+                f"{where}: {name} tells runs apart by their {fields}, which {other} and {run['name']} share: keep one."
+            )
+
+
+def _has_measure(study: Study, where: str, measure: str) -> None:
+    """Check that runs are evaluated with what an artefact shows."""
+    measures = study.evaluation.measures
+    if measure not in map(called, measures):
+        raise UserError(f"params.yaml: evaluation.measures = {measures} lacks {measure}, which {where} shows: add it.")

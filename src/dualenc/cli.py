@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import yaml
 
 from dualenc import commands, slurm
 from dualenc.commands import Folder, Output
@@ -63,8 +62,7 @@ def plan(
     from dualenc.files import read_json
     from dualenc.lookup import choose
 
-    pairs = [text.partition("=") for text in config or []]
-    study = parameters.load("params.yaml", {key: yaml.safe_load(value) for key, _, value in pairs})
+    study = parameters.load("params.yaml", dict(map(parameters.override, config or [])))
     names = artefacts.split(",") if artefacts else list(study.artefacts)
     for name in names:
         choose("--artefacts", name, study.artefacts)

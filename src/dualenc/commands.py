@@ -31,27 +31,25 @@ Nodes = Annotated[int, typer.Option(help="of a Slurm job, which the processes ar
 @step()
 def dataset(params: Params, output: Output) -> None:
     """Build a dataset folder."""
-    from pydantic import TypeAdapter
-
+    from dualenc.config import validate
     from dualenc.parameters import Dataset
     from dualenc.steps.dataset import dataset as build
 
-    build(TypeAdapter(Dataset).validate_python(params), output, int(os.environ["OMP_NUM_THREADS"]))
+    build(validate(Dataset, params), output, int(os.environ["OMP_NUM_THREADS"]))
 
 
 @step()
 def candidates(params: Params, dataset: Folder, output: Output) -> None:
     """Retrieve BM25 candidates for every split, or take those of the dataset itself."""
-    from pydantic import TypeAdapter
-
+    from dualenc.config import validate
     from dualenc.parameters import Bm25, Dataset
     from dualenc.steps import candidates as step
 
     if "official" in params:
-        step.official(dataset, TypeAdapter(Dataset).validate_python(params["official"]), params["depth"], output)
+        step.official(dataset, validate(Dataset, params["official"]), params["depth"], output)
     else:
         options = {"train_queries": params.get("train_queries"), "threads": int(os.environ["OMP_NUM_THREADS"])}
-        step.candidates(dataset, Bm25(**params["bm25"]), params["depth"], output, **options)
+        step.candidates(dataset, validate(Bm25, params["bm25"]), params["depth"], output, **options)
 
 
 @step()
@@ -81,10 +79,11 @@ def lists(params: Params, dataset: Folder, candidates: Folder, output: Output) -
 @step()
 def import_scores(params: Params, dataset: Folder, scratch: Folder, output: Output) -> None:
     """Make training lists from published teacher scores, downloaded if need be."""
+    from dualenc.config import validate
     from dualenc.parameters import PublishedScores
     from dualenc.steps.import_scores import import_scores as build
 
-    published = PublishedScores(**params["published_scores"])
+    published = validate(PublishedScores, params["published_scores"])
     build(dataset, published, params["list_length"], params["train_lists"], scratch, output)
 
 
@@ -99,11 +98,12 @@ def evaluation_sets(params: Params, dataset: Folder, candidates: Folder, output:
 @step()
 def corpus(params: Params, dataset: Folder, output: Output) -> None:
     """Make the lists that miniatures are pre-trained on, from a dataset's train split."""
+    from dualenc.config import validate
     from dualenc.parameters import Bm25
     from dualenc.steps.corpus import corpus as build
 
     threads = int(os.environ["OMP_NUM_THREADS"])
-    build(dataset, Bm25(**params["bm25"]), params["depth"], params["list_length"], output, threads)
+    build(dataset, validate(Bm25, params["bm25"]), params["depth"], params["list_length"], output, threads)
 
 
 @step()
@@ -112,22 +112,24 @@ def pretrain(
     tokenizer: Folder, scratch: Folder, output: Output, start: Annotated[Path | None, typer.Option()] = None,
 ) -> None:  # fmt: skip
     """Pre-train a miniature BERT on the train splits of its corpora."""
+    from dualenc.config import validate
     from dualenc.parameters import Encoder, Pretraining
     from dualenc.steps.pretrain import pretrain as run
 
     _set_torch_threads()
     settings = dict(params)
-    encoder, parameters = Encoder(**settings.pop("encoder")), Pretraining(**settings.pop("pretraining"))
+    encoder, parameters = validate(Encoder, settings.pop("encoder")), validate(Pretraining, settings.pop("pretraining"))
     run(data, corpora, dataset, evaluation, tokenizer, start, encoder, parameters, settings, scratch, output)
 
 
 @step()
 def fetch(params: Params, output: Output) -> None:
     """Download a pre-trained BERT from the Hugging Face hub."""
+    from dualenc.config import validate
     from dualenc.parameters import Encoder
     from dualenc.steps.fetch import fetch as run
 
-    run(Encoder(**params["encoder"]), params["positions"], output)
+    run(validate(Encoder, params["encoder"]), params["positions"], output)
 
 
 @step()
@@ -170,10 +172,11 @@ def _together(processes: int, nodes: int) -> Iterator[None]:
 
 def _experiment(params: dict):
     """The experiment of a slice, and the other settings of its training."""
+    from dualenc.config import validate
     from dualenc.parameters import Experiment
 
     settings = dict(params)
-    return Experiment(**settings.pop("experiment")), settings
+    return validate(Experiment, settings.pop("experiment")), settings
 
 
 @step()
@@ -256,10 +259,11 @@ def evaluate(
     constant: bool = False,
 ) -> None:
     """Evaluate the runs of one system on evaluation sets; with --constant, their passages in random order."""
+    from dualenc.config import validate
     from dualenc.parameters import Evaluation
     from dualenc.steps.evaluate import evaluate_runs
 
-    evaluate_runs(evaluation, runs, splits.split(","), constant, Evaluation(**params), output)
+    evaluate_runs(evaluation, runs, splits.split(","), constant, validate(Evaluation, params), output)
 
 
 @step()

@@ -10,16 +10,29 @@ that the experiment has anyway is left out of the name, so that runs shared by s
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
 
-from dualenc import checks
+from dualenc import artefacts, checks
 from dualenc.errors import UserError
-from dualenc.lookup import choose, nearest
-from dualenc.parameters import Artefact, Experiment, Params
+from dualenc.lookup import choose, dotted, nearest, shown
+from dualenc.parameters import OPTIONS, Artefact, Experiment, Params, Strict
+
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C, where it is there: ten times as fast
+WORDS = {
+    "bool_type": "give true or false",
+    "string_type": "give a text",
+    "list_type": "give a list",
+    "dict_type": "give keys with their values",
+    "model_type": "give keys with their values",
+    "model_attributes_type": "give keys with their values",
+    "too_short": "give at least one",
+}
+"""What to give where there is something of another type."""
 
 
 class Study:
@@ -31,9 +44,11 @@ class Study:
         self.at = choose("scale", params.scale, {name: at for name, at in params.scales.items() if at})
         self.evaluation = params.evaluation
         self.dataset = choose(f"scales.{self.scale}.dataset", self.at.dataset, params.datasets)
+        checks.names(params, self.at)
         checks.datasets(params)
         checks.encoders(params, self.scale, self.at)
         checks.evaluation(self)
+        checks.scale(self)
         for key in ("experiments", "artefacts"):
             for name in getattr(self.at, key):
                 choose(f"scales.{self.scale}.{key}", name, getattr(params, key))
@@ -64,14 +79,19 @@ class Study:
             merged |= self.params.experiments[level]
             merged |= self.at.experiments.get(level, {})
         merged.pop("inherits", None)
-        experiment = _validate(Experiment, merged, f"experiments.{name}")
+        experiment = validate(Experiment, merged, f"experiments.{name}")
         # An experiment may name a family of the scale; its largest encoder, listed last, is meant.
         family = self.at.encoders.get(experiment.encoder)
         return experiment.model_copy(update={"encoder": family[-1]}) if family else experiment
 
     def _artefact(self, name: str) -> Artefact:
         """The artefact ``name`` at this scale."""
-        return _validate(Artefact, self.params.artefacts[name] | self.at.artefacts.get(name, {}), f"artefacts.{name}")
+        values = self.params.artefacts[name] | self.at.artefacts.get(name, {})
+        artefact = validate(Artefact, values, f"artefacts.{name}")
+        checks.module(name, artefact)
+        kinds = artefacts.requires(artefact.kind, name).get("options", {})
+        options = validate(_options(**kinds), artefact.options, f"artefacts.{name}.options")
+        return artefact.model_copy(update={"options": options.model_dump()})
 
     def run(self, name: str, key: str = "run") -> Experiment:
         """The experiment behind a run name; ``key`` says where it stands.
@@ -109,42 +129,141 @@ class Study:
 
 def load(path: str | Path, overrides: Mapping[str, Any] = {}) -> Study:
     """The study in a params.yaml; ``overrides`` replace top-level keys. Raises ``UserError``."""
+    return study({**read(path), **overrides})
+
+
+def override(text: str) -> tuple[str, Any]:
+    """Key and value of ``scale=paper``, as the command line has them. Raises ``UserError`` that says what is wrong."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"--config {text!r} has no value: write <key>=<value>, such as scale=paper.")
+    choose("--config", key, Params.model_fields)
     try:
-        values = yaml.safe_load(Path(path).read_text())
+        return key, yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise UserError(f"--config {text!r} has a value that is not YAML: correct it.") from None
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """The values of a params.yaml. Raises ``UserError`` if it cannot be read, and for a key that stands twice.
+
+    Other readers, Snakemake's and DVC's among them, take the last of such keys without a word.
+    """
+    loader = None
+    try:
+        loader = LOADER(Path(path).read_bytes().decode("utf-8-sig"))
+        root = loader.get_single_node()
+        if isinstance(root, yaml.MappingNode):
+            _check_node(path, root, {})
+            return loader.construct_document(root)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: run in the folder that holds params.yaml.") from None
-    except yaml.YAMLError as error:
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): make it a file that you may read.") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 at byte {error.start + 1}: save it as UTF-8.") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise UserError(f"{path} is not YAML: {where}{error.problem or error.context}.") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # also nesting without end, and 30 February
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
-    return study({**values, **overrides})
+    finally:
+        if loader is not None:
+            loader.dispose()
+    what = "is empty" if root is None else "is not a mapping of keys to values"
+    raise UserError(f"{path} {what}: start from the params.yaml that came with the project.")
+
+
+def _check_node(path: str | Path, node: yaml.Node, done: dict[int, bool], *keys: str) -> None:
+    """Raise ``UserError`` for a key that stands twice, and for an alias of what it stands in.
+
+    ``done`` has the nodes that were met before, and whether all below them was checked: an alias is met again.
+    """
+    if id(node) in done:
+        if not done[id(node)]:
+            raise UserError(f"{path}: {dotted(*keys)} is an alias of what it stands in: write out its value.")
+        return
+    done[id(node)] = False
+    if isinstance(node, yaml.SequenceNode):
+        for place, item in enumerate(node.value):
+            _check_node(path, item, done, *keys, str(place))
+    if isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise UserError(f"{path}, line {key.start_mark.line + 1}: a key must be one word, without brackets.")
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                where = f"in line {line}" if line == lines[key.value] else f"in lines {lines[key.value]} and {line}"
+                raise UserError(f"{path}: {dotted(*keys, key.value)} stands twice, {where}: keep one of them.")
+            lines[key.value] = line
+            _check_node(path, value, done, *keys, key.value)
+    done[id(node)] = True
 
 
 def study(values: Mapping[str, Any]) -> Study:
     """The study in the values of a params.yaml. Raises ``UserError`` that names the key at fault."""
-    return Study(_validate(Params, values, ""))
+    _check_keys(values)
+    return Study(validate(Params, values, ""))
 
 
-def _validate(model: type[BaseModel], values: Any, where: str) -> Any:
+@cache
+def _options(**kinds: str) -> type[BaseModel]:
+    """The schema of options of these kinds."""
+    return create_model("Options", __base__=Strict, **{option: (OPTIONS[kind], ...) for option, kind in kinds.items()})
+
+
+def _check_keys(values: Any, *keys: str) -> None:
+    """Raise ``UserError`` for a key that YAML does not take for a text, such as ``on``, 1 or null."""
+    if isinstance(values, list):
+        values = dict(zip(map(str, range(len(values))), values, strict=True))
+    for key, value in values.items() if isinstance(values, Mapping) else ():
+        if not isinstance(key, str):
+            where = f"{dotted(*keys)} has " if keys else ""
+            raise UserError(f"params.yaml: {where}the key {key!r}, which is not a text: put it in quotes or change it.")
+        _check_keys(value, *keys, key)
+
+
+def validate(model: Any, values: Any, where: str = "") -> Any:
     """``model`` from ``values``; the first error as one sentence, an unknown key before all that it leads to."""
     try:
-        return model.model_validate(values)
+        return TypeAdapter(model).validate_python(values)
     except ValidationError as errors:
         error = min(errors.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        path = ".".join(str(part) for part in (where, *_keys(values, error["loc"])) if part != "")
-        if error["type"] == "extra_forbidden":
-            fields = _fields(model, error["loc"][:-1])
-            raise UserError(f"params.yaml: {path} is no known key; {nearest(error['loc'][-1], fields)}") from None
-        if error["type"] == "missing":
-            raise UserError(f"params.yaml: {path} is missing.") from None
-        if error["type"] == "union_tag_invalid":
-            allowed = [tag.strip("'") for tag in error["ctx"]["expected_tags"].split(", ")]
-            tag = error["ctx"]["tag"]
-            raise UserError(f"params.yaml: {path}.kind = {tag!r} is not allowed; {nearest(tag, allowed)}") from None
-        message = error["msg"][0].lower() + error["msg"][1:]
-        value = error["input"]
-        expected = error.get("ctx", {}).get("expected", "")
-        names = [part.strip("'") for part in expected.replace(" or ", ", ").split(", ")]
-        hint = f"; {nearest(value, names)}" if error["type"] == "literal_error" else f": {message}."
-        raise UserError(f"params.yaml: {path} = {value!r} is not allowed{hint}") from None
+        raise UserError(f"params.yaml: {_told(error, model, values, where)}") from None
+
+
+def _told(error: Mapping[str, Any], model: Any, values: Any, where: str) -> str:
+    """What is wrong, where, and what is allowed, after the name of the file."""
+    kind, location, about = error["type"], error["loc"], error.get("ctx", {})
+    path = dotted(*([where] if where else []), *(key for key in _keys(values, location) if key != "[key]"))
+    if kind == "extra_forbidden":
+        return f"{path} is not a known key; {nearest(location[-1], _fields(model, location[:-1]))}"
+    if kind == "missing":
+        return f"{path} is missing."
+    if kind == "union_tag_not_found":
+        return f"{path}.kind is missing."
+    if kind == "union_tag_invalid":
+        allowed = [tag.strip("'") for tag in about["expected_tags"].split(", ")]
+        return f"{path}.kind = {about['tag']!r} is not allowed; {nearest(about['tag'], allowed)}"
+    if kind == "name":
+        return f"{path} has {_fault(error['input'])}: name it with up to 100 letters, digits, - and _."
+    value = shown(error["input"])
+    if kind == "twice":
+        return f"{path} = {value} holds {error['msg']}."
+    if kind == "literal_error":
+        names = [part.strip("'") for part in about["expected"].replace(" or ", ", ").split(", ")]
+        return f"{path} = {value} is not allowed; {nearest(error['input'], names)}"
+    return f"{path} = {value} is not allowed: {WORDS.get(kind) or error['msg'][0].lower() + error['msg'][1:]}."
+
+
+def _fault(name: str) -> str:
+    """What is wrong with a name, in words."""
+    if not name or len(name) > 100:
+        return "an empty name" if not name else f"a name of {len(name)} characters"
+    wrong = next((one for one in name if not (one.isascii() and (one.isalnum() or one in "-_"))), name[0])
+    return {".": "a dot in its name", " ": "a space in its name"}.get(wrong, f"{wrong!r} in its name")
 
 
 def _keys(values: Any, location: tuple) -> Iterator[str | int]:
@@ -158,7 +277,7 @@ def _keys(values: Any, location: tuple) -> Iterator[str | int]:
 
 def _fields(model: type[BaseModel], location: tuple) -> list[str]:
     """Names of the fields of the model nested in ``model`` at the ``location`` of an error."""
-    models = [model]
+    models = list(_models(model))
     for key in location:
         within = [
             inner for one in models if key in one.model_fields for inner in _models(one.model_fields[key].annotation)

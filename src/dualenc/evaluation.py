@@ -4,13 +4,13 @@ ir-measures computes the measures. It is handed ranks instead of scores, because
 so the tie rule of `dualenc.runs` holds in every number.
 """
 
-import re
 from pathlib import Path
 
 import ir_measures
 
 from dualenc.errors import UserError
 from dualenc.files import atomic, write_json
+from dualenc.measures import MEASURE, called
 from dualenc.runs import Run, ranked
 from dualenc.statistics import bootstrap_interval
 
@@ -19,8 +19,6 @@ Qrels = dict[str, dict[str, int]]
 
 PerQuery = dict[str, dict[str, float]]
 """measure -> qid -> value."""
-
-MEASURE = re.compile(r"(?:nDCG|(?:M?RR|R)(?:\(rel=[1-9]\d*\))?)@[1-9]\d*")
 
 
 def evaluate(run: Run, qrels: Qrels, measures: list[str]) -> PerQuery:
@@ -58,11 +56,6 @@ def _negated_ranks(pids: list[str], judged: dict[str, int]) -> dict[str, int]:
     """pid -> minus its rank, down to the last judged passage: what is below it adds nothing to any measure."""
     last = next((rank for rank in range(len(pids), 1, -1) if pids[rank - 1] in judged), 1)
     return {pid: -rank for rank, pid in enumerate(pids[:last], 1)}
-
-
-def called(measure: str) -> str:
-    """The name of a measure in results: ``MRR@10``, the mean, for ``RR@10``."""
-    return re.sub("^RR", "MRR", measure)
 
 
 def candidate_metrics(run: Run, qrels: Qrels, depth: int) -> dict[str, float]:

@@ -1,14 +1,109 @@
-"""The schema of params.yaml: which keys there are, and what each may hold."""
+"""The schema of params.yaml: which keys there are, and what each may hold.
+
+Nothing is taken for something else: a truth value or a text is no number, and 3.0 is no whole number. Every number has
+its bounds, and an error about one says what they are.
+"""
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WrapValidator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
-Positive = Annotated[int, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Names = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+from dualenc.measures import MEASURE, called
+
+EXPONENT = re.compile(r"[-+]?\d+\.?\d*[eE][-+]?\d+")
+
+
+def _told(allowed: str) -> WrapValidator:
+    """Whatever is wrong with a value, the error says what is ``allowed``."""
+
+    def check(value: Any, within: Callable[[Any], Any]) -> Any:
+        try:
+            return within(value)
+        except ValidationError:
+            raise PydanticCustomError("not_allowed", "give {allowed}", {"allowed": allowed}) from None
+
+    return WrapValidator(check)
+
+
+def whole(least: int, most: int = 10**9, *, null: str = "") -> Any:
+    """Whole numbers from ``least`` to ``most``, and None if it stands for something: ``null`` says what."""
+    number = Annotated[int, Field(ge=least, le=most)]
+    words = f"a whole number from {least} to {most}"
+    return Annotated[number | None, _told(f"{words}, or null for {null}")] if null else Annotated[number, _told(words)]
+
+
+def real(low: float, high: float = 1e6, *, open: str = "") -> Any:
+    """Numbers from ``low`` to ``high``, without the ends that are ``open``: "low", "high", or "low high"."""
+    bounds = {"gt" if "low" in open else "ge": low, "lt" if "high" in open else "le": high}
+    words = f"a number {'above' if 'low' in open else 'from'} {low:g}"
+    words += f" and below {high:g}" if "high" in open else f" {'up ' if 'low' in open else ''}to {high:g}"
+    finite = Field(allow_inf_nan=False, **bounds)
+    return Annotated[float, finite, BeforeValidator(_number), _told(words)]
+
+
+def _number(value: Any) -> Any:
+    """1e-3, which YAML 1.1 takes for a text, as the number that it is."""
+    return float(value) if isinstance(value, str) and EXPONENT.fullmatch(value) else value
+
+
+def _once(values: list) -> list:
+    """``values``, each of which may stand in it once."""
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            raise PydanticCustomError("twice", "{value} twice: give each once", {"value": repr(value)})
+    return values
+
+
+def _measures(values: list[str]) -> list[str]:
+    """Names of measures, each of which may stand there once under one of its names."""
+    for measure in values:
+        if not MEASURE.fullmatch(measure):
+            allowed = "RR@k, MRR@k, nDCG@k or R@k with a cutoff k, such as RR@10, or RR(rel=2)@10"
+            raise PydanticCustomError(
+                "not_allowed", "{value} is no measure; give {allowed}", {"value": repr(measure), "allowed": allowed}
+            )
+    _once([called(measure) for measure in values])
+    return values
+
+
+Positive = whole(1)
+Limit = whole(1, null="all")
+Count = whole(0)
+Seed = whole(0, 2**32 - 1)  # what numpy and transformers take
+ListSize = whole(2)  # a positive and a negative
+Width = whole(1, 10**5)
+Fraction = real(0, 1)
+Share = real(0, 1, open="high")
+Weight = real(0)
+Size = real(0, open="low")
+Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$"), _told("a text on one line")]
+Texts = Annotated[list[Text], AfterValidator(_once)]
+Names = Annotated[Texts, BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+Measures = Annotated[list[Text], Field(min_length=1), AfterValidator(_measures)]
+Md5 = Annotated[str, Field(pattern="^[0-9a-f]{32}$"), _told("the 32 hexadecimal digits of an MD5")]
+NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+
+
+def _name(name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise PydanticCustomError("name", "no name")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_name)]
+"""What experiments, encoders, families, datasets, scales and artefacts are called: part of file and run names."""
 Need = Literal[
     *("metrics", "runs", "curves", "retrieval", "checkpoints", "lists", "text", "models"),
     *("score-matrices", "score-updates"),
@@ -16,65 +111,93 @@ Need = Literal[
 
 
 class Strict(BaseModel):
-    """A mapping with exactly the fields that it declares."""
+    """A mapping with exactly the fields that it declares, of exactly their types."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Splits(Strict):
-    """One number for each split."""
+class MaxQueries(Strict):
+    """How many queries a split has at most; None for all."""
 
-    train: float
-    validation: float
-    test: float
+    train: Limit
+    validation: Limit
+    test: Limit
+
+
+class DprMaxQueries(MaxQueries):
+    """How many questions a split has at most; those of validation are taken out of train, so not all can be."""
+
+    validation: Positive
+
+
+class Fractions(Strict):
+    """How the splits share the texts."""
+
+    train: real(0, 1, open="low high")
+    validation: real(0, 1, open="low high")
+    test: real(0, 1, open="low high")
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Fractions":
+        if abs(self.train + self.validation + self.test - 1) > 1e-9:
+            raise PydanticCustomError("not_allowed", "make the three add up to 1")
+        return self
+
+
+SPLITS = tuple(MaxQueries.model_fields)
 
 
 def _sets(sets: dict[str, str]) -> dict[str, str]:
-    missing = next((split for split in Splits.model_fields if split not in sets), None)
+    missing = next((split for split in SPLITS if split not in sets), None)
     if missing:
         raise PydanticCustomError("splits", "it names no {split} split", {"split": missing})
     wrong = next((name for name in sets if not SET.fullmatch(name)), None)
     if wrong is not None:
         raise PydanticCustomError("splits", "{name} must be one word of letters, digits and hyphens", {"name": wrong})
+    for name, source in sets.items():  # test sets may share queries
+        learnt = next((split for split in SPLITS[:2] if split != name and sets[split] == source), None)
+        if learnt:
+            about = {"name": name, "split": learnt}
+            raise PydanticCustomError("splits", "{name} and {split} are the same: give each its own", about)
     return sets
 
 
-SET = re.compile(r"(?!(passages|retrieval)$)[A-Za-z0-9-]+")  # as file names and columns of tables hold it
-Sets = Annotated[dict[str, str], AfterValidator(_sets)]
+SET = re.compile(r"(?!(passages|retrieval)$)[A-Za-z0-9-]{1,100}")  # as file names and columns of tables hold it
+Sets = Annotated[dict[str, Text], AfterValidator(_sets)]
 """Where train, validation and test come from, and any further test sets."""
 
 
 class Source(Strict):
     """A file that comes from elsewhere: the one at ``path``, or at ``url`` with its size in bytes and its MD5."""
 
-    path: str | None = None
-    url: str | None = None
-    size: Positive | None = None
-    md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
+    path: Text | None = None
+    url: Text | None = None
+    size: whole(1, 10**15) | None = None
+    md5: Md5 | None = None
 
 
 class PydocsDataset(Strict):
     """Docstrings of installed packages: first sentence -> the rest (``dualenc.datasets.pydocs``)."""
 
     kind: Literal["pydocs"]
-    packages: list[str]
+    packages: Annotated[Texts, Field(min_length=1)]
     max_words: Positive
     min_query_words: Positive
     min_passage_words: Positive
     max_passages: Positive
-    fractions: Splits
-    max_queries: Splits
+    fractions: Fractions
+    max_queries: MaxQueries
 
 
 class TsvDataset(Strict):
     """Tab-separated files: collection, queries and qrels (``dualenc.datasets.tsv``)."""
 
     kind: Literal["tsv"]
-    path: str
+    path: Text
     splits: Sets
-    max_words: Positive | None
-    max_passages: Annotated[int, Field(ge=0)] | None
-    max_queries: Splits
+    max_words: Limit
+    max_passages: whole(0, null="all")
+    max_queries: MaxQueries
 
 
 class IrDataset(Strict):
@@ -83,9 +206,9 @@ class IrDataset(Strict):
     kind: Literal["ir_datasets"]
     splits: Sets
     encoding: Literal["raw", "fixed"] = "fixed"
-    max_words: Positive | None
-    max_passages: Annotated[int, Field(ge=0)] | None
-    max_queries: Splits
+    max_words: Limit
+    max_passages: whole(0, null="all")
+    max_queries: MaxQueries
 
 
 class DprDataset(Strict):
@@ -99,8 +222,8 @@ class DprDataset(Strict):
     dev: Source
     titles: bool
     hard_negatives: Positive
-    random_negatives: Annotated[int, Field(ge=0)]
-    max_queries: Splits
+    random_negatives: Count
+    max_queries: DprMaxQueries
 
 
 Dataset = Annotated[PydocsDataset | TsvDataset | IrDataset | DprDataset, Field(discriminator="kind")]
@@ -109,7 +232,7 @@ Dataset = Annotated[PydocsDataset | TsvDataset | IrDataset | DprDataset, Field(d
 class Bm25(Strict):
     """Parameters of the first stage (``dualenc.candidates``)."""
 
-    k1: Annotated[float, Field(ge=0)]
+    k1: Weight
     b: Fraction
     stop_words: Literal["english", "none"]
     stemmer: Literal["english", "none"]
@@ -118,9 +241,9 @@ class Bm25(Strict):
 class Objectives(Strict):
     """Weights of the parts of the pre-training loss (``dualenc.pretraining``)."""
 
-    masked: Annotated[float, Field(ge=0)]
-    pair: Annotated[float, Field(ge=0)]
-    contrastive: Annotated[float, Field(ge=0)]
+    masked: Weight
+    pair: Weight
+    contrastive: Weight
 
 
 class Encoder(Strict):
@@ -133,23 +256,26 @@ class Encoder(Strict):
     its pre-training where they are not the scale's.
     """
 
-    layers: Positive
-    width: Positive
-    heads: Positive
-    folder: str | None = None
-    hub: str | None = None
-    revision: str | None = None
-    grows_from: str | None = None
+    layers: whole(1, 1000)
+    width: Width
+    heads: Width
+    folder: Text | None = None
+    hub: Text | None = None
+    revision: Text | None = None
+    grows_from: Text | None = None
     start: Literal["words", "random"] = "words"
-    steps: Annotated[int, Field(ge=0)] | None = None
+    steps: Count | None = None
     objectives: Objectives | None = None
 
 
 class Lengths(Strict):
-    """Maximal lengths in tokens, special tokens included: one text of a dual-encoder, one pair of a CA model."""
+    """Maximal lengths in tokens, special tokens included: one text of a dual-encoder, one pair of a CA model.
 
-    text: Positive
-    pair: Positive
+    A text has two special tokens and a pair three, and some of the text is to be left.
+    """
+
+    text: whole(3, 10**5)
+    pair: whole(5, 10**5)
 
 
 class Pretraining(Strict):
@@ -159,20 +285,20 @@ class Pretraining(Strict):
     encoder that grows from another one.
     """
 
-    corpora: dict[str, Positive]
+    corpora: Annotated[dict[Text, whole(1, 1000)], Field(min_length=1)]
     objectives: Objectives
     steps: Positive
     grown_steps: Positive
     batch_size: Positive
-    list_size: Annotated[int, Field(ge=2)]
-    learning_rate: Annotated[float, Field(gt=0)]
+    list_size: ListSize
+    learning_rate: Size
     warmup: Fraction
-    weight_decay: Annotated[float, Field(ge=0)]
+    weight_decay: Weight
     masked_lists: Fraction
     masked: Fraction
-    gain: Annotated[float, Field(gt=0)]
+    gain: Size
     evaluate_every: Positive
-    seed: int
+    seed: Seed
 
 
 class Evaluation(Strict):
@@ -181,37 +307,37 @@ class Evaluation(Strict):
     ``sets`` has the measures of further test sets that are not to have ``measures``.
     """
 
-    measures: list[str]
-    sets: dict[str, list[str]] = {}
-    confidence: Fraction
+    measures: Measures
+    sets: dict[Text, Measures] = {}
+    confidence: real(0, 1, open="low high")
     resamples: Positive
     permutations: Positive
-    seed: int
+    seed: Seed
 
 
 class Experiment(Strict):
     """One model and how it is trained, resolved."""
 
     model: Literal["cross-attention", "dual-encoder", "late-interaction"]
-    encoder: str
-    loss: str
-    loss_parameters: dict[str, float]
-    teacher: str | None
-    list_size: Annotated[int, Field(ge=2)]
+    encoder: Text
+    loss: Text
+    loss_parameters: dict[Text, Annotated[float, BeforeValidator(_number), _told("a number")]]
+    teacher: Text | None
+    list_size: ListSize
     selection: Literal["sampled", "top"]
     in_batch: bool
-    uniform: Annotated[int, Field(ge=0)]
+    uniform: Count
     batch_size: Positive
     steps: Positive
-    learning_rate: Annotated[float, Field(gt=0)]
-    weight_decay: Annotated[float, Field(ge=0)]
+    learning_rate: Size
+    weight_decay: Weight
     warmup: Fraction
-    dropout: Fraction
-    token_dropout: Fraction
-    mlm_weight: Annotated[float, Field(ge=0)]
+    dropout: Share
+    token_dropout: Share
+    mlm_weight: Weight
     mlm_masked: Fraction
     pooling: Literal["cls", "mean"]
-    gain: Annotated[float, Field(gt=0)]
+    gain: Size
     evaluate_every: Positive
     patience: Positive
 
@@ -228,7 +354,7 @@ class ScoreUpdates(Strict):
 
     pairs: Positive
     others: Positive
-    step: Annotated[float, Field(gt=0)]
+    step: Size
 
 
 class Sizes(Strict):
@@ -240,7 +366,7 @@ class Sizes(Strict):
     passages: Positive
     passage_tokens: Positive
     query_tokens: Positive
-    queries: dict[str, Positive]
+    queries: dict[Text, Positive]
 
 
 class PublishedScores(Source):
@@ -249,9 +375,9 @@ class PublishedScores(Source):
     ``tolerance`` is how much the scores of one pair may differ, ``allowed_defects`` how many rows may be wrong.
     """
 
-    teacher: str
-    tolerance: Annotated[float, Field(ge=0)]
-    allowed_defects: Annotated[int, Field(ge=0)]
+    teacher: Text
+    tolerance: Weight
+    allowed_defects: Count
 
 
 class Scale(Strict):
@@ -261,30 +387,30 @@ class Scale(Strict):
     train one model together, spread over ``nodes``; each of them, and every other job with a model, has ``gpus``.
     """
 
-    dataset: str
+    dataset: Text
     candidates: Literal["bm25", "official"] = "bm25"
     bm25: Bm25
     depth: Positive
-    list_length: Annotated[int, Field(ge=2)]
+    list_length: ListSize
     train_lists: Positive
     published_scores: PublishedScores | None = None
     train_evaluation: Positive
     probe_queries: Positive
     retrieval_depth: Positive
-    shards: Positive
+    shards: whole(1, 10**4)
     early: Positive
     score_matrix: ScoreMatrix
     score_updates: ScoreUpdates
     lengths: Lengths
     sizes: Sizes
-    vocabulary: Positive
-    encoders: dict[str, list[str]]
-    seeds: Annotated[list[int], Field(min_length=1)]
+    vocabulary: whole(6, 10**7)
+    encoders: dict[Name, Annotated[Texts, Field(min_length=1)]]
+    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_once)]
     pretraining: Pretraining
     tokens_per_batch: Positive
-    gpus: Annotated[int, Field(ge=0)]
-    processes: Positive = 1
-    nodes: Positive = 1
+    gpus: whole(0, 1000)
+    processes: whole(1, 10**5) = 1
+    nodes: whole(1, 10**5) = 1
     experiments: dict[str, dict[str, Any]]
     artefacts: dict[str, dict[str, Any]]
 
@@ -297,12 +423,65 @@ class Artefact(Strict):
     """
 
     kind: Literal["figure", "table", "claim"]
-    experiments: list[str]
+    experiments: Texts
     encoders: Names = []
-    besides: list[str] = []
-    needs: list[Need] = ["metrics"]
+    besides: Texts = []
+    needs: Annotated[list[Need], AfterValidator(_once)] = ["metrics"]
     seeds: Literal["first", "all"] = "first"
     options: dict[str, Any] = {}
+
+
+class Requirements(Strict):
+    """What the module of an artefact declares in ``REQUIRES``, so that params.yaml is checked before anything runs.
+
+    ``needs`` are kinds of files that the artefact is made from, ``measures`` those of ``evaluation`` that it shows, and
+    ``options`` its options, each of a kind of ``OPTIONS``. Of its runs: ``runs`` it names, and ``paired`` are
+    experiments that it compares at every encoder; it shows ``count`` of them, of exactly these ``models`` or ``series``
+    (`dualenc.naming`); ``only`` are the values that a field of a run may have, and ``distinct`` the fields by which it
+    tells runs apart. A run whose name ends in ``without`` is compared with the one without it.
+    """
+
+    needs: list[Need] = []
+    measures: list[str] = []
+    options: dict[str, str] = {}
+    runs: list[str] = []
+    paired: list[str] = []
+    count: int | None = None
+    models: list[str] = []
+    series: list[str] = []
+    only: dict[str, list[str]] = {}
+    distinct: list[str] = []
+    without: str | None = None
+
+
+def _unequal(pair: list[float]) -> list[float]:
+    if pair[0] == pair[1]:
+        raise PydanticCustomError("not_allowed", "give two different margins")
+    return pair
+
+
+def _as_written(value: Any, within: Callable[[Any], Any]) -> Any:
+    """A whole number stays one where it is shown as it was written."""
+    number = within(value)
+    return value if isinstance(value, int) else number
+
+
+Written = WrapValidator(_as_written)
+Margin = Annotated[real(-1000, 1000), Written]
+OPTIONS: dict[str, Any] = {
+    "share": Annotated[real(0, 1, open="low"), Written],
+    "threshold": Annotated[Weight, Written],
+    "count": Positive,
+    "counts": Annotated[list[Positive], Field(min_length=1), AfterValidator(_once)],
+    "characters": whole(10),
+    "measure": Text,
+    "run": Text,
+    "margins": Annotated[
+        list[Annotated[list[Margin], Field(min_length=2, max_length=2), AfterValidator(_unequal)]], Field(min_length=1)
+    ],
+    "temperatures": Annotated[list[Annotated[Size, Written]], Field(min_length=1), AfterValidator(_once)],
+}
+"""Kinds of options of artefacts, and what each may hold."""
 
 
 class Cluster(Strict):
@@ -313,24 +492,24 @@ class Cluster(Strict):
     ``most_minutes``: what takes longer goes on in its next attempt.
     """
 
-    slack: Annotated[float, Field(ge=1)]
+    slack: real(1, 1000)
     minutes: Positive
     most_minutes: Positive
     mem_mb: Positive
-    minutes_per_million: Annotated[float, Field(ge=0)]
-    mem_mb_per_million: Annotated[float, Field(ge=0)]
+    minutes_per_million: Weight
+    mem_mb_per_million: Weight
 
 
 class Params(Strict):
     """params.yaml, before experiments and artefacts are resolved."""
 
-    scale: str
-    threads: Positive
+    scale: Text
+    threads: whole(1, 1024)
     pretrain: bool
     cluster: Cluster
-    datasets: dict[str, Dataset]
-    encoders: dict[str, Encoder]
+    datasets: dict[Name, Dataset]
+    encoders: dict[Name, Encoder]
     evaluation: Evaluation
-    experiments: dict[str, dict[str, Any]]
-    artefacts: dict[str, dict[str, Any]]
-    scales: dict[str, Scale | None]
+    experiments: dict[Name, dict[str, Any]]
+    artefacts: dict[Name, dict[str, Any]]
+    scales: dict[Name, Scale | None]

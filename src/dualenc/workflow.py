@@ -8,11 +8,8 @@ from typing import Any
 
 from dualenc import artefacts
 from dualenc.config import Study
-from dualenc.errors import UserError
-from dualenc.lookup import nearest
-from dualenc.parameters import Splits
+from dualenc.parameters import SPLITS
 
-SPLITS = tuple(Splits.model_fields)
 UNTRAINED = ("random", "bm25")  # orders of the candidates that no model made
 ENCODER_FILES = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
 MODEL_FILES = [  # of every kind of model, below its folder
@@ -133,17 +130,6 @@ NEEDS = {
 def use_own_commands() -> None:
     """Let jobs call the ``dualenc`` of the environment that Snakemake runs in, activated or not."""
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-
-
-def check_modules(study: Study) -> None:
-    """Raise ``UserError`` for the first artefact of params.yaml that has no module to make it."""
-    for name, artefact in study.artefacts.items():
-        known = artefacts.names(artefact.kind)
-        if name not in known:
-            raise UserError(
-                f"params.yaml: artefacts.{name} has no module {artefact.kind}s/{name}.py that makes it; "
-                f"{nearest(name, known)}"
-            )
 
 
 def in_report(kind: str, file: str) -> dict[str, Any]:

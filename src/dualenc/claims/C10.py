@@ -6,6 +6,7 @@ from typing import Any
 
 from dualenc.claims import Part, evidence
 
+REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10"], "runs": ["ca", "de"], "options": {"share": "share"}}
 CLAIM = (
     "Label smoothing, more dropout, token dropout, a masked language loss and the focal loss do not close the gap "
     "between a dual-encoder (DE) and cross-attention (CA)."

@@ -7,6 +7,7 @@ from typing import Any
 from dualenc.analysis import influence
 from dualenc.claims import Part, evidence
 
+REQUIRES = {"needs": ["score-updates"], "runs": ["ca", "de"]}
 CLAIM = (
     "A gradient step on one (query, passage) pair moves the scores of other pairs with the same query or the same "
     "passage more in a dual-encoder (DE) than in cross-attention (CA)."

@@ -6,6 +6,7 @@ from typing import Any
 
 from dualenc.claims import Part, evidence
 
+REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10"], "paired": ["ca", "de"], "options": {"gap": "threshold"}}
 CLAIM = (
     "At the same size, a dual-encoder (DE) stays clearly behind the cross-attention model (CA) on test queries: the "
     "gap is one of generalisation, not of capacity."

@@ -7,6 +7,7 @@ from typing import Any
 from dualenc.analysis import margins, negatives
 from dualenc.claims import Part, evidence
 
+REQUIRES = {"needs": ["runs"], "runs": ["ca", "de"]}
 CLAIM = (
     "Cross-attention (CA) separates positives from negatives with larger normalised margins, and gives most "
     "negatives nearly the same score; a dual-encoder's (DE) negatives are diffuse."

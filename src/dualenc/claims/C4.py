@@ -7,6 +7,12 @@ from typing import Any
 from dualenc.analysis import margins, shift
 from dualenc.claims import Part, evidence
 
+REQUIRES = {
+    "needs": ["metrics", "runs"],
+    "measures": ["MRR@10"],
+    "runs": ["ca", "de", "de-mse", "de-margin-mse"],
+    "options": {"shift": "threshold"},
+}
 CLAIM = (
     "Scores of a dual-encoder (DE) carry a baseline shift against those of cross-attention (CA), so a student that "
     "has to match raw scores (MSE) fails."

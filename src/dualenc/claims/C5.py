@@ -6,6 +6,11 @@ from typing import Any
 
 from dualenc.claims import Part, evidence
 
+REQUIRES = {
+    "needs": ["metrics"],
+    "measures": ["MRR@10"],
+    "runs": ["ca", "de", "de-mse", "de-margin-mse", "de-rankdistil-b", "de-m3se", "de-softmax-ce"],
+}
 CLAIM = (
     "Distilling cross-attention (CA) into a dual-encoder (DE) with M³SE or softmax CE is better on test than "
     "one-hot labels, MSE, margin MSE and RankDistil-B."

@@ -7,6 +7,7 @@ from typing import Any
 from dualenc.analysis import margins
 from dualenc.claims import Part, evidence
 
+REQUIRES = {"needs": ["runs"], "runs": ["ca", "de", "de-softmax-ce", "de-m3se"]}
 CLAIM = "Distillation shifts the margins of a dual-encoder (DE) towards those of cross-attention (CA)."
 PAPER = "Figures 2, 7 and 8 show it as distributions of normalised margins, for softmax CE and M³SE, without numbers."
 TEST = (

@@ -6,6 +6,7 @@ from typing import Any
 
 from dualenc.claims import Part, evidence
 
+REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10"], "runs": ["ca", "de"], "options": {"margin": "threshold"}}
 CLAIM = "More passages for each query help distillation up to about 20, then the effect saturates."
 PAPER = (
     "Table 6, test MRR@10 with 2, 10, 20 and 100 passages: .327, .333, .338 and .334 with softmax CE; .323, .326, "

@@ -6,6 +6,7 @@ from typing import Any
 
 from dualenc.claims import Part, evidence
 
+REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10"], "runs": ["ca", "colbert", "colbert-softmax-ce"]}
 CLAIM = "A distilled late-interaction (ColBERT) student can exceed its cross-attention (CA) teacher."
 PAPER = (
     "Tables 7 and S1: test MRR@10 is .376 for ColBERT with softmax CE, .370 for CA and .356 for ColBERT with "

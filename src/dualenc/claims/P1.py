@@ -9,6 +9,7 @@ import numpy as np
 from dualenc.analysis import factorisation
 from dualenc.claims import Part, evidence
 
+REQUIRES = {"needs": ["score-matrices"], "runs": ["ca"], "options": {"tolerance": "threshold"}}
 CLAIM = "Any continuous score function is a dot product of query and passage embeddings of large enough dimension."
 PAPER = "Proposition 1 and its proof. Figure S2 is this project's: the paper has no numbers of it."
 TEST = (

@@ -11,6 +11,7 @@ from dualenc.analysis import gradients
 from dualenc.claims import Part, evidence
 from dualenc.losses import softmax_ce
 
+REQUIRES = {"options": {"margins": "margins", "temperatures": "temperatures", "tolerance": "threshold"}}
 CLAIM = (
     "For a positive and a negative, softmax cross-entropy distillation is a binary KL divergence of the margins; as "
     "the temperature τ grows, τ² times its gradient tends to 1/8 of that of margin MSE."

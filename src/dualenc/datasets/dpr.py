@@ -117,13 +117,12 @@ def _pool(entry: Entry, split: str, parameters: DprDataset) -> dict[str, float]:
 
 
 def _questions(
-    paths: Mapping[str, Path], max_queries: Mapping[str, float]
+    paths: Mapping[str, Path], limits: Mapping[str, int | None]
 ) -> tuple[dict[str, dict[str, Question]], dict[str, dict[str, int]]]:
     """The questions of each split by their id, and what each file had and was left out of it."""
     whole, counts = {}, {}
     for name in ("dev", "train"):
         whole[name], counts[name] = _usable(paths[name], name, whole.get("dev", {}))
-    limits = {split: int(count) for split, count in max_queries.items()}
     order = in_hash_order(list(whole["train"]))
     ids = {
         "train": order[limits["validation"] :][: limits["train"]],

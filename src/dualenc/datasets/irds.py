@@ -30,7 +30,7 @@ def build(
     encoding: str,
     max_words: int | None,
     max_passages: int | None,
-    max_queries: Mapping[str, int],
+    max_queries: Mapping[str, int | None],
 ) -> None:
     """Write the dataset whose splits have the ids ``splits``; its passages are those of the test id's collection.
 
@@ -74,8 +74,7 @@ def candidates(parameters: IrDataset, split: str) -> Run:
             "dataset to null, or the scale's candidates to bm25."
         )
     identifier = parameters.splits[split]
-    limits = {name: int(count) for name, count in parameters.max_queries}
-    asked, _, _ = _asked(identifier, split, limits)
+    asked, _, _ = _asked(identifier, split, parameters.max_queries.model_dump())
     lists: dict[str, tuple[list[str], list[float]]] = {qid: ([], []) for qid in asked}
     progress = Progress(identifier, "candidates")
     with explained(identifier):
@@ -134,7 +133,9 @@ def _raw_msmarco() -> Iterator[tuple[str, str]]:
             yield pid, text
 
 
-def _asked(identifier: str, split: str, max_queries: Mapping[str, int]) -> tuple[dict[str, str], Qrels, dict[str, int]]:
+def _asked(
+    identifier: str, split: str, max_queries: Mapping[str, int | None]
+) -> tuple[dict[str, str], Qrels, dict[str, int]]:
     """Queries of a split with a relevant passage (qid -> text), all judgements, and counts of what was left out."""
     with explained(identifier):
         dataset = _load(identifier)

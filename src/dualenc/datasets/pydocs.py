@@ -53,7 +53,7 @@ def build(
     min_passage_words: int,
     max_passages: int,
     fractions: dict[str, float],
-    max_queries: dict[str, int],
+    max_queries: dict[str, int | None],
     workers: int,
 ) -> None:
     """Write the pydocs dataset of ``packages``: import names, or ``stdlib`` for the whole standard library.

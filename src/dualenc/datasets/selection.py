@@ -13,8 +13,8 @@ from dualenc.datasets import Judgements
 from dualenc.sampling import in_hash_order
 
 
-def sample(queries: Mapping[str, str], split: str, max_queries: Mapping[str, int]) -> dict[str, str]:
-    """At most ``max_queries[split]`` of the queries (qid -> text); a split without such a number is kept whole."""
+def sample(queries: Mapping[str, str], split: str, max_queries: Mapping[str, int | None]) -> dict[str, str]:
+    """At most ``max_queries[split]`` of the queries (qid -> text), all for None; further test sets are kept whole."""
     kept = in_hash_order(list(queries))[: max_queries.get(split)]
     return {qid: queries[qid] for qid in kept}
 

@@ -31,7 +31,7 @@ def build(
     splits: Mapping[str, str],
     max_words: int | None,
     max_passages: int | None,
-    max_queries: Mapping[str, int],
+    max_queries: Mapping[str, int | None],
 ) -> None:
     """Write the dataset of the files in ``path``; ``splits`` maps our names of the splits to the files'.
 

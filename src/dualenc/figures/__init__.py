@@ -8,7 +8,6 @@ Figure``, where ``params`` is the artefact's slice of params.yaml and ``root`` t
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import matplotlib.style
 import numpy as np
@@ -18,14 +17,11 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from dualenc.files import atomic
-from dualenc.losses import LOSSES
 
 GREY = "#666666"
 # Okabe and Ito's colours, which the colour-blind tell apart; the markers tell them apart in grey.
 COLOURS = {"CA": "#0072B2", "DE": "#D55E00", "DIST": "#009E73", "BM25": GREY}
 MARKERS = {"CA": "o", "DE": "s", "DIST": "^"}
-NAMES = {"mse": "MSE", "margin-mse": "margin MSE", "m3se": "M³SE", "rankdistil-b": "RankDistil-B"}
-NAMES |= {"softmax-ce": "softmax CE"}
 STYLE = {
     "font.size": 10,
     "figure.titlesize": 11,
@@ -58,19 +54,6 @@ STYLE = {
 def style():
     """Context in which figures are drawn and saved: our style over matplotlib's defaults, not the user's."""
     return matplotlib.style.context(["default", STYLE])
-
-
-def series(run: Mapping[str, Any]) -> str:
-    """The paper's name for the kind of a run: CA, DE (one-hot) or DIST (distilled)."""
-    if run["model"] == "cross-attention":
-        return "CA"
-    return "DIST" if LOSSES[run["loss"]].needs_teacher else "DE"
-
-
-def label(run: Mapping[str, Any]) -> str:
-    """The paper's name for a run in a figure, such as CA, DE or DIST (M³SE)."""
-    kind = series(run)
-    return f"{kind} ({NAMES.get(run['loss'], run['loss'])})" if kind == "DIST" else kind
 
 
 def interval(mean: float, low: float, high: float) -> str:

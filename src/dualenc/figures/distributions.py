@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dualenc import figures
+from dualenc import figures, naming
 from dualenc.analysis import density, margins, negatives
 from dualenc.figures import COLOURS, GREY, MARKERS
 from dualenc.statistics import bootstrap_interval
@@ -37,7 +37,7 @@ def of_scores(pairs: pd.DataFrame, run: Mapping[str, Any], params: Mapping[str, 
     frame = curves({(name,): (group.score, group.qid) for name, group in groups.items()}, params, ["group"])
     spread = negatives.spread(pairs)
     low, high = bootstrap_interval(spread, **bootstrap(params))
-    about = {"shows": "scores", "series": figures.series(run), "label": figures.label(run)}
+    about = {"shows": "scores", "series": naming.series(run), "label": naming.label(run)}
     about |= {"score_range": margins.score_range(pairs)}
     return frame.assign(**about, spread=spread.mean(), spread_low=low, spread_high=high)
 
@@ -49,7 +49,7 @@ def of_margins(
     values = {}
     for run, scored in zip(runs, pairs, strict=True):
         margin = margins.normalised(scored)
-        values[figures.label(run), figures.series(run)] = margin.margin, margin.qid
+        values[naming.label(run), naming.series(run)] = margin.margin, margin.qid
     return curves(values, params, ["label", "series"]).assign(shows="margins", group="pairs")
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from dualenc import figures, paper, results
+from dualenc import figures, naming, paper, results
 from dualenc.errors import UserError
 from dualenc.figures import COLOURS, GREY, MARKERS
 from dualenc.results import BM25
@@ -28,14 +28,14 @@ def data(params: Mapping[str, Any], root: Path, *, paper_layers: int) -> pd.Data
     """
     widths: dict[tuple[str, int], str] = {}
     for run in params["runs"]:
-        other = widths.setdefault((figures.series(run), run["width"]), run["name"])
+        other = widths.setdefault((naming.series(run), run["width"]), run["name"])
         if other != run["name"]:
             raise UserError(
-                f"{params['artefact']} shows one {figures.series(run)} model of width {run['width']}, but "
+                f"{params['artefact']} shows one {naming.series(run)} model of width {run['width']}, but "
                 f"params.yaml lists the runs {other} and {run['name']} for it: keep one of them."
             )
     systems = results.load_all(root, [run["name"] for run in params["runs"]] + [BM25], params["seeds"])
-    about = {run["name"]: {"series": figures.series(run), **run} for run in params["runs"]}
+    about = {run["name"]: {"series": naming.series(run), **run} for run in params["runs"]}
     about[BM25] = {"series": "BM25", "experiment": BM25}
     points = []
     for name, system in systems.items():

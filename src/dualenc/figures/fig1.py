@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from dualenc.figures import embedding_size
 
 PAPER_LAYERS = 6
+REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10"], "distinct": ["series", "width"]}
 CAPTION = (
     "Is the gap between dual-encoders (DE) and cross-attention models (CA) one of capacity or of "
     "generalisation? In the paper, a wide enough DE reaches CA's MRR@10 on train queries but stays behind "

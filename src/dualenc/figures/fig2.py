@@ -7,10 +7,11 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dualenc import figures
+from dualenc import naming
 from dualenc.analysis import pairs, shift
 from dualenc.figures import distributions
 
+REQUIRES = {"needs": ["runs"], "distinct": ["label"], "options": {"bandwidth": "share"}}
 CAPTION = (
     "What does a dual-encoder (DE) do differently from cross-attention (CA) on test queries? In the paper, CA "
     "collapses the negatives to a sharp peak away from the positives; the one-hot DE spreads them, so that they "
@@ -30,7 +31,7 @@ def data(params: Mapping[str, Any], root: Path) -> pd.DataFrame:
     scores = [
         distributions.of_scores(shift.centred(one), run, params)
         for run, one in zip(runs, scored, strict=True)
-        if figures.series(run) != "DIST"
+        if naming.series(run) != "DIST"
     ]
     return pd.concat([*scores, distributions.of_margins(runs, scored, params)], ignore_index=True)
 

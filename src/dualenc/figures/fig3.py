@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from dualenc.figures import embedding_size
 
 PAPER_LAYERS = 2
+REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10"], "distinct": ["series", "width"]}
 CAPTION = (
     "Is figure 1 different for shallow encoders? In the paper it is not: with two layers, too, the dual-encoder (DE) "
     "comes close to the cross-attention model (CA) on train queries as it gets wider, .406 against .429 MRR@10 at "

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from dualenc import figures
+from dualenc import naming
 from dualenc.errors import UserError
 from dualenc.figures import COLOURS, MARKERS
 
@@ -18,6 +18,7 @@ MEASURE = "MRR@10"
 CHOOSES = "nDCG@10"  # on validation: Appendix B
 EVALSETS = ["train", "test"]
 MOST_TICKS = 8  # with fewer probes each has a tick
+REQUIRES = {"needs": ["curves"], "distinct": ["label"]}
 CAPTION = (
     "How do cross-attention (CA), the dual-encoder (DE) and the distilled one (DIST) get where figure 1 finds them? In "
     "the paper, all with the same encoder, DE starts behind CA and comes near it on train queries while its test "
@@ -47,7 +48,7 @@ def data(params: Mapping[str, Any], root: Path) -> pd.DataFrame:
         for evalset in EVALSETS:
             points = reached.loc[evalset, MEASURE].reset_index()
             points = points.rename(columns={"min": "low", "max": "high", "count": "seeds"})
-            about = {"series": figures.series(run), "label": figures.label(run), "run": run["name"]}
+            about = {"series": naming.series(run), "label": naming.label(run), "run": run["name"]}
             frames.append(points.assign(**about, evalset=evalset, chosen=points.step == chosen))
     return pd.concat(frames, ignore_index=True)
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from dualenc.analysis import pairs, shift
 from dualenc.figures import distributions
 
+REQUIRES = {"needs": ["runs"], "distinct": ["label"], "options": {"bandwidth": "share"}}
 CAPTION = (
     "Does what figure 2 shows for test queries hold for queries that the models learned from? In the paper it does: "
     "cross-attention (CA) has a sharp peak of negatives away from the positives, the dual-encoder (DE) spreads its "

@@ -7,11 +7,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dualenc import figures
+from dualenc import naming
 from dualenc.analysis import pairs, shift
 from dualenc.errors import UserError
 from dualenc.figures import distributions
 
+REQUIRES = {"needs": ["runs"], "series": ["CA", "DE"], "options": {"bandwidth": "share"}}
 CAPTION = (
     "Do the scores of a dual-encoder (DE) and of cross-attention (CA) mean the same? In the paper they do not: CA's "
     "logits lie around 0, DE's dot products around 700, a strong baseline shift, which is why a DE that has to match "
@@ -28,7 +29,7 @@ def data(params: Mapping[str, Any], root: Path) -> pd.DataFrame:
 
     Raises `UserError` if a run is missing, and unless the runs are one CA and one DE that scored the same pairs.
     """
-    runs = {figures.series(run): run for run in params["runs"]}
+    runs = {naming.series(run): run for run in params["runs"]}
     if sorted(runs) != ["CA", "DE"] or len(params["runs"]) != 2:
         names = ", ".join(run["name"] for run in params["runs"])
         raise UserError(f"fig6 shows one cross-attention model and one one-hot dual-encoder, not {names}: name two.")

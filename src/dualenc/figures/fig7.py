@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from dualenc.analysis import pairs, shift
 from dualenc.figures import distributions
 
+REQUIRES = {"needs": ["runs", "checkpoints"], "distinct": ["label"], "options": {"bandwidth": "share"}}
 CAPTION = (
     "When do cross-attention (CA) and dual-encoders (DE) part? In the paper, positives and negatives overlap at the "
     "start (top), CA within a much tighter range; after 10,000 of 300,000 steps (middle), CA has a sharp peak of "

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from dualenc.analysis import pairs
 from dualenc.figures import distributions
 
+REQUIRES = {"needs": ["runs"], "distinct": ["label"], "options": {"bandwidth": "share"}}
 CAPTION = (
     "Does distillation with M³SE give a dual-encoder (DE) larger margins on test queries? In the paper, the "
     "distribution of the distilled model (DIST) has more mass on large margins than that of the DE trained on "

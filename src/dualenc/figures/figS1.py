@@ -7,13 +7,14 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dualenc import figures
+from dualenc import figures, naming
 from dualenc.analysis import influence
 from dualenc.errors import UserError
 from dualenc.figures import COLOURS, distributions
 from dualenc.statistics import bootstrap_interval
 
 SHARED = {"query": "same query", "passage": "same passage", "neither": "neither the same"}
+REQUIRES = {"needs": ["score-updates"], "distinct": ["series"], "options": {"bandwidth": "share"}}
 CAPTION = (
     "Are the updates of dual-encoders (DE) noisier than those of cross-attention (CA)? The paper argues (section 3.3, "
     "and its talk: 'noisy score updates') that a step on one (query, passage) pair moves all pairs that share the "
@@ -36,7 +37,7 @@ def data(params: Mapping[str, Any], root: Path) -> pd.DataFrame:
     for run in params["runs"]:
         for stage, updates in _read(root, run["name"], params["seeds"][0]).groupby("checkpoint", sort=False):
             relative = influence.relative(updates)
-            about = figures.series(run), stage.replace("-", " ")
+            about = naming.series(run), stage.replace("-", " ")
             for shared in SHARED:
                 at = updates.shared == shared
                 values[(*about, shared)] = relative[at], updates.qid[at]

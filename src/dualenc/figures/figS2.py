@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dualenc import figures
+from dualenc import naming
 from dualenc.analysis import factorisation
 from dualenc.datasets import read_qrels
 from dualenc.errors import UserError
@@ -22,6 +22,7 @@ MEASURE = "MRR@10"
 EVALSETS = ["train", "test"]
 LEAST_RATIO = 1.3  # of two labels of the logarithmic axis
 PANELS = {"error": "relative error against CA's scores", MEASURE: f"{MEASURE} within the block"}
+REQUIRES = {"needs": ["runs", "score-matrices"], "options": {"teacher": "run", "ranks": "counts"}}
 CAPTION = (
     "How large must embeddings be for a dual-encoder (DE) to score like cross-attention (CA)? By Proposition 1 of the "
     "paper, large enough; for finitely many queries and passages the singular value decomposition of CA's score matrix "
@@ -59,7 +60,7 @@ def data(params: Mapping[str, Any], root: Path) -> pd.DataFrame:
                 raise UserError(f"The score matrices of {teacher} and {name} are of different blocks: make both again.")
             approximation = factorisation.centred(other)
             error = factorisation.error(target, approximation)
-            shown.append((figures.series(run), name, run["width"], error, approximation))
+            shown.append((naming.series(run), name, run["width"], error, approximation))
         qrels = read_qrels(root / "evaluation" / f"{evalset}.qrels.tsv")
         for series, name, width, error, approximation in shown:
             about = {"evalset": evalset, "series": series, "run": name, "width": width, "error": error}
@@ -121,7 +122,7 @@ def _panel(axes: Axes, frame: pd.DataFrame, column: str) -> None:
             axes.vlines(points.width, points.low, points.high, color=COLOURS[series], linewidth=1)
     if column == MEASURE:
         axes.fill_between(best.width, best.low, best.high, color="black", alpha=0.1, linewidth=0)
-        teacher = frame.loc[frame.series == "CA", column].item()
+        teacher = frame.loc[frame.series == "CA", column].iloc[0]  # of the teacher, which comes first
         axes.axhline(teacher, color=COLOURS["CA"], linewidth=1, linestyle="--")
         axes.text(best.width.min(), teacher, "CA", color=COLOURS["CA"], va="bottom")
     widths = sorted(best.width)

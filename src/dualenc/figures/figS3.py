@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from dualenc.analysis import gradients
 from dualenc.figures import GREY
 
+REQUIRES = {"options": {"margins": "margins", "temperatures": "temperatures"}}
 CAPTION = (
     "In what sense is softmax cross-entropy a smooth margin MSE? Proposition 3 of the paper: for one positive and one "
     "negative, τ² times the gradient of softmax CE distillation tends to 1/8 of margin MSE's gradient as the "

@@ -12,7 +12,6 @@ def dataset(parameters: Dataset, output: Path, workers: int) -> None:
         dpr.build(output, parameters)
         return
     values = parameters.model_dump(exclude={"kind"})
-    values["max_queries"] = {split: int(count) for split, count in values["max_queries"].items()}
     if isinstance(parameters, TsvDataset):
         tsv.build(output, **values)
     elif isinstance(parameters, IrDataset):

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from dualenc import results
-from dualenc.evaluation import called
+from dualenc.measures import called
 from dualenc.tables import Table
 from dualenc.tables.comparison import OTHERS, build, rows, untrained
 
+REQUIRES = {"needs": ["metrics", "retrieval"], "measures": ["MRR@10", "nDCG@10"], "distinct": ["experiment"]}
 CAPTION = (
     "Does distillation close the gap between dual-encoder (DE) and cross-attention (CA) models? In the "
     "paper, the one-hot DE stays .06 MRR@10 behind CA on MS MARCO; matching CA's raw scores (MSE) makes "

@@ -6,6 +6,11 @@ from typing import Any
 
 from dualenc.tables import Table, top_passages
 
+REQUIRES = {
+    "needs": ["metrics", "runs", "text"],
+    "count": 2,
+    "options": {"measure": "measure", "passages": "count", "characters": "characters", "places": "counts"},
+}
 CAPTION = (
     "Is a query on which margin MSE beats softmax CE a loss of softmax CE, or of the judgements? In the paper (TREC "
     "DL19, 43 queries), both distillations agree on 10 queries, margin MSE is better on 6 and softmax CE on 4; tables "

@@ -6,6 +6,11 @@ from typing import Any
 
 from dualenc.tables import Table, top_passages
 
+REQUIRES = {
+    "needs": ["metrics", "runs", "text"],
+    "count": 2,
+    "options": {"measure": "measure", "passages": "count", "characters": "characters", "places": "counts"},
+}
 CAPTION = (
     "The queries that follow those of table 10 in the difference of margin MSE and softmax CE. In the paper (TREC "
     "DL19), the authors find softmax CE's passages at least as good on all of them, and the judgements incomplete. "

@@ -8,6 +8,7 @@ from dualenc.results import RETRIEVAL
 from dualenc.tables import Table
 from dualenc.tables.comparison import build, rows
 
+REQUIRES = {"needs": ["metrics", "retrieval"], "measures": ["MRR@10"], "distinct": ["experiment"]}
 CAPTION = (
     "Do more negatives help? Here every other passage of the minibatch and passages drawn uniformly from the "
     "collection join each query's list. In the paper that hardly changes re-ranking, where such passages never "

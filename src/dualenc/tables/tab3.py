@@ -10,6 +10,11 @@ from dualenc.analysis import disagreement, pairs
 from dualenc.statistics import difference_interval
 from dualenc.tables import Cell, Table, texts
 
+REQUIRES = {
+    "needs": ["runs", "text"],
+    "models": ["cross-attention", "dual-encoder"],
+    "options": {"pairs": "count", "compared": "count", "characters": "characters"},
+}
 CAPTION = (
     "Where does the dual-encoder (DE) go wrong? In the paper, the pairs that DE scores high and cross-attention (CA) "
     "low are mostly not relevant, but share many words with the query: DE follows the topic and misses the "
@@ -21,12 +26,13 @@ PASSAGE = ("passage", "text")
 
 
 def table(params: Mapping[str, Any], root: Path) -> Table:
-    """The test pairs that the second run of ``params``, DE, scores furthest above the first, CA; one of each query.
+    """The test pairs that the dual-encoder of ``params`` scores furthest above the cross-attention model, one a query.
 
     The options are ``pairs``, how many are shown, ``compared``, for how many the token overlap is compared with that
     of the query's other candidates, and ``characters``, of a text. Raises `UserError` if a run or a text is missing.
     """
-    ca, de = (pairs.of_run(root, run["name"], params["seeds"][0], EVALSET) for run in params["runs"])
+    runs = sorted(params["runs"], key=lambda run: run["model"] != "cross-attention")
+    ca, de = (pairs.of_run(root, run["name"], params["seeds"][0], EVALSET) for run in runs)
     options, folder = params["options"], root / "data" / params["dataset"]
     disagreed = disagreement.pairs(de, ca)
     worst = disagreed.drop_duplicates("qid").head(options["compared"])

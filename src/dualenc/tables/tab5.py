@@ -7,6 +7,7 @@ from typing import Any
 from dualenc.tables import Table
 from dualenc.tables.comparison import OTHERS, build, rows
 
+REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10", "nDCG@10"], "distinct": ["experiment"]}
 CAPTION = (
     "Does the order of the losses hold for a wide but shallow student? In the paper, with 2 layers of width "
     "768, margin MSE and softmax CE gain most and M³SE only a little over one-hot labels, while matching raw "

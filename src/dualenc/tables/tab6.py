@@ -9,6 +9,12 @@ from dualenc import paper
 from dualenc.tables import Table
 from dualenc.tables.comparison import Row, build, standing_for
 
+REQUIRES = {
+    "needs": ["metrics"],
+    "measures": ["MRR@10", "nDCG@10"],
+    "distinct": ["loss", "list_size"],
+    "only": {"model": ["dual-encoder"], "loss": ["m3se", "softmax-ce"]},
+}
 CAPTION = (
     "How many passages of a query does distillation need? In the paper, softmax CE and M³SE gain from 2 to 20 "
     "passages of the highest teacher scores, and nothing more from 100. Look for differences from K = 2 that "

@@ -7,6 +7,7 @@ from typing import Any
 from dualenc.tables import Table
 from dualenc.tables.comparison import OTHERS, build, rows
 
+REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10"], "distinct": ["experiment"]}
 CAPTION = (
     "Does label smoothing, distillation from a teacher that knows nothing, do what distillation does? In the "
     "paper, it changes the train column much (a little smoothing lifts it, a lot lowers it) and lowers the test "

@@ -7,6 +7,7 @@ from typing import Any
 from dualenc.tables import Table
 from dualenc.tables.comparison import OTHERS, build, rows
 
+REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10"], "distinct": ["experiment"]}
 CAPTION = (
     "Can usual regularisation replace distillation? In the paper, more dropout of the embedding, dropout of "
     "input tokens, a masked language loss beside the ranking loss, and the focal loss all lower the train "

@@ -7,6 +7,7 @@ from typing import Any
 from dualenc.tables import Table
 from dualenc.tables.comparison import build, rows
 
+REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10"], "distinct": ["experiment"]}
 CAPTION = (
     "Does the gain come from any teacher, or from a better one? On the slides, a dual-encoder gains little from "
     "another dual-encoder with the same scoring function, and as much from ColBERT as from cross-attention "

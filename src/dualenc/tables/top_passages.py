@@ -48,9 +48,9 @@ def build(params: Mapping[str, Any], root: Path) -> Table:
 
 
 def label(experiment: str) -> str:
-    """The name that the paper's table 1 gives an experiment."""
+    """The name that the paper's table 1 gives an experiment, or its own if it is not there."""
     cells = paper.cells("tab1")
-    return cells.label[cells.experiment == experiment].iloc[0]
+    return next(iter(cells.label[cells.experiment == experiment]), experiment)
 
 
 def _display(
