@@ -62,9 +62,11 @@ def plan(
     from dualenc import plan as room
     from dualenc.files import read_json
     from dualenc.lookup import choose
+    from dualenc.workflow import check_encoders
 
     pairs = [text.partition("=") for text in config or []]
     study = parameters.load("params.yaml", {key: yaml.safe_load(value) for key, _, value in pairs})
+    check_encoders(study)
     names = artefacts.split(",") if artefacts else list(study.artefacts)
     for name in names:
         choose("--artefacts", name, study.artefacts)
