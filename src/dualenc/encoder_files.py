@@ -155,8 +155,8 @@ def check_held(file: Path, needed: Mapping[str, tuple[int, ...]]) -> None:
     for name, shape in needed.items():
         if name not in found:
             other = next((one for one in found if one.endswith(f".{name}")), None)
-            hint = f" but {other}: save the model alone, not what wraps it" if other else ": it is not the whole model"
-            raise UserError(f"{file} has no {name}{hint}, or take another encoder.")
+            hint = f" but {other}: save the model without what wraps it" if other else ": it is not a whole model"
+            raise UserError(f"{file} has no {name}{hint}, or take another one.")
         kind, held = found[name]
         if held != shape:
             raise UserError(
