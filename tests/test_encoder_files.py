@@ -93,7 +93,7 @@ def missing(name):
 SETTINGS, TOKENIZER = "tokenizer_config.json", "tokenizer.json"
 WRONG = {
     **{
-        name: (missing(name), rf"own: enc/{name} is missing: enc is no complete encoder folder")
+        name: (missing(name), rf"own: enc/{name} is missing: enc is not a complete encoder folder")
         for name in models.FILES["encoder"]
     },
     **{

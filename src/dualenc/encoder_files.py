@@ -6,6 +6,7 @@ what a job loads is checked by the job.
 """
 
 import json
+import os
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -27,10 +28,13 @@ POINTER = b"version https://git-lfs"
 
 
 def check_files(folder: str | Path, names: Iterable[str], kind: str) -> None:
-    """Raise ``UserError`` naming the first of some files that ``folder`` lacks."""
+    """Raise ``UserError`` naming the first of some files that ``folder`` lacks or that may not be read."""
     for name in names:
-        if not (Path(folder) / name).is_file():
-            raise UserError(f"{Path(folder) / name} is missing: {folder} is no complete {kind} folder; make it again.")
+        file = Path(folder) / name
+        if not file.is_file():
+            raise UserError(f"{file} is missing: {folder} is not a complete {kind} folder; make it again.")
+        if not os.access(file, os.R_OK):
+            raise UserError(f"{file} may not be read by this user: change its permissions.")
 
 
 def check_not_pointer(file: Path, content: bytes) -> None:
