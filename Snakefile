@@ -29,6 +29,7 @@ report: "workflow/report/workflow.rst"
 
 try:
     STUDY = parameters.study(config)
+    study_of.check_encoders(STUDY)
     ASKS = resources.of(STUDY, read_json(Path(workflow.basedir, "benchmarks", "throughput.json")))
 except UserError as error:
     sys.exit(str(error))

@@ -14,10 +14,10 @@ import pytest
 import torch
 import yaml
 from sentence_transformers import CrossEncoder
-from transformers import AutoModel, AutoTokenizer, BertConfig, BertForPreTraining
+from transformers import AutoModel, AutoTokenizer, BertConfig, BertForPreTraining, BertTokenizer
 
 import tiny_study
-from dualenc import config, models, pretrained, slices, tokens, workflow
+from dualenc import config, models, pretrained, slices, tokenizer_files, tokens, workflow
 from dualenc.errors import UserError
 from dualenc.files import md5, read_json
 from dualenc.parameters import Encoder
@@ -110,6 +110,27 @@ def test_words_may_keep_their_case(checkpoint, tmp_path):
     assert loaded.tokenize("who Who") == ["who", "[UNK]"]
 
 
+@pytest.mark.parametrize("lowercase", [True, False])
+@pytest.mark.parametrize("accents", [True, False, None])
+@pytest.mark.parametrize("chinese", [True, False])
+def test_what_a_checkpoint_says_of_its_tokenizer_is_kept(checkpoint, tmp_path, lowercase, accents, chinese):
+    settings = {"do_lower_case": lowercase, "strip_accents": accents, "tokenize_chinese_chars": chinese}
+    (checkpoint / "tokenizer_config.json").write_text(json.dumps(settings | {"model_max_length": 512}))
+    pretrained.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
+    tokenizer_files.check_tokenizer(tmp_path / "new")
+    by_vocabulary = BertTokenizer({word: number for number, word in enumerate(WORDS)}, **settings)
+    for loaded in (AutoTokenizer.from_pretrained(tmp_path / "new"), by_vocabulary):
+        found = loaded.backend_tokenizer.normalizer.normalize_str("Écoute 日本")
+        assert ("é" in found.lower()) == (not (lowercase if accents is None else accents))
+        assert ("日 " in found) == chinese and (found[0] == found[0].lower()) == lowercase
+
+
+def test_a_vocabulary_with_a_byte_order_mark(checkpoint, tmp_path):
+    (checkpoint / "vocab.txt").write_text("\n".join(WORDS), encoding="utf-8-sig")
+    pretrained.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
+    assert AutoTokenizer.from_pretrained(tmp_path / "new").convert_tokens_to_ids("[PAD]") == 0
+
+
 class Trap:
     """What a pickled file may hold beside tensors."""
 
@@ -140,14 +161,47 @@ def wrong(folder, what):
         weights["bert.encoder.layer.2.output.dense.bias"] = torch.zeros(16)
     elif what == "size":
         weights["bert.pooler.dense.bias"] = torch.zeros(17)
+    elif what == "quantised":
+        weights["bert.pooler.dense.bias"] = torch.zeros(16, dtype=torch.int8)
+    elif what == "one-type":
+        values["type_vocab_size"] = 1
+    elif what == "decoder":
+        values["is_decoder"] = True
+    elif what == "relative":
+        values["position_embedding_type"] = "relative_key_query"
     (folder / "config.json").write_text(json.dumps(values))
     torch.save(weights, folder / "pytorch_model.bin")
     if what == "pickle":
         torch.save({"bert.pooler.dense.bias": Trap()}, folder / "pytorch_model.bin")
     elif what == "none":
         (folder / "pytorch_model.bin").unlink()
+    elif what == "pointer":
+        (folder / "pytorch_model.bin").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    elif what == "cut":
+        (folder / "pytorch_model.bin").unlink()
+        whole = {name: tensor.clone() for name, tensor in weights.items()}
+        pretrained.save_file(whole, folder / "model.safetensors")
+        with open(folder / "model.safetensors", "r+b") as file:
+            file.truncate(20_000)
+    elif what == "page":
+        (folder / "config.json").write_text("<!doctype html><title>504</title>")
+    elif what == "encoding":
+        (folder / "vocab.txt").write_bytes("\n".join([*WORDS[:-1], "é"]).encode("latin-1"))
+    elif what in SETTINGS:
+        (folder / "tokenizer_config.json").write_text(json.dumps(SETTINGS[what]))
+    elif what == "tokenizer":
+        cased = {"do_lower_case": False}
+        tokens.write_tokenizer({word: number for number, word in enumerate(WORDS)}, 40, folder, cased)
+        (folder / "tokenizer_config.json").unlink()
 
 
+SETTINGS = {
+    "basic": {"do_basic_tokenize": False},
+    "never-split": {"never_split": ["the"]},
+    "class": {"tokenizer_class": "RobertaTokenizer"},
+    "name": {"pad_token": {"content": "<pad>"}},
+    "accents": {"strip_accents": "no"},
+}
 WRONG = {
     "shape": r"config.json: this encoder has heads 2, but params.yaml says 1",
     "type": r"config.json: its model_type is 'roberta', but encoders are BERTs",
@@ -159,6 +213,20 @@ WRONG = {
     "other": r"bert.encoder.layer.2.output.dense.bias \(16,\) is no weight of a BERT of its config.json",
     "size": r"bert.pooler.dense.bias \(17,\) is no weight",
     "pickle": r"pytorch_model.bin does not hold tensors alone \(.*\), and nothing else is loaded",
+    "quantised": r"bert.pooler.dense.bias is of type torch.int8: take a checkpoint that is not quantised",
+    "one-type": r"type_vocab_size = 1, but query and passage of a pair need two token types",
+    "decoder": r"is_decoder = True is not supported",
+    "relative": r"position_embedding_type = 'relative_key_query' is not supported",
+    "pointer": r"pytorch_model.bin is a pointer of Git LFS, not the file itself",
+    "cut": r"model.safetensors has 20,000 bytes, but by its header",
+    "page": r"config.json is not a JSON object in UTF-8",
+    "encoding": r"vocab.txt is not text in UTF-8",
+    "basic": r"tokenizer_config.json: do_basic_tokenize = False is not supported",
+    "never-split": r"tokenizer_config.json adds 'the' to the tokens of a BERT",
+    "class": r"tokenizer_class = 'RobertaTokenizer' is not supported",
+    "name": r"pad_token = '<pad>' is not supported",
+    "accents": r"strip_accents = 'no' is neither true nor false",
+    "tokenizer": r"tokenizer.json has another normaliser than vocab.txt and tokenizer_config.json",
     "none": r"has neither model.safetensors nor pytorch_model.bin",
 }
 

@@ -1,11 +1,16 @@
 """What cards say of other data, encoders and teachers than those that a build of the small scales has."""
 
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
+from safetensors.torch import load_file, save_file
 
-from dualenc import config
+import tiny_study
+from dualenc import config, publish
+from dualenc.errors import UserError
 from dualenc.publish.card import card
 from dualenc.publish.facts import Facts
 
@@ -74,3 +79,14 @@ def test_a_run_that_no_artefact_shows_has_no_stage():
     shown, other = (card(facts(run, data)).text for run in ("de-m3se", "de-mlm.small-2-24"))
     assert "dvc repro evaluate@de-m3se\n" in shown and "dvc repro" not in other
     assert "snakemake --cores 2 --config scale=mini -- results/mini/runs/de-mlm.small-2-24/seed-1/model" in other
+
+
+def test_a_model_that_lacks_a_weight_is_not_exported(trained, tmp_path, monkeypatch):
+    run = shutil.copytree(trained["dual-encoder"], tmp_path / "run")
+    file = run / "model/3_LayerNorm/model.safetensors"
+    save_file({"norm.bias": load_file(file)["norm.bias"]}, file)
+    known = SimpleNamespace(folder=run, experiment=tiny_study.experiment())
+    monkeypatch.setattr(publish, "read", lambda *_: known)
+    with pytest.raises(UserError, match=r"3_LayerNorm/model.safetensors has no norm.weight"):
+        publish.export(config.load("params.yaml"), "de", 1, tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

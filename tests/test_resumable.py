@@ -2,9 +2,11 @@
 
 import random
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 import tiny_study
 from dualenc import resumable
@@ -141,3 +143,20 @@ def test_early_stopping_counts_over_interruptions(tiny, tmp_path):
     assert run(command, tmp_path / "log") == 0
     assert files(output, TRAINED) == files(uninterrupted, TRAINED)
     assert (output / "curve.csv").read_text().splitlines()[-1].startswith("40,")
+
+
+def test_no_training_goes_on_from_a_checkpoint_that_lacks_a_weight(tiny, tmp_path, monkeypatch):
+    name, mark = "encoder.layer.1.output.dense.bias", resumable.MarkWhole.on_save
+
+    def spoil(self, args, state, control, **kwargs):
+        mark(self, args, state, control, **kwargs)
+        file = Path(args.output_dir) / f"checkpoint-{state.global_step}" / "model.safetensors"
+        save_file({key: tensor for key, tensor in load_file(file).items() if key != name}, file)
+
+    with monkeypatch.context() as changed:
+        changed.setattr(resumable.MarkWhole, "on_save", spoil)
+        with pytest.raises(UserError, match=f"model.safetensors has no {name}"):  # of the best probe
+            tiny_study.train(tiny, tmp_path, experiment())
+    with pytest.raises(UserError, match=f"model.safetensors has no {name}"):
+        tiny_study.train(tiny, tmp_path, experiment())
+    assert not (tmp_path / "run").exists()

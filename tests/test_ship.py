@@ -44,6 +44,6 @@ def test_the_card_says_how_it_was_made(tiny, shipped):
 
 
 def test_no_encoder_there(tmp_path):
-    with pytest.raises(UserError, match="is no complete encoder folder"):
+    with pytest.raises(UserError, match="is not a complete encoder folder"):
         ship(tmp_path, tmp_path / "new")
     assert list(tmp_path.iterdir()) == []

@@ -61,8 +61,10 @@ def plan(
     from dualenc import plan as room
     from dualenc.files import read_json
     from dualenc.lookup import choose
+    from dualenc.workflow import check_encoders
 
     study = parameters.load("params.yaml", dict(map(parameters.override, config or [])))
+    check_encoders(study)
     names = artefacts.split(",") if artefacts else list(study.artefacts)
     for name in names:
         choose("--artefacts", name, study.artefacts)

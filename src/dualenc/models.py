@@ -24,7 +24,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.bert.modeling_bert import BertEncoder
 from transformers.utils import logging as transformers_logging
 
-from dualenc.errors import UserError
+from dualenc import encoder_files
 from dualenc.parameters import Experiment
 
 Model = SentenceTransformer | CrossEncoder | MultiVectorEncoder
@@ -37,7 +37,7 @@ WIDE = 128  # layers from this width on gain from bfloat16 on a CPU (docs/perfor
 PAIR_HEAD = "cls.seq_relationship.weight"  # (2, width): belongs together, does not
 
 FILES = {
-    "encoder": ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"],
+    "encoder": encoder_files.FILES,
     "cross-attention": ["config_sentence_transformers.json", "modules.json", "sentence_bert_config.json"],
     "dual-encoder": [
         *["config_sentence_transformers.json", "modules.json", "sentence_bert_config.json"],
@@ -49,6 +49,7 @@ FILES = {
         *["1_Dense/config.json", "1_Dense/model.safetensors", "2_MultiVectorMask/config.json"],
     ],
 }
+FLOAT32 = {"dtype": torch.float32}  # else weights that are stored in half precision would be trained in it
 CLASSES = {"cross-attention": CrossEncoder, "dual-encoder": SentenceTransformer, "late-interaction": MultiVectorEncoder}
 
 
@@ -116,7 +117,7 @@ def dual_encoder(
     """A dual-encoder that starts from the encoder in a folder; ``max_length`` tokens of a text count.
 
     ``gain`` is the initial gain of the output normalisation: scores lie within +-``gain``^2 x width. Raises
-    ``UserError`` if the folder lacks a file.
+    ``UserError`` if the folder lacks a file or a weight.
     """
     check(encoder, "encoder")
     transformer = _transformer(encoder, max_length)
@@ -130,14 +131,17 @@ def cross_encoder(encoder: str | Path, *, dropout: float, max_length: int) -> Cr
     """A cross-attention scorer that starts from the encoder in a folder, and from its sentence-pair head if it has one.
 
     BERT's head tells passages that follow from those that do not, our miniatures' the relevant one from BM25's others.
-    Without such a head the scorer's starts from random weights. Raises ``UserError`` if the folder lacks a file.
+    Without such a head the scorer's starts from random weights. Raises ``UserError`` if the folder lacks a file or a
+    weight.
     """
     check(encoder, "encoder")
+    encoder_files.check_weights(encoder, ["pooler"])
     model = CrossEncoder(
         str(encoder),
         num_labels=1,
         max_length=max_length,
         activation_fn=torch.nn.Identity(),
+        model_kwargs=FLOAT32,
         config_kwargs={"classifier_dropout": dropout},
         local_files_only=True,
         device=device(),
@@ -159,7 +163,7 @@ def late_interaction(encoder: str | Path, *, gain: float, max_length: int) -> Mu
     scored like words (passages may be code), and so are [CLS] and [SEP]. Tokens keep the encoder's width and are not
     normalised to unit length, since within +-1 no scores could have a teacher's margins; they end in the layer
     normalisation of the encoder's last layer, and a projection that starts as ``gain`` times the identity: scores then
-    lie about where a dual-encoder's do. Raises ``UserError`` if the folder lacks a file.
+    lie about where a dual-encoder's do. Raises ``UserError`` if the folder lacks a file or a weight.
     """
     check(encoder, "encoder")
     transformer = _transformer(encoder, max_length)
@@ -177,7 +181,7 @@ def late_interaction(encoder: str | Path, *, gain: float, max_length: int) -> Mu
 
 
 def _transformer(encoder: str | Path, max_length: int) -> Transformer:
-    transformer = Transformer(str(encoder), max_seq_length=max_length)
+    transformer = Transformer(str(encoder), max_seq_length=max_length, model_kwargs=FLOAT32)
     _lengthen(transformer.model, max_length)
     return transformer
 
@@ -213,7 +217,7 @@ def start(encoder: str | Path, experiment: Experiment, lengths: Mapping[str, int
 
 
 def load(folder: str | Path, kind: str) -> Model:
-    """A saved model of a kind. Raises ``UserError`` if its folder lacks a file."""
+    """A saved model of a kind. Raises ``UserError`` if its folder lacks a file or a weight."""
     check(folder, "encoder")
     check(folder, kind)
     model = CLASSES[kind](str(folder), local_files_only=True, device=device())
@@ -227,10 +231,23 @@ def max_length(model: Model) -> int:
 
 
 def check(folder: str | Path, kind: str) -> None:
-    """Raise ``UserError`` naming the first file of ``FILES[kind]`` that ``folder`` lacks."""
-    for name in FILES[kind]:
-        if not (Path(folder) / name).is_file():
-            raise UserError(f"{Path(folder) / name} is missing: {folder} is no complete {kind} folder; make it again.")
+    """Raise ``UserError`` naming the first file of ``FILES[kind]``, or the first weight, that ``folder`` lacks."""
+    encoder_files.check_files(folder, FILES[kind], kind)
+    check_weights(folder, kind)
+
+
+def check_weights(folder: str | Path, kind: str) -> None:
+    """Raise ``UserError`` unless all weights of a model of a kind, or of an "encoder", are in a folder."""
+    encoder_files.check_weights(folder, ["pooler"] if kind == "cross-attention" else [])
+    width = encoder_files.config_value(encoder_files.read_object(Path(folder) / "config.json"), "hidden_size")
+    needed = {
+        "cross-attention": ("model.safetensors", {"classifier.weight": (1, width), "classifier.bias": (1,)}),
+        "dual-encoder": ("3_LayerNorm/model.safetensors", {"norm.weight": (width,), "norm.bias": (width,)}),
+        "late-interaction": ("1_Dense/model.safetensors", {"linear.weight": (width, width)}),
+    }
+    if kind in needed:
+        name, weights = needed[kind]
+        encoder_files.check_held(Path(folder) / name, weights)
 
 
 def save_encoder(model: BertForPreTraining, tokenizer: str | Path, folder: str | Path, max_length: int) -> None:
@@ -242,6 +259,7 @@ def save_encoder(model: BertForPreTraining, tokenizer: str | Path, folder: str |
 
 
 def load_pretrained(folder: str | Path) -> BertForPreTraining:
-    """What ``save_encoder`` saved, in float32. Raises ``UserError`` if the folder lacks a file."""
+    """What ``save_encoder`` saved, in float32. Raises ``UserError`` if the folder lacks a file or a weight."""
     check(folder, "encoder")
-    return BertForPreTraining.from_pretrained(str(folder), local_files_only=True, dtype=torch.float32)
+    encoder_files.check_weights(folder, ["pooler", "words", "pair"])
+    return BertForPreTraining.from_pretrained(str(folder), local_files_only=True, **FLOAT32)

@@ -7,7 +7,7 @@ import torch
 from sentence_transformers import CrossEncoder, MultiVectorEncoder
 from transformers import BertForMaskedLM
 
-from dualenc import group, models
+from dualenc import encoder_files, group, models
 from dualenc.batches import Features, unpadded
 from dualenc.losses import loss_function
 from dualenc.masking import IGNORED, masked_loss
@@ -94,6 +94,7 @@ class WordLoss(torch.nn.Module):
     def __init__(self, model: Model, encoder: str | Path):
         super().__init__()
         models.check(encoder, "encoder")
+        encoder_files.check_weights(encoder, ["words"])
         self.bert = model.transformers_model
         self.head = BertForMaskedLM.from_pretrained(encoder, local_files_only=True).cls.requires_grad_(False)
         self.head.predictions.decoder.weight = self.bert.embeddings.word_embeddings.weight

@@ -15,14 +15,14 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from transformers import BertConfig, BertForPreTraining
 
-from dualenc import tokens
+from dualenc import encoder_files, tokenizer_files, tokens
+from dualenc.encoder_files import read_object
 from dualenc.errors import UserError
-from dualenc.files import read_json
 from dualenc.parameters import Encoder
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # the first that there is
-TOKENIZER_CONFIG = "tokenizer_config.json"  # tells whether words are lower-cased; without it they are, as in 2018
-OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+TOKENIZER_CONFIG = "tokenizer_config.json"  # how words are normalised; without it they are lower-cased, as in 2018
+TOKENIZER = "tokenizer.json"  # newer checkpoints say it here, too
 NOT_KEPT = ("bert.embeddings.position_ids", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
 PROBE = "who wrote the first book on the history of the world"
 
@@ -37,8 +37,8 @@ def download(hub: str, revision: str | None) -> list[Path]:
         raise UserError(f"no revision is given for {hub}: write that of {_newest(hub)} into params.yaml.")
     needed = [_file(hub, revision, name) for name in ("config.json", "vocab.txt")]
     weights = _file(hub, revision, WEIGHTS[0], optional=True) or _file(hub, revision, WEIGHTS[1])
-    tokenizer = _file(hub, revision, TOKENIZER_CONFIG, optional=True)
-    return [*needed, weights] + ([tokenizer] if tokenizer else [])
+    tokenizer = [_file(hub, revision, name, optional=True) for name in (TOKENIZER_CONFIG, TOKENIZER)]
+    return [*needed, weights, *filter(None, tokenizer)]
 
 
 def _newest(hub: str) -> str:
@@ -66,30 +66,28 @@ def convert(checkpoint: Path, encoder: Encoder, positions: int, output: Path) ->
 
     The heads for masked words and for sentence pairs come along if there are any. Raises ``UserError`` if the
     checkpoint is no BERT of the encoder's shape with room for ``positions`` tokens, if weights are missing or are more
-    than tensors, and if its vocabulary is not that of the weights or knows no words.
+    than tensors, if its vocabulary is not that of the weights or knows no words, and if its tokenizer does more than
+    BERT's.
     """
     output.mkdir(parents=True, exist_ok=True)
     config = _config(checkpoint / "config.json", encoder, positions)
     save_file(_weights(checkpoint, config), output / "model.safetensors", metadata={"format": "pt"})
     config.save_pretrained(output)
     vocabulary = _vocabulary(checkpoint / "vocab.txt", config.vocab_size)
-    file = checkpoint / TOKENIZER_CONFIG
-    lowercase = not file.exists() or read_json(file).get("do_lower_case", True)
-    tokens.write_tokenizer(vocabulary, lowercase, config.max_position_embeddings, output)
+    tokens.write_tokenizer(vocabulary, config.max_position_embeddings, output, _settings(checkpoint))
+    file = checkpoint / TOKENIZER
+    other = tokenizer_files.difference(file, tokenizer_files.digests(output / TOKENIZER)) if file.exists() else None
+    if other:
+        raise UserError(f"{file} has another {other} than vocab.txt and {TOKENIZER_CONFIG}: take another checkpoint.")
     known = Tokenizer.from_file(str(output / "tokenizer.json")).encode(PROBE, add_special_tokens=False).tokens
     if set(known) == {tokens.SPECIAL["unk"]}:
         raise UserError(f"{checkpoint}/vocab.txt knows no word of {PROBE!r}: it is not the vocabulary of this encoder.")
 
 
 def _config(file: Path, encoder: Encoder, positions: int) -> BertConfig:
-    values = read_json(file)
-    if values.get("model_type", "bert") != "bert":
-        raise UserError(f"{file}: its model_type is {values['model_type']!r}, but encoders are BERTs.")
+    values = {"model_type": "bert"} | read_object(file)  # the oldest do not say it
+    encoder_files.check_config(file, values, encoder)
     config = BertConfig.from_dict({**values, "architectures": ["BertForPreTraining"], "dtype": "float32"})
-    found = {"layers": config.num_hidden_layers, "width": config.hidden_size, "heads": config.num_attention_heads}
-    for key, value in found.items():
-        if value != getattr(encoder, key):
-            raise UserError(f"{file}: this encoder has {key} {value}, but params.yaml says {getattr(encoder, key)}.")
     if config.max_position_embeddings < positions:
         raise UserError(
             f"{file}: this encoder reads {config.max_position_embeddings} tokens: lower lengths.pair = {positions}."
@@ -106,12 +104,13 @@ def _weights(checkpoint: Path, config: BertConfig) -> dict[str, torch.Tensor]:
         raise UserError(f"{checkpoint} has neither {WEIGHTS[0]} nor {WEIGHTS[1]}: it is no whole checkpoint.")
     weights = {}
     for name, tensor in _read(file).items():
-        for old, new in OLD_NAMES.items():
-            name = name.replace(old, new)
+        name = encoder_files.current_name(name)
         name = name if name.startswith(("bert.", "cls.")) else f"bert.{name}"
         if name not in NOT_KEPT:
             if name not in expected or expected[name].shape != tensor.shape:
                 raise UserError(f"{file}: {name} {tuple(tensor.shape)} is no weight of a BERT of its config.json.")
+            if not tensor.is_floating_point():
+                raise UserError(f"{file}: {name} is of type {tensor.dtype}: take a checkpoint that is not quantised.")
             weights[name] = tensor.to(torch.float32).contiguous()
     missing = [name for name in expected if name.startswith("bert.") and name not in weights]
     if missing:
@@ -121,7 +120,10 @@ def _weights(checkpoint: Path, config: BertConfig) -> dict[str, torch.Tensor]:
 
 def _read(file: Path) -> Mapping[str, torch.Tensor]:
     if file.suffix == ".safetensors":
+        encoder_files.header(file)  # says in a sentence what is wrong
         return load_file(file)
+    with open(file, "rb") as start:
+        encoder_files.check_not_pointer(file, start.read(100))
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
@@ -129,8 +131,21 @@ def _read(file: Path) -> Mapping[str, torch.Tensor]:
         raise UserError(f"{file} does not hold tensors alone ({why}), and nothing else is loaded from it.") from None
 
 
+def _settings(checkpoint: Path) -> dict[str, object]:
+    """What the checkpoint's tokenizer_config.json, if there is one, says of the tokenizer."""
+    file = checkpoint / TOKENIZER_CONFIG
+    settings = read_object(file) if file.exists() else {}
+    tokenizer_files.check_settings(file, settings)
+    return settings
+
+
 def _vocabulary(file: Path, size: int) -> dict[str, int]:
-    words = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    content = file.read_bytes()
+    encoder_files.check_not_pointer(file, content)
+    try:
+        words = content.decode("utf-8-sig").removesuffix("\n").split("\n")
+    except UnicodeDecodeError:
+        raise UserError(f"{file} is not text in UTF-8: it is cut or another file; take another revision.") from None
     vocabulary = {word.removesuffix("\r"): number for number, word in enumerate(words)}
     if len(vocabulary) != size or len(words) != size:
         raise UserError(

@@ -256,7 +256,7 @@ def pretrain(
         lengths=lengths,
     )
     if steps:
-        resumable.fit(trainer)
+        resumable.fit(trainer, "encoder")
     else:
         trainer.evaluate()
     log = trainer.state.log_history

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
-from dualenc import group, states
+from dualenc import group, models, states
 from dualenc.files import atomic, read_json, write_json
 from dualenc.trainer_progress import ProgressLines
 
@@ -68,11 +68,12 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def fit(trainer: Trainer, patience: int | None = None) -> list[dict[str, float]]:
-    """Train to the end, from the last whole checkpoint if there is one; returns the log: one dict per entry.
+def fit(trainer: Trainer, kind: str, patience: int | None = None) -> list[dict[str, float]]:
+    """Train a model of a kind to the end, from the last whole checkpoint if there is one; returns the log.
 
-    ``patience`` probes without a better one end the training early. The result has the same bits whether or not
-    training was interrupted, and whatever is probed: batches and dropout depend on the seed and the position alone.
+    ``kind`` is as for ``models.check``; the log has one dict per entry. ``patience`` probes without a better one end
+    the training early. The result has the same bits whether or not training was interrupted, and whatever is probed:
+    batches and dropout depend on the seed and the position alone. Raises ``UserError`` if a checkpoint lacks a weight.
     """
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(ProgressLines())
@@ -81,8 +82,13 @@ def fit(trainer: Trainer, patience: int | None = None) -> list[dict[str, float]]
     if patience is not None:
         trainer.add_callback(StopEarly(patience))
     whole = group.told(_whole_checkpoints(Path(trainer.args.output_dir)) if group.first() else [])
+    for checkpoint in whole:
+        models.check_weights(checkpoint, kind)
     trainer.args.eval_on_start &= not whole  # the probe of a checkpoint was taken before it was written
     trainer.train(resume_from_checkpoint=whole[-1] if whole else None)
+    if trainer.args.load_best_model_at_end:
+        # The library would go on with the last model, and only log it, if it could not load the best one.
+        models.check_weights(trainer.state.best_model_checkpoint, kind)
     return trainer.state.log_history
 
 

@@ -5,7 +5,6 @@ whole texts; models cut them as their sentence-transformers object cuts text, so
 scores for the text itself. (Which side of a pair loses a token may depend on how much longer it is than the limit.)
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -13,12 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dualenc import arrays
+from dualenc import arrays, encoder_files, tokenizer_files
 from dualenc.errors import UserError
 from dualenc.files import atomic, md5, read_json, write_json
+from dualenc.tokenizer_files import SPECIAL
 
 TEXTS_AT_ONCE = 1 << 10  # more are slower, too
-SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 
 
 class Tokens(NamedTuple):
@@ -51,26 +50,35 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int, max_length: int, fold
             f"the train split gives only {tokenizer.get_vocab_size()} word pieces: "
             f"lower the scale's vocabulary = {vocabulary}."
         )
-    write_tokenizer(tokenizer.get_vocab(), True, max_length, folder)
+    write_tokenizer(tokenizer.get_vocab(), max_length, folder)
 
 
-def write_tokenizer(vocabulary: dict[str, int], lowercase: bool, max_length: int, folder: str | Path) -> None:
-    """Save BERT's tokenizer with this vocabulary in ``folder`` as ``AutoTokenizer`` loads it."""
+def write_tokenizer(
+    vocabulary: dict[str, int], max_length: int, folder: str | Path, settings: Mapping[str, object] = {}
+) -> None:
+    """Save BERT's tokenizer with this vocabulary in ``folder`` as ``AutoTokenizer`` loads it.
+
+    ``settings`` are those of a tokenizer_config.json; what its normaliser is without them is BERT's.
+    """
     from tokenizers import BertWordPieceTokenizer
 
-    folder = Path(folder)
+    folder, of = Path(folder), tokenizer_files.normalizer(settings)
+    chinese, accents, lowercase = (of[key] for key in ("handle_chinese_chars", "strip_accents", "lowercase"))
+    accents = None if accents == lowercase else accents
+    options = {"handle_chinese_chars": chinese, "strip_accents": accents, "lowercase": lowercase}
     with atomic(folder / "tokenizer.json") as path:
-        BertWordPieceTokenizer(vocabulary, lowercase=lowercase).save(str(path))
+        BertWordPieceTokenizer(vocabulary, **options).save(str(path))
     config = {f"{name}_token": token for name, token in SPECIAL.items()}
-    config |= {"tokenizer_class": "BertTokenizer", "do_lower_case": lowercase, "model_max_length": max_length}
+    config |= {"tokenizer_class": "BertTokenizer", "do_lower_case": lowercase, "strip_accents": accents}
+    config |= {"tokenize_chinese_chars": chinese, "model_max_length": max_length}
     write_json(folder / "tokenizer_config.json", config)
 
 
 def write(folder: str | Path, tokenizer_file: str | Path, columns: Mapping[str, Iterable[str]]) -> None:
     """Write each column of texts as ``<name>.ids.npy`` and ``<name>.offsets.npy``; ``manifest.json`` last.
 
-    Texts are read once, and few are in memory. The manifest holds the tokenizer's MD5, its special ids and vocabulary
-    size, and the counts of each column.
+    Texts are read once, and few are in memory. The manifest holds the tokenizer's MD5, those of its parts, its
+    special ids and vocabulary size, and the counts of each column.
     """
     from tokenizers import Tokenizer
 
@@ -89,7 +97,7 @@ def write(folder: str | Path, tokenizer_file: str | Path, columns: Mapping[str, 
     about = {
         "tokenizer": str(tokenizer_file),
         "tokenizer_md5": md5(tokenizer_file),
-        "vocabulary_md5": _vocabulary_md5(tokenizer),
+        "tokenizer_parts": tokenizer_files.digests(tokenizer_file),
         "vocabulary": tokenizer.get_vocab_size(),
         "special": {name: tokenizer.token_to_id(token) for name, token in SPECIAL.items()},
         "columns": counts,
@@ -124,19 +132,11 @@ def concatenate(columns: Sequence[Tokens]) -> Tokens:
 
 
 def check_encoder(encoder: str | Path, folder: str | Path) -> None:
-    """Raise ``UserError`` if the encoder in a folder has another vocabulary than that which made the tokens."""
-    from tokenizers import Tokenizer
-
-    about, file = manifest(folder), Path(encoder) / "tokenizer.json"
-    if _vocabulary_md5(Tokenizer.from_file(str(file))) != about["vocabulary_md5"]:
-        raise UserError(
-            f"{file} has another vocabulary than {about['tokenizer']}, with which the texts were tokenised: all "
-            "encoders of a scale need the student's, so take one that has it."
-        )
-
-
-def _vocabulary_md5(tokenizer) -> str:
-    return hashlib.md5(repr(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()
+    """Raise ``UserError`` if a model that starts from the encoder in a folder would read other tokens than these."""
+    encoder_files.check_files(encoder, encoder_files.FILES, "encoder")
+    tokenizer_files.check_tokenizer(encoder)
+    about = manifest(folder)
+    tokenizer_files.check_same(Path(encoder) / "tokenizer.json", about["tokenizer_parts"], about["tokenizer"])
 
 
 def manifest(folder: str | Path) -> dict:

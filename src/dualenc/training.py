@@ -101,7 +101,7 @@ def train(
         metric_for_best_model=f"eval_{CHOOSES}",
         greater_is_better=True,
     )
-    log = resumable.fit(trainer, patience=training.experiment.patience)
+    log = resumable.fit(trainer, training.experiment.model, patience=training.experiment.patience)
     keys = {f"eval_{split}_{measure}": (split, measure) for split in probes for measure in MEASURES}
     return trainer.model, resumable.curve(log, keys)
 
@@ -113,7 +113,7 @@ def keep(training: Training, steps: Sequence[int]) -> dict[int, Path]:
     """
     trainer = make_trainer(training, None, eval_strategy="no")
     trainer.add_callback(resumable.Keep(steps))
-    resumable.fit(trainer)
+    resumable.fit(trainer, training.experiment.model)
     group.wait()
     return {step: resumable.kept(training.state, step) for step in steps}
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dualenc import artefacts
+from dualenc import artefacts, encoder_files, tokenizer_files
 from dualenc.config import Study
+from dualenc.errors import UserError
 from dualenc.parameters import SPLITS
 
 UNTRAINED = ("random", "bm25")  # orders of the candidates that no model made
@@ -130,6 +131,35 @@ NEEDS = {
 def use_own_commands() -> None:
     """Let jobs call the ``dualenc`` of the environment that Snakemake runs in, activated or not."""
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+
+def check_encoders(study: Study) -> None:
+    """Raise ``UserError`` for the first encoder of the scale in a folder that is not what params.yaml says of it.
+
+    Each has to be a whole BERT of its shape, with the heads that its models start from and the student's tokenizer.
+    """
+    heads: dict[str, set[str]] = {name: set() for family in study.at.encoders.values() for name in family}
+    shown = {run for artefact in study.artefacts for run in study.runs(artefact)}
+    for experiment in map(study.run, shown.union(study.experiments)):
+        needed = heads.setdefault(experiment.encoder, set())
+        needed |= {"pooler"} if experiment.model == "cross-attention" else set()
+        needed |= {"words"} if experiment.mlm_weight else set()
+    tokenizer = Path(tokenizer_folder(study), "tokenizer.json")
+    for name, needed in sorted(heads.items()):
+        entry = study.params.encoders[name]
+        if not entry.folder or study.params.pretrain:
+            continue
+        try:
+            encoder_files.check_files(entry.folder, encoder_files.FILES, "encoder")
+            file = Path(entry.folder, "config.json")
+            encoder_files.check_config(file, encoder_files.read_object(file), entry)
+            encoder_files.check_weights(entry.folder, needed)
+            tokenizer_files.check_tokenizer(entry.folder)
+            if tokenizer.is_file():
+                own = Path(entry.folder, "tokenizer.json")
+                tokenizer_files.check_same(own, tokenizer_files.digests(tokenizer), tokenizer)
+        except UserError as error:
+            raise UserError(f"params.yaml: encoders.{name}: {error}") from None
 
 
 def in_report(kind: str, file: str) -> dict[str, Any]:

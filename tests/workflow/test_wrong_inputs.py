@@ -2,12 +2,15 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from dualenc import slices
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def refused(result, *words):
@@ -54,6 +57,12 @@ def refused_by_dualenc(result, *words):
 def test_params_are_refused_before_anything_runs(values, words, set_params, snakemake):
     set_params(values)
     refused(snakemake("-n", "--config", "scale=smoke"), *words)
+
+
+def test_an_encoder_of_another_shape(set_params, snakemake):
+    folder = REPOSITORY / "miniatures/small-2-24"
+    set_params({"encoders.small-1-32": {"folder": str(folder), "layers": 1, "width": 24, "heads": 2}})
+    refused(snakemake("-n", "--config", "scale=smoke"), "encoders.small-1-32", "config.json", "has layers 2", "says 1")
 
 
 def test_unknown_scale(snakemake):

@@ -7,6 +7,7 @@ from pathlib import Path
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
+from dualenc import models
 from dualenc.config import Study
 from dualenc.errors import UserError
 from dualenc.files import atomic
@@ -18,7 +19,7 @@ def export(study: Study, run: str, seed: int, results: Path, output: Path) -> st
     """Write the model of ``run`` with ``seed`` and its card to ``output``; returns what the user may do next.
 
     Raises ``UserError`` for an unknown run, a folder that is not empty or whose name the Hub does not allow, and as
-    ``facts.read`` does. Nothing is written then.
+    ``facts.read`` and ``models.check`` do. Nothing is written then.
     """
     study.run(run, "experiment")
     run = study.run_name(*study.split(run))
@@ -33,6 +34,8 @@ def export(study: Study, run: str, seed: int, results: Path, output: Path) -> st
             "and . in it; name another."
         ) from None
     facts = read(study, run, seed, results, output.name)
+    for kind in ("encoder", facts.experiment.model):
+        models.check(facts.folder / "model", kind)
     with atomic(output) as temporary:
         # Not the permissions: those of weights let nobody else read them.
         shutil.copytree(facts.folder / "model", temporary, copy_function=shutil.copyfile)
