@@ -46,6 +46,10 @@ lock: $(READY) ## resolve pyproject.toml again into requirements.lock
 	sed -i 's/^torch==\([0-9.]*\).*/torch==\1/' requirements.lock  # the build (CPU, CUDA) is the machine's choice
 
 clean: ## remove everything that was built, but not .venv
+	@for lock in .snakemake/*.lock; do \
+		test ! -e $$lock || ! command -v flock > /dev/null || flock --nonblock $$lock true || \
+		{ echo "nothing is removed: $$lock is held by $$(cat $$lock); wait for that to end, or stop it."; exit 2; }; \
+	done
 	rm -rf results figures logs scratch .snakemake
 
 $(READY): requirements.lock pyproject.toml
