@@ -5,6 +5,11 @@ CORES ?= $(shell nproc)
 BIN := .venv/bin
 READY := .venv/lock-installed
 
+# Snakemake's cache is below the home directory, which containers may not let anybody write.
+ifneq ($(shell mkdir -p "$${XDG_CACHE_HOME:-$$HOME/.cache}/snakemake" 2> /dev/null && echo made),made)
+export XDG_CACHE_HOME := $(CURDIR)/scratch/home/.cache
+endif
+
 .PHONY: all test test-long faults bench env stages record restore lock clean help
 
 help: ## show this help

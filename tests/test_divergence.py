@@ -120,6 +120,7 @@ def test_what_cannot_be_probed_has_no_number(tiny, found, masked):
     source = scoring.texts(tiny / "tokens", "validation", 4096)
     held_out = pretraining.Held(source, candidates, qrels, rows(folder, "validation"), passage_rows(folder, candidates))
     parameters = tiny_study.pretraining().model_copy(update={"masked": masked})
-    values = pretraining.probe(models.load_pretrained(tiny / "encoder").eval(), held_out, parameters, LENGTHS)
+    with torch.inference_mode():
+        values = pretraining.probe(models.load_pretrained(tiny / "encoder").eval(), held_out, parameters, LENGTHS)
     assert set(values) == {"pair_MRR@10", "vector_MRR@10"} | ({"pair_accuracy"} if found else set())
     assert np.isfinite(list(values.values())).all()

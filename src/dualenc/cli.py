@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from dualenc import commands, slurm
+from dualenc import caches, commands, slurm
 from dualenc.commands import Folder, Output
 from dualenc.errors import UserError
 
@@ -30,6 +30,7 @@ def options(threads: Annotated[int, typer.Option(help="threads of this process")
     os.environ["TOKENIZERS_PARALLELISM"] = "true"
     if not sys.stderr.isatty():
         os.environ["TQDM_DISABLE"] = "1"  # libraries' bars; a log has plain lines
+    caches.settle()
     if "SLURM_JOB_ID" in os.environ:
         print(slurm.about(os.environ), file=sys.stderr, flush=True)
 
