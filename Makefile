@@ -5,6 +5,11 @@ CORES ?= $(shell nproc)
 BIN := .venv/bin
 READY := .venv/lock-installed
 
+# Snakemake's cache is below the home directory, which containers may not let anybody write.
+ifneq ($(shell mkdir -p "$${XDG_CACHE_HOME:-$$HOME/.cache}/snakemake" 2> /dev/null && echo made),made)
+export XDG_CACHE_HOME := $(CURDIR)/scratch/home/.cache
+endif
+
 .PHONY: all test test-long faults bench env stages record restore lock clean help
 
 help: ## show this help
@@ -46,6 +51,10 @@ lock: $(READY) ## resolve pyproject.toml again into requirements.lock
 	sed -i 's/^torch==\([0-9.]*\).*/torch==\1/' requirements.lock  # the build (CPU, CUDA) is the machine's choice
 
 clean: ## remove everything that was built, but not .venv
+	@for lock in .snakemake/*.lock; do \
+		test ! -e $$lock || ! command -v flock > /dev/null || flock --nonblock $$lock true || \
+		{ echo "nothing is removed: $$lock is held by $$(cat $$lock); wait for that to end, or stop it."; exit 2; }; \
+	done
 	rm -rf results figures logs scratch .snakemake
 
 $(READY): requirements.lock pyproject.toml

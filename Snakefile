@@ -4,7 +4,7 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 from dualenc import config as parameters
-from dualenc import resources, slices, slurm, warm
+from dualenc import builds, resources, slices, slurm, warm
 from dualenc import workflow as study_of
 from dualenc.errors import UserError
 from dualenc.files import read_json
@@ -82,6 +82,10 @@ rule all:
 
 
 onstart:
+    try:
+        builds.hold(SCALE)
+    except UserError as error:
+        sys.exit(str(error))
     # Its limit of 100 jobs a second costs a look at all ready jobs every second for each job that has started so far, at
     # the end of a run of 300 jobs more than a core's time; and of a job array it would submit a part and forget it.
     workflow.scheduler.job_rate_limiter = None

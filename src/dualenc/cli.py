@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from dualenc import commands, slurm
+from dualenc import caches, commands, slurm
 from dualenc.commands import Folder, Output
 from dualenc.errors import UserError
 
@@ -29,6 +29,7 @@ def options(threads: Annotated[int, typer.Option(help="threads of this process")
     os.environ["TOKENIZERS_PARALLELISM"] = "true"
     if not sys.stderr.isatty():
         os.environ["TQDM_DISABLE"] = "1"  # libraries' bars; a log has plain lines
+    caches.settle()
     if "SLURM_JOB_ID" in os.environ:
         print(slurm.about(os.environ), file=sys.stderr, flush=True)
 

@@ -20,9 +20,10 @@ import torch
 from datasets import Dataset
 from torch.nn.functional import cross_entropy, layer_norm
 from torch.utils.data import SequentialSampler
-from transformers import BertForPreTraining, Trainer, TrainingArguments, set_seed
+from transformers import BertForPreTraining, TrainingArguments, set_seed
 
 from dualenc import batches, initialisation, models, resumable
+from dualenc.divergence import FiniteSteps
 from dualenc.evaluation import Qrels, evaluate
 from dualenc.masking import IGNORED, mask
 from dualenc.parameters import Encoder, Pretraining
@@ -43,7 +44,7 @@ class Held(NamedTuple):
     passage_rows: Mapping[str, int]
 
 
-class PretrainingTrainer(Trainer):
+class PretrainingTrainer(FiniteSteps):
     """The library's trainer, with positions in order, the three objectives, and probes of each."""
 
     def __init__(self, *args, parameters: Pretraining, held_out: Held, lengths: Mapping[str, int], **kwargs):
@@ -107,7 +108,8 @@ def probe(
     """What the encoder can do before any fine-tuning, on held-out queries and their BM25 candidates.
 
     ``pair_MRR@10`` and ``vector_MRR@10``: re-ranking by the pair head and by dot products. ``pair_accuracy``: how often
-    the pair head puts a relevant passage above one that is not. ``masked_accuracy``: masked words of relevant pairs.
+    the pair head puts a relevant passage above one that is not. ``masked_accuracy``: masked words of relevant pairs. A
+    share of nothing is left out.
     """
     source, run = held_out.source, held_out.candidates
     sizes = [len(ranking.pids) for ranking in run.values()]
@@ -147,7 +149,10 @@ def probe(
         for mine in (queries == query for query in np.unique(queries))
         if relevant[mine].any() and not relevant[mine].all()
     ]
-    values["pair_accuracy"] = float(np.mean(wins))
+    if wins:
+        values["pair_accuracy"] = float(np.mean(wins))
+    if not relevant.any() or not parameters.masked:
+        return values
     generator = np.random.default_rng(parameters.seed)
     features = pair_features(np.flatnonzero(relevant))
     masked = on_device(mask(features, parameters.masked, source.special, source.vocabulary, generator))

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent
 # a job is started; and what params.yaml says reaches a step as its slice.
 PLUMBING = {
     *("artefacts", "config", "checks", "lookup", "parameters", "errors", "files", "download", "progress"),
-    *("sources", "trainer_progress", "provenance", "states", "warm"),
+    *("sources", "trainer_progress", "provenance", "locks", "states", "warm"),
 }
 
 

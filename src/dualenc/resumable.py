@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import PrinterCallback, Trainer, TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 
-from dualenc import group, models, states
+from dualenc import divergence, group, models, states
 from dualenc.files import atomic, read_json, write_json
 from dualenc.trainer_progress import ProgressLines
 
@@ -45,6 +45,7 @@ def arguments(
         "lr_scheduler_type": "linear",
         # A divisor of `every`: no checkpoint may stand within the steps whose mean loss is logged.
         "logging_steps": math.gcd(every, max(1, every // 5)),
+        "logging_nan_inf_filter": False,  # the log shows what happened, and `dualenc.divergence` ends it
         "eval_strategy": "steps",
         "eval_steps": every,
         "save_steps": every,
@@ -68,12 +69,13 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def fit(trainer: Trainer, kind: str, patience: int | None = None) -> list[dict[str, float]]:
+def fit(trainer: divergence.FiniteSteps, kind: str, patience: int | None = None) -> list[dict[str, float]]:
     """Train a model of a kind to the end, from the last whole checkpoint if there is one; returns the log.
 
     ``kind`` is as for ``models.check``; the log has one dict per entry. ``patience`` probes without a better one end
     the training early. The result has the same bits whether or not training was interrupted, and whatever is probed:
-    batches and dropout depend on the seed and the position alone. Raises ``UserError`` if a checkpoint lacks a weight.
+    batches and dropout depend on the seed and the position alone. Raises ``UserError`` if a checkpoint lacks a weight,
+    and at the first loss, gradient or score that is not finite.
     """
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(ProgressLines())
@@ -111,10 +113,14 @@ class SeedSteps(TrainerCallback):
 
 
 class MarkWhole(TrainerCallback):
-    """Marks a checkpoint after its last file was written; ``fit`` deletes those that are not whole."""
+    """Marks a checkpoint after its last file was written; ``fit`` deletes those that are not whole.
 
-    def on_save(self, args, state, control, **kwargs):
+    One with a weight that is not finite ends the training without a mark.
+    """
+
+    def on_save(self, args, state, control, model=None, **kwargs):
         """Write the mark: the names of all files, as the trainer may be killed while it deletes a checkpoint, too."""
+        divergence.check_weights(args, state, model)
         group.wait()  # each process writes a file of its own
         if not group.first():
             return
@@ -156,6 +162,7 @@ class Keep(TrainerCallback):
     def on_step_end(self, args, state, control, model=None, **kwargs):
         """Save, at one of the steps; a resumed training has saved those before its checkpoint."""
         if state.global_step in self.steps and group.first():
+            divergence.check_weights(args, state, model)
             with atomic(kept(args.output_dir, state.global_step)) as temporary:
                 model.save(str(temporary), create_model_card=False)
         if state.global_step >= max(self.steps):

@@ -4,14 +4,13 @@ The folder's name holds a hash of everything that decides the result (parameters
 other parameters is never used. It lies outside every output of the workflow, which deletes outputs of a failed job.
 """
 
-import errno
-import fcntl
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from dualenc import locks
 from dualenc.errors import UserError
 from dualenc.files import md5
 
@@ -33,14 +32,9 @@ def locked(state: Path) -> Iterator[None]:
     Raises ``UserError`` if another process holds it, on this machine or on one that shares the file system, and if the
     file system has no locks.
     """
-    state.mkdir(parents=True, exist_ok=True)
-    with open(state / "lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"another process trains in {state}: wait for it or stop it.") from None
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
-                raise
-            raise UserError(f"the file system of {state} has no locks: put scratch on one that has.") from None
+    try:
+        lock = locks.take(state / "lock")
+    except locks.Busy:
+        raise UserError(f"another process trains in {state}: wait for it or stop it.") from None
+    with lock:
         yield

@@ -20,9 +20,10 @@ from sentence_transformers import (
 from sentence_transformers.base.evaluation import BaseEvaluator
 from sentence_transformers.base.sampler import DefaultBatchSampler
 from torch.utils.data import SequentialSampler
-from transformers import Trainer, set_seed
+from transformers import set_seed
 
 from dualenc import group, models, resumable
+from dualenc.divergence import FiniteSteps
 from dualenc.evaluation import Qrels, evaluate
 from dualenc.minibatches import Collator
 from dualenc.objective import ListLoss
@@ -33,10 +34,24 @@ from dualenc.supervision import Lists
 
 MEASURES = ["MRR@10", "nDCG@10"]
 CHOOSES = "validation_nDCG@10"  # Appendix B: early stopping on nDCG@10; on a split held out of the training set
+
+
+class CrossAttentionTrainer(FiniteSteps, CrossEncoderTrainer):
+    """The library's trainer of cross-attention models."""
+
+
+class DualEncoderTrainer(FiniteSteps, SentenceTransformerTrainer):
+    """The library's trainer of dual-encoders."""
+
+
+class LateInteractionTrainer(FiniteSteps, MultiVectorEncoderTrainer):
+    """The library's trainer of late-interaction models."""
+
+
 TRAINERS = {
-    "cross-attention": (CrossEncoderTrainer, CrossEncoderTrainingArguments),
-    "dual-encoder": (SentenceTransformerTrainer, SentenceTransformerTrainingArguments),
-    "late-interaction": (MultiVectorEncoderTrainer, MultiVectorEncoderTrainingArguments),
+    "cross-attention": (CrossAttentionTrainer, CrossEncoderTrainingArguments),
+    "dual-encoder": (DualEncoderTrainer, SentenceTransformerTrainingArguments),
+    "late-interaction": (LateInteractionTrainer, MultiVectorEncoderTrainingArguments),
 }
 
 
@@ -90,6 +105,8 @@ def train(
 ) -> tuple[Model, list[tuple[int, str, str, float]]]:
     """Train; returns the model of the best probe and the learning curve, rows of (step, split, metric, value).
 
+    Raises ``UserError`` as `dualenc.resumable.fit` does.
+
     ``probes`` must have "validation", on whose nDCG@10 alone the best checkpoint is chosen; the others are for the
     curve.
     """
@@ -118,7 +135,7 @@ def keep(training: Training, steps: Sequence[int]) -> dict[int, Path]:
     return {step: resumable.kept(training.state, step) for step in steps}
 
 
-def make_trainer(training: Training, evaluator: Probes | None, **changes: object) -> Trainer:
+def make_trainer(training: Training, evaluator: Probes | None, **changes: object) -> FiniteSteps:
     """The library's trainer; ``changes`` are arguments of its own."""
     experiment = training.experiment
     set_seed(training.seed)

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dualenc import provenance, slices, stages
+from dualenc import builds, provenance, slices, stages
 from dualenc.config import Study
 from dualenc.errors import UserError
 from dualenc.files import md5, read_json, write_json
@@ -34,66 +34,71 @@ SHARDS = {"retrieval": ["encode"], "teacher_scores": ["score_shard"]}
 def stage(study: Study, rule: str, target: str) -> int:
     """Make ``target`` by one job of ``rule``, whatever else Snakemake would run; returns Snakemake's status.
 
-    Raises ``UserError`` if dvc.yaml is out of date.
+    Raises ``UserError`` if dvc.yaml is out of date, or if the scale is being built.
     """
     stages.check(study)
     allowed = [rule, *SHARDS.get(rule, [])]
     # No hooks: one job gains nothing from a process that waits for the next, and is no reason for a summary.
     arguments = ["--cores", str(os.cpu_count()), "--no-hooks", "--force", "--quiet", "host", "reason"]
-    return subprocess.run(
-        [*_snakemake(), *arguments, "--allowed-rules", *allowed, "--", target], check=False
-    ).returncode
+    command = [*_snakemake(), *arguments, "--allowed-rules", *allowed, "--", target]
+    with builds.locked(study.scale) as lock:  # Snakemake inherits it, lest it runs on without one
+        return subprocess.run(command, pass_fds=[lock], check=False).returncode
 
 
 def record(study: Study) -> str:
     """Commit what Snakemake has built to dvc.lock and DVC's cache; returns what the user may do next.
 
     Raises ``UserError`` if Snakemake has anything left to do: DVC would take old results for those of new parameters.
+    Also if the scale is being built.
     """
     stages.check(study)
-    pending = _pending()
-    if pending:
-        raise UserError(f"nothing is recorded: {_some(pending, 'job')} would still run. Run `make all` first.")
-    root = Path("results", study.scale)
-    _run("dvc", "commit", "--force", "--quiet")
-    _run("dvc", "add", "--quiet", str(root / "report.html"))
-    write_json(root / "recorded.json", _artefacts(study))
-    changed = _changed()
-    if changed:
-        raise UserError(f"recorded, but DVC finds changes in {_some(changed, 'stage')}: see `dvc status`.")
-    return "Recorded. To share it: git add dvc.lock results figures && git commit && dvc push"
+    with builds.locked(study.scale):
+        pending = _pending()
+        if pending:
+            raise UserError(f"nothing is recorded: {_some(pending, 'job')} would still run. Run `make all` first.")
+        root = Path("results", study.scale)
+        _run("dvc", "commit", "--force", "--quiet")
+        _run("dvc", "add", "--quiet", str(root / "report.html"))
+        write_json(root / "recorded.json", _artefacts(study))
+        changed = _changed()
+        if changed:
+            raise UserError(f"recorded, but DVC finds changes in {_some(changed, 'stage')}: see `dvc status`.")
+        return "Recorded. To share it: git add dvc.lock results figures && git commit && dvc push"
 
 
 def restore(study: Study) -> str:
     """Tell Snakemake that what DVC and git have brought is up to date; returns what is left to do.
 
-    Raises ``UserError`` if a file is not the one that dvc.lock says, or Snakemake still misses one.
+    Raises ``UserError`` if a file is not the one that dvc.lock says, Snakemake still misses one, or the scale is being
+    built.
     """
     stages.check(study)
-    changed = _changed()
-    if changed:
-        raise UserError(
-            f"nothing is restored: DVC finds changes in {_some(changed, 'stage')}. `dvc status` shows them; `dvc pull` "
-            "brings what is missing, `dvc repro` makes what parameters or code have changed."
+    with builds.locked(study.scale):
+        changed = _changed()
+        if changed:
+            raise UserError(
+                f"nothing is restored: DVC finds changes in {_some(changed, 'stage')}. `dvc status` shows them; `dvc "
+                "pull` brings what is missing, `dvc repro` makes what parameters or code have changed."
+            )
+        recorded = Path("results", study.scale, "recorded.json")
+        found = _artefacts(study)
+        whole = recorded.exists() and read_json(recorded) == found
+        without = [] if whole else ["--omit-from", *ARTEFACTS]
+        if not whole:  # Snakemake does not look at outputs: it has to forget them, if it knows them at all
+            forget = [*_snakemake(), "--cores", "1", "--cleanup-metadata", *found["files"]]
+            subprocess.run(forget, capture_output=True, check=False)
+        # --forceall: without it, what is not pending gets no record, and a later edit of params.yaml would go
+        # unnoticed. --no-hooks: they would take the lock that is held here.
+        _run(*_snakemake(), "--cores", "1", "--no-hooks", "--touch", "--forceall", *without)
+        pending = _pending()
+        if not pending:
+            return "Restored: Snakemake has nothing to do."
+        if whole:
+            raise UserError(f"after all, {_some(pending, 'job')} would run: run `make all`, then `make record`.")
+        return (
+            f"Restored but for {_some(pending, 'job')}: the tables, figures or claims here were not recorded with "
+            "these results. `make all` makes them anew."
         )
-    recorded = Path("results", study.scale, "recorded.json")
-    found = _artefacts(study)
-    whole = recorded.exists() and read_json(recorded) == found
-    without = [] if whole else ["--omit-from", *ARTEFACTS]
-    if not whole:  # Snakemake does not look at outputs: it has to forget them, if it knows them at all
-        forget = [*_snakemake(), "--cores", "1", "--cleanup-metadata", *found["files"]]
-        subprocess.run(forget, capture_output=True, check=False)
-    # --forceall: without it, what is not pending gets no record, and a later edit of params.yaml would go unnoticed.
-    _run(*_snakemake(), "--cores", "1", "--touch", "--forceall", *without)
-    pending = _pending()
-    if not pending:
-        return "Restored: Snakemake has nothing to do."
-    if whole:
-        raise UserError(f"after all, {_some(pending, 'job')} would run: run `make all`, then `make record`.")
-    return (
-        f"Restored but for {_some(pending, 'job')}: the tables, figures or claims here were not recorded with these "
-        "results. `make all` makes them anew."
-    )
 
 
 def _artefacts(study: Study) -> dict[str, Any]:

@@ -32,15 +32,16 @@ LATE = ("scipy.optimize", "scipy.stats")  # what most commands do not need and n
 def start() -> None:
     """Start the process, for as long as the calling one lives, and set ``DUALENC_WARM`` for the jobs.
 
-    Does nothing if the variable is set already ("off", say), or where the system cannot do it (not Linux 5.3 or later).
+    Does nothing if the variable is set already ("off", say), or where the system cannot do it (not Linux 5.3 or
+    later, no room for temporary files).
     """
     if ADDRESS in os.environ:
         return
     try:
         os.close(os.pidfd_open(os.getpid()))
+        folder = tempfile.mkdtemp(prefix="dualenc-")  # nobody else may enter it
     except (AttributeError, OSError):
         return
-    folder = tempfile.mkdtemp(prefix="dualenc-")  # nobody else may enter it
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", "from dualenc import warm; warm.serve()", folder],
         stdin=subprocess.PIPE,  # ends when the calling process does, even by SIGKILL

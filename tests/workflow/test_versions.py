@@ -236,7 +236,6 @@ def test_what_is_interrupted_is_not_done(workspace, call_in):
                 break
             time.sleep(0.1)
         os.killpg(process.pid, signal.SIGKILL)
-    call_in(workspace, "snakemake", "--cores", "1", "--unlock")
     assert not (workspace / RUN.format("de-mse") / "model" / "model.safetensors").exists()
     assert "train@de-mse" in changed_by_dvc(workspace)
     assert call_in(workspace, "dualenc", "restore").returncode == 2
