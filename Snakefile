@@ -4,7 +4,7 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 from dualenc import config as parameters
-from dualenc import resources, slices, slurm, warm
+from dualenc import origins, resources, slices, slurm, warm
 from dualenc import workflow as study_of
 from dualenc.errors import UserError
 from dualenc.files import read_json
@@ -24,6 +24,7 @@ report: "workflow/report/workflow.rst"
 try:
     STUDY = parameters.study(config)
     study_of.check_modules(STUDY)
+    origins.check(STUDY)
     ASKS = resources.of(STUDY, read_json(Path(workflow.basedir, "benchmarks", "throughput.json")))
 except UserError as error:
     sys.exit(str(error))

@@ -32,7 +32,7 @@ rule pretrain:
         expand(rules.tokens.output, dataset=list(STUDY.at.pretraining.corpora)),
         expand(rules.corpus.output, dataset=list(STUDY.at.pretraining.corpora)),
         rules.evaluation_sets.output,
-        f"{TOKENIZER}/tokenizer.json",
+        multiext(f"{TOKENIZER}/", "tokenizer.json", "tokenizer_config.json"),
         start=lambda wildcards: [ROOT / path for path in study_of.grows_from(STUDY, wildcards.encoder)],
         code=f"{ROOT}/code/pretrain",
     output:
@@ -51,6 +51,7 @@ rule pretrain:
         dataset=STUDY.at.dataset,
         evaluation=ROOT / "evaluation",
         tokenizer=TOKENIZER,
+        origins=lambda wildcards: origins.tokenizer(STUDY),
         start=lambda wildcards, input: f"--start {Path(input.start[0]).parent}" if input.start else "",
         output=lambda wildcards: ROOT / "encoders" / wildcards.encoder,
     message:
@@ -108,6 +109,7 @@ rule train:
         dataset=DATA,
         tokens=DATA / "tokens",
         encoder=lambda wildcards: study_of.encoder_folder(STUDY, STUDY.run(wildcards.run).encoder),
+        origins=lambda wildcards: origins.encoder(STUDY, STUDY.run(wildcards.run).encoder),
         evaluation=ROOT / "evaluation",
         output=lambda wildcards: ROOT / "runs" / wildcards.run / f"seed-{wildcards.seed}",
     message:
@@ -146,6 +148,7 @@ rule checkpoints:
         dataset=DATA,
         tokens=DATA / "tokens",
         encoder=rules.train.params.encoder,
+        origins=rules.train.params.origins,
         evaluation=ROOT / "evaluation",
         output=lambda wildcards: ROOT / "checkpoints" / wildcards.run / f"seed-{wildcards.seed}",
     message:

@@ -10,6 +10,7 @@ import lzma
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from dualenc import sources
 from dualenc.datasets import selection
 from dualenc.errors import UserError
 
@@ -46,7 +47,8 @@ def build(
     kept = selection.passages(pids, judged, max_passages)
     counts["passages"] = {"in the collection": len(pids), "kept": len(kept)}
     selection.report(counts)
-    about = {"kind": "tsv", "splits": dict(splits), "counts": counts}
+    made_of = sources.described(sources.tsv_files(path, splits))
+    about = {"kind": "tsv", "splits": dict(splits), "sources": made_of, "counts": counts}
     selection.write(folder, _texts(path, "collection"), kept, queries, judged, max_words, about)
 
 
@@ -71,10 +73,7 @@ def _qrels(path: Path, name: str) -> Iterator[tuple[str, str, int]]:
 
 def _rows(path: Path, name: str, columns: list[str]) -> Iterator[list[str]]:
     """The columns of every line of ``<name>.tsv``, plain or compressed."""
-    files = [path / f"{name}.tsv{suffix}" for suffix in OPEN]
-    file = next((file for file in files if file.is_file()), None)
-    if file is None:
-        raise UserError(f"{files[0]} (or .gz, .xz) does not exist: put it there or correct the dataset's path.")
+    file = sources.tsv_file(path, name)
     with OPEN[file.suffix if file.suffix in OPEN else ""](file, "rt", encoding="utf-8", newline="\n") as lines:
         for number, line in enumerate(lines, start=1):
             row = line.rstrip("\r\n").split("\t")
