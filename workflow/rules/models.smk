@@ -165,7 +165,7 @@ rule score_shard:
         DATASET,
         TOKENS,
         lists=f"{ROOT}/supervision/one-hot/lists.parquet",
-        model=f"{ROOT}/runs/{{teacher}}/seed-{STUDY.at.seeds[0]}/model/model.safetensors",
+        model=multiext(f"{ROOT}/runs/{{teacher}}/seed-{STUDY.at.seeds[0]}/model/", *study_of.MODEL_FILES),
         code=f"{ROOT}/code/teacher_scores",
     output:
         temp(f"{ROOT}/supervision/{{teacher}}/scores/{{shard}}-of-{STUDY.at.shards}.npy"),
@@ -180,7 +180,7 @@ rule score_shard:
         slice=lambda wildcards: slices.as_json(slices.score_shard(STUDY, wildcards.teacher)),
         dataset=DATA,
         tokens=DATA / "tokens",
-        model=lambda wildcards, input: Path(input.model).parent,
+        model=lambda wildcards, input: Path(input.model[0]).parent,
     message:
         "Scoring shard {wildcards.shard} of the training lists with {wildcards.teacher}"
     shell:
@@ -194,7 +194,7 @@ rule teacher_scores:
         DATASET,
         TOKENS,
         lists=f"{ROOT}/supervision/one-hot/lists.parquet",
-        model=f"{ROOT}/runs/{{teacher}}/seed-{STUDY.at.seeds[0]}/model/model.safetensors",
+        model=multiext(f"{ROOT}/runs/{{teacher}}/seed-{STUDY.at.seeds[0]}/model/", *study_of.MODEL_FILES),
         scores=lambda wildcards: [ROOT / path for path in study_of.scores(STUDY, wildcards.teacher)],
         code=f"{ROOT}/code/teacher_scores",
     output:
@@ -211,7 +211,7 @@ rule teacher_scores:
         slice=lambda wildcards: slices.as_json(slices.teacher_scores(STUDY, wildcards.teacher)),
         dataset=DATA,
         tokens=DATA / "tokens",
-        model=lambda wildcards, input: Path(input.model).parent,
+        model=lambda wildcards, input: Path(input.model[0]).parent,
         scores=lambda wildcards, input: [f"--scores {path}" for path in input.scores],
     message:
         "Scoring the training lists with {wildcards.teacher}"
