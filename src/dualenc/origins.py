@@ -73,6 +73,11 @@ def files(study: Study, name: str) -> list[str]:
     return list(dataset(study, name)) if of_files else []
 
 
+def given(study: Study) -> list[str]:
+    """All files that datasets and published scores are read from here. Raises ``UserError`` as ``check`` does."""
+    return [*(file for name in datasets(study) for file in files(study, name)), *published_scores(study)]
+
+
 def packages(study: Study) -> dict[str, str]:
     """The versions that decide the text of the study's datasets. Raises ``UserError`` as ``check`` does."""
     found: dict[str, str] = {}
@@ -101,10 +106,10 @@ def encoder(study: Study, name: str) -> str:
     return "" if folder.is_relative_to("results") else _folder(folder)
 
 
-def tokenizer(study: Study) -> str:
-    """The same of the folder that the tokenizer is taken from."""
+def tokenizer(study: Study, names: Sequence[str] = workflow.TOKENIZER_FILES) -> str:
+    """A digest of files of the tokenizer; empty if a job makes them. Raises ``UserError`` as ``digest`` does."""
     folder = Path(workflow.tokenizer_folder(study))
-    return "" if folder.is_relative_to("results") else _folder(folder)
+    return "" if folder.is_relative_to("results") else digest(folder / name for name in names)
 
 
 def digest(paths: Iterable[str | Path]) -> str:

@@ -64,6 +64,12 @@ def document(study: Study) -> dict[str, Any]:
     }
 
 
+def names(study: Study) -> set[str]:
+    """The names of all stages, with those of each group: ``lists``, ``train@de-m3se``."""
+    found = document(study)["stages"]
+    return {f"{name}@{key}" if key else name for name, stage in found.items() for key in stage.get("foreach", [""])}
+
+
 def evaluation(study: Study, run: str, seed: int) -> str | None:
     """The stage that makes a run's metrics, such as ``evaluate@de-m3se``; None for a run that no artefact shows."""
     job = plan.Job("evaluate", run, seed)
@@ -232,7 +238,8 @@ def _encoders(study: Study, root: str) -> dict[str, Stage]:
     for name in _pretrained(study):
         folder, start = f"{root}/encoders/{name}", [f"{root}/{path}" for path in workflow.grows_from(study, name)]
         tokens = [str(Path(manifest).parent / "tokens") for manifest in manifests]
-        shared = [f"{root}/code/pretrain", f"{root}/evaluation", f"{tokenizer}/tokenizer.json"]
+        shared = [f"{root}/code/pretrain", f"{root}/evaluation"]
+        shared += [f"{tokenizer}/{file}" for file in workflow.TOKENIZER_FILES]
         stages[f"pretrain-{name}"] = _stage(
             "pretrain",
             f"{folder}/model.safetensors",

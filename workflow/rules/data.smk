@@ -93,8 +93,7 @@ rule tokenizer:
         expand(rules.dataset.output, dataset=list(STUDY.at.pretraining.corpora)),
         code=f"{ROOT}/code/tokenizer",
     output:
-        f"{ROOT}/tokenizer/tokenizer.json",
-        f"{ROOT}/tokenizer/tokenizer_config.json",
+        multiext(f"{ROOT}/tokenizer/", *study_of.TOKENIZER_FILES),
     log:
         f"{LOGS}/tokenizer.log",
     benchmark:
@@ -132,7 +131,7 @@ rule tokens:
     params:
         dataset=lambda wildcards: ROOT / "data" / wildcards.dataset,
         tokenizer=TOKENIZER,
-        origins=lambda wildcards: origins.tokenizer(STUDY),
+        origins=lambda wildcards: origins.tokenizer(STUDY, ["tokenizer.json"]),
         output=lambda wildcards: ROOT / "data" / wildcards.dataset / "tokens",
     message:
         "Writing the token ids of {wildcards.dataset}"

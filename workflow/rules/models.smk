@@ -32,7 +32,7 @@ rule pretrain:
         expand(rules.tokens.output, dataset=list(STUDY.at.pretraining.corpora)),
         expand(rules.corpus.output, dataset=list(STUDY.at.pretraining.corpora)),
         rules.evaluation_sets.output,
-        multiext(f"{TOKENIZER}/", "tokenizer.json", "tokenizer_config.json"),
+        multiext(f"{TOKENIZER}/", *study_of.TOKENIZER_FILES),
         start=lambda wildcards: [ROOT / path for path in study_of.grows_from(STUDY, wildcards.encoder)],
         code=f"{ROOT}/code/pretrain",
     output:
