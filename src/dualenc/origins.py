@@ -8,10 +8,8 @@ here, and a job runs again whenever that changes.
 
 import hashlib
 import json
-import os
 import platform
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -22,7 +20,7 @@ from typing import Any
 from dualenc import sources, workflow
 from dualenc.config import Study
 from dualenc.errors import UserError
-from dualenc.files import md5, read_json
+from dualenc.files import md5, read_json, write_json
 from dualenc.parameters import DprDataset, IrDataset, PydocsDataset, TsvDataset
 
 NOTES = Path(".snakemake", "dualenc")
@@ -213,9 +211,6 @@ def _noted(name: str) -> dict[str, Any]:
 
 
 def _note(name: str, value: Mapping[str, Any]) -> None:
-    """Keep a note, where a file can be written; jobs of a cluster may do so at the same time."""
+    """Keep a note if that is possible: the folder may be read-only, and jobs of a cluster may get in each other's way."""
     with suppress(OSError):
-        NOTES.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=NOTES, delete=False, encoding="utf-8") as file:
-            json.dump(value, file)
-        os.replace(file.name, NOTES / name)
+        write_json(NOTES / name, value)
