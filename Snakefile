@@ -1,14 +1,14 @@
 import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.utils import min_version
 
 from dualenc import config as parameters
-from dualenc import origins, resources, slices, slurm, warm
+from dualenc import origins, provenance, resources, slices, slurm, warm
 from dualenc import workflow as study_of
 from dualenc.errors import UserError
 from dualenc.files import read_json
-from dualenc.provenance import code
 
 min_version("9.27")
 
@@ -29,6 +29,7 @@ try:
 except UserError as error:
     sys.exit(str(error))
 
+code = cache(provenance.code)
 SCALE = STUDY.scale
 ROOT = Path("results", SCALE)
 LOGS = Path("logs", SCALE)

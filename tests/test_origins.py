@@ -33,7 +33,7 @@ def folder(tmp_path, monkeypatch):
 
 def forget():
     """As a new process would."""
-    for cached in (origins._md5s, origins._installed, origins._folder):
+    for cached in (origins._md5, origins._installed, origins._folder):
         cached.cache_clear()
 
 

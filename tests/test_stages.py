@@ -179,7 +179,7 @@ def given(tmp_path):
 
 def forget():
     """As a new process would."""
-    for cached in (origins._md5s, origins._folder, origins._installed):
+    for cached in (origins._md5, origins._folder, origins._installed):
         cached.cache_clear()
 
 

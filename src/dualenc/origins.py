@@ -112,7 +112,7 @@ def tokenizer(study: Study, names: Sequence[str] = workflow.TOKENIZER_FILES) -> 
 
 def digest(paths: Iterable[str | Path]) -> str:
     """One MD5 of the contents of some files. Raises ``UserError`` for one that cannot be read."""
-    return hashlib.md5("".join(_md5s(tuple(map(Path, paths))).values()).encode()).hexdigest()
+    return hashlib.md5("".join(_md5(Path(path)) for path in paths).encode()).hexdigest()
 
 
 def versions(packages: Sequence[str]) -> dict[str, str]:
@@ -147,7 +147,7 @@ def _given(find: Callable[[], list[Path]], made: Path, meant: Callable[[Path], b
     Nothing goes unseen: there is no file that could be another one. ``meant`` says if params.yaml still names a file.
     """
     try:
-        return {str(path): value for path, value in _md5s(tuple(find())).items()}
+        return {str(path): _md5(path) for path in find()}
     except UserError:
         known = read_json(made).get("sources", {}) if made.exists() else {}
         if not known or not all(meant(file) and not file.exists() for file in map(Path, known)):
@@ -161,28 +161,21 @@ def _folder(folder: Path) -> str:
 
 
 @cache
-def _md5s(paths: tuple[Path, ...]) -> dict[Path, str]:
-    """The MD5 of each file. Those of large ones are noted, with their size and times."""
-    notes = _noted("md5.json")
-    found, new = {}, {}
-    for path in paths:
-        try:
-            status = path.stat()
-            # The time of the last change of any kind, which nobody can set, comes on top: `cp -p` keeps the other.
-            stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-            name = str(path.absolute())
-            if status.st_size < SMALL:
-                found[path] = md5(path)
-            elif name in notes and notes[name][:-1] == stamp:
-                found[path] = notes[name][-1]
-            else:
-                found[path] = md5(path)
-                new[name] = [*stamp, found[path]]
-        except OSError as error:
-            raise UserError(f"{path} cannot be read ({error.strerror}): correct it or its permissions.") from None
-    if new:
-        _note("md5.json", {**notes, **new})
-    return found
+def _md5(path: Path) -> str:
+    """The MD5 of a file. That of a large one is noted, with its size and times."""
+    try:
+        status = path.stat()
+        if status.st_size < SMALL:
+            return md5(path)
+        # The time of the last change of any kind, which nobody can set, comes on top: `cp -p` keeps the other.
+        stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        name, notes = str(path.absolute()), _noted("md5.json")
+        if notes.get(name, [])[:-1] != stamp:
+            notes[name] = [*stamp, md5(path)]
+            _note("md5.json", notes)
+        return notes[name][-1]
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): correct it or its permissions.") from None
 
 
 @cache
@@ -211,6 +204,6 @@ def _noted(name: str) -> dict[str, Any]:
 
 
 def _note(name: str, value: Mapping[str, Any]) -> None:
-    """Keep a note if that is possible: the folder may be read-only, and jobs of a cluster may get in each other's way."""
+    """Keep a note if that is possible: a folder may be read-only, and jobs of a cluster may write at the same time."""
     with suppress(OSError):
         write_json(NOTES / name, value)
