@@ -1,14 +1,14 @@
 import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.utils import min_version
 
 from dualenc import config as parameters
-from dualenc import builds, resources, slices, slurm, warm
+from dualenc import builds, origins, provenance, resources, slices, slurm, warm
 from dualenc import workflow as study_of
 from dualenc.errors import UserError
 from dualenc.files import read_json
-from dualenc.provenance import code
 
 min_version("9.27")
 
@@ -30,10 +30,12 @@ report: "workflow/report/workflow.rst"
 try:
     STUDY = parameters.study(config)
     study_of.check_encoders(STUDY)
+    origins.check(STUDY)
     ASKS = resources.of(STUDY, read_json(Path(workflow.basedir, "benchmarks", "throughput.json")))
 except UserError as error:
     sys.exit(str(error))
 
+code = cache(provenance.code)
 SCALE = STUDY.scale
 ROOT = Path("results", SCALE)
 LOGS = Path("logs", SCALE)

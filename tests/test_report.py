@@ -88,7 +88,7 @@ def test_the_error_of_snakemake_is_told(tmp_path, monkeypatch):
 
 def test_the_first_page_has_claims_figure_1_table_1_and_costs(root, tmp_path):
     costs = report.costs(summary(JOBS), Path("logs/x"), root / "times")
-    text = report.front(root, tmp_path, "x", costs)
+    text = report.front(root, tmp_path, "x", costs, set())
     assert re.findall("^## (.*)$", text, flags=re.MULTILINE) == [
         "Claims of the paper",
         "Figure 1",

@@ -2,6 +2,7 @@
 
 import copy
 import re
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,25 +11,35 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from dualenc import config, slices, stages
+from dualenc import config, origins, slices, stages
 from dualenc.errors import UserError
 
 REPOSITORY = Path(__file__).parents[1]
 PARAMS = yaml.safe_load((REPOSITORY / "params.yaml").read_text()) | {"scale": "smoke"}
 
 OF_JOB = {  # what Snakemake watches for a job, by its rule; the item of a group has the run and the seed
-    "dataset": lambda study, item: slices.dataset(study, study.at.dataset),
-    "candidates": lambda study, item: slices.candidates(study),
+    "dataset": lambda study, item: [
+        slices.dataset(study, item),
+        origins.dataset(study, item),
+    ],
+    "candidates": lambda study, item: [slices.candidates(study), origins.candidates(study)],
     "tokenizer": lambda study, item: slices.tokenizer(study),
-    "tokens": lambda study, item: {},
+    "tokens": lambda study, item: origins.tokenizer(study, ["tokenizer.json"]),
+    "import_scores": lambda study, item: [slices.published_scores(study), origins.published_scores(study)],
     "code": lambda study, item: slices.shared(study, item),
     "experiment": lambda study, item: slices.experiment(study, item),
     "lists": lambda study, item: slices.lists(study),
     "evaluation_sets": lambda study, item: slices.evaluation_sets(study),
     "corpus": lambda study, item: slices.corpus(study),
-    "pretrain": lambda study, item: slices.pretrain(study, item),
-    "train": lambda study, item: slices.train(study, item["run"], item["seed"]),
-    "checkpoints": lambda study, item: slices.checkpoints(study, item["run"]),
+    "pretrain": lambda study, item: [slices.pretrain(study, item), origins.tokenizer(study)],
+    "train": lambda study, item: [
+        slices.train(study, item["run"], item["seed"]),
+        origins.encoder(study, study.run(item["run"]).encoder),
+    ],
+    "checkpoints": lambda study, item: [
+        slices.checkpoints(study, item["run"]),
+        origins.encoder(study, study.run(item["run"]).encoder),
+    ],
     "teacher_scores": lambda study, item: slices.teacher_scores(study, item["run"]),
     "score_matrix": lambda study, item: slices.score_matrix(study, item["run"]),
     "score_updates": lambda study, item: slices.score_updates(study, item["run"]),
@@ -65,7 +76,7 @@ def jobs(study):
         do = stage.get("do", stage)
         rule, target = do["cmd"].split()[3:]
         for key, item in stage.get("foreach", {"": Path(target).stem}).items():
-            item = name.removeprefix("pretrain-") if rule == "pretrain" else item
+            item = Path(target).parent.name if rule in ("pretrain", "dataset") else item
             files = [
                 [text(one if isinstance(one, str) else next(iter(one)), item) for one in do.get(kind, [])]
                 for kind in ("params", "deps", "outs", "metrics")
@@ -146,6 +157,61 @@ def test_dvc_watches_what_snakemake_watches():
         assert not more or "experiments" in path, path
         assert with_what_follows(by_snakemake, watched) == with_what_follows(by_dvc - more, watched), path
     assert tried > 100
+
+
+@pytest.fixture
+def given(tmp_path):
+    """A study of files: a dataset's, published scores and an encoder's; its candidates are in the dataset's files."""
+    files = [tmp_path / name for name in ("train.json", "dev.json", "scores.tsv")]
+    for file in files:
+        file.write_text("[]", encoding="utf-8")
+    folder = tmp_path / "encoder"
+    shutil.copytree(REPOSITORY / "miniatures/small-2-32", folder)
+    params = copy.deepcopy(PARAMS)
+    train, dev, scores = ({"path": str(file)} for file in files)
+    params["datasets"]["nq"] = params["datasets"]["natural-questions"] | {"train": train, "dev": dev}
+    scores |= {"teacher": "de", "tolerance": 0, "allowed_defects": 0}
+    params["scales"]["smoke"] |= {"dataset": "nq", "candidates": "official", "published_scores": scores}
+    params["encoders"]["small-1-32"] = {"layers": 2, "width": 32, "heads": 2, "folder": str(folder)}
+    yield params, [*files, folder / "config.json", folder / "model.safetensors", folder / "tokenizer.json"]
+    forget()
+
+
+def forget():
+    """As a new process would."""
+    for cached in (origins._md5, origins._folder, origins._installed):
+        cached.cache_clear()
+
+
+def test_dvc_watches_the_files_that_snakemake_watches(given):
+    """Those that no job makes, one at a time."""
+    params, files = given
+    study = config.study(params)
+    watched = jobs(study)
+    for file in files:
+        forget()
+        before = {name: one.slice(study) for name, one in watched.items()}
+        file.write_bytes(file.read_bytes() + b"\n")
+        forget()
+        by_snakemake = {name for name, one in watched.items() if one.slice(study) != before[name]}
+        by_dvc = {name for name, one in watched.items() if any(file.is_relative_to(dep) for dep in one.deps)}
+        assert by_snakemake and by_snakemake == by_dvc, file
+
+
+def test_dvc_watches_the_versions_that_snakemake_watches(monkeypatch):
+    """By the lock; the stage that reads it finds out whether packages changed whose text is used."""
+    params = PARAMS | {"scale": "mini"}
+    study = config.study(params)
+    watched = jobs(study)
+    before = {name: one.slice(study) for name, one in watched.items()}
+    versions = origins._installed()
+    by_dvc = {name for name, one in watched.items() if "requirements.lock" in one.deps}
+    for package, used in (("numpy", True), ("sklearn", True), ("pytest", False)):
+        monkeypatch.setattr(origins, "_installed", lambda other=package: versions | {other: "0"})
+        by_snakemake = {name for name, one in watched.items() if one.slice(study) != before[name]}
+        assert bool(by_snakemake) == used
+        if used:
+            assert with_what_follows(by_snakemake, watched) == with_what_follows(by_dvc, watched)
 
 
 def test_keys_exist():

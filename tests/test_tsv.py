@@ -2,13 +2,14 @@
 
 import gzip
 import lzma
+from pathlib import Path
 
 import pytest
 
 from dualenc import datasets
 from dualenc.datasets import SPLITS, tsv
 from dualenc.errors import UserError
-from dualenc.files import read_json
+from dualenc.files import md5, read_json
 
 OPTIONS = {
     "splits": {"train": "train", "validation": "dev", "test": "test"},
@@ -54,7 +55,12 @@ def test_every_compression_gives_the_same_dataset(build):
     }
     assert list(datasets.queries(folders[0], "test").text) == ["fifth \u00e9"]
     assert datasets.qrels(folders[0], "train") == {"1": {"a": 1}, "2": {"b": 1, "c": 0}, "3": {"c": 2}}
-    assert len({(folder / "manifest.json").read_bytes() for folder in folders}) == 1
+    manifests = [read_json(folder / "manifest.json") for folder in folders]
+    for manifest, suffix in zip(manifests, ("", ".gz", ".xz"), strict=True):
+        files = {Path(name): about for name, about in manifest.pop("sources").items()}
+        assert {file.name for file in files} == {f"{name}{suffix}" for name in FILES}
+        assert all(about == {"size": file.stat().st_size, "md5": md5(file)} for file, about in files.items())
+    assert manifests == manifests[:1] * 3
 
 
 def test_passages_in_parts_are_relevant_where_the_whole_is(build):

@@ -1,5 +1,6 @@
 """Expected against obtained: what a scale should give, from ``expected.yaml``, beside what it gave."""
 
+from collections.abc import Collection
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -13,16 +14,17 @@ from dualenc.results import BM25, RETRIEVAL
 OUTCOMES = {True: "within", False: "**outside**", None: "not built"}
 
 
-def rows(scale: str, root: Path) -> list[dict[str, Any]]:
+def rows(scale: str, root: Path, made: Collection[str]) -> list[dict[str, Any]]:
     """The expectations of a scale, each with the ``obtained`` mean over seeds and whether it is ``within``.
 
-    ``root`` is the results folder; a run that has not been evaluated there has None for both.
+    ``root`` is the results folder, and ``made`` what a build makes there: files that earlier ones left do not count. A
+    run that is not evaluated has None for both.
     """
     found = []
     for one in _expected().get(scale, []):
         values = [
             metrics[evalset][one["measure"]]["mean"]
-            for path, evalset in _files(root, one["run"], one["evalset"])
+            for path, evalset in _files(root, one["run"], one["evalset"], made)
             if one["measure"] in (metrics := read_json(path)).get(evalset, {})
         ]
         obtained = sum(values) / len(values) if values else None
@@ -31,13 +33,13 @@ def rows(scale: str, root: Path) -> list[dict[str, Any]]:
     return found
 
 
-def table(scale: str, root: Path) -> str:
+def table(scale: str, root: Path, made: Collection[str]) -> str:
     """`rows` as a Markdown table, empty for a scale without expectations."""
     lines = [
         f"| {one['run']} | {one['evalset']} | {one['measure']} | {one['value']:.3f} ± {one['tolerance']:.3f} | "
         + ("—" if one["obtained"] is None else f"{one['obtained']:.3f}")
         + f" | {OUTCOMES[one['within']]} | {one['source']} |"
-        for one in rows(scale, root)
+        for one in rows(scale, root, made)
     ]
     if not lines:
         return ""
@@ -45,11 +47,11 @@ def table(scale: str, root: Path) -> str:
     return "\n".join([*head, *lines])
 
 
-def _files(root: Path, run: str, evalset: str) -> list[tuple[Path, str]]:
+def _files(root: Path, run: str, evalset: str, made: Collection[str]) -> list[tuple[Path, str]]:
     """The metrics of all seeds of a run, and what they call the evaluation set."""
     room, evalset = (RETRIEVAL, "test") if evalset == RETRIEVAL else ("runs", evalset)
     pattern = f"{room}/{run}/metrics.json" if run == BM25 else f"{room}/{run}/seed-*/metrics.json"
-    return [(path, evalset) for path in sorted(root.glob(pattern))]
+    return [(path, evalset) for path in sorted(root.glob(pattern)) if str(path) in made]
 
 
 @cache

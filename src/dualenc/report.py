@@ -3,7 +3,7 @@
 import base64
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +35,7 @@ def costs(summary: str, logs: Path, times: Path) -> dict[str, Cost]:
     inputs: dict[str, set[str]] = {}
     seconds: dict[str, float] = {}
     artefacts: dict[str, tuple[str, str]] = {}
-    for row in csv.DictReader(io.StringIO(summary), delimiter="\t", quoting=csv.QUOTE_NONE):
+    for row in _rows(summary):
         output, log = Path(row["output_file"]), Path(row["log-file(s)"])
         logged = log.is_relative_to(logs)
         job = str(log if logged else output)
@@ -72,11 +72,20 @@ def _seconds(benchmark: Path) -> float:
         return float(next(csv.DictReader(file, delimiter="\t"))["s"])
 
 
-def front(root: Path, figures: Path, scale: str, cost_of: Mapping[str, Cost]) -> str:
-    """The first page, as Markdown."""
+def made(summary: str) -> set[str]:
+    """All files that the workflow makes, from the same summary."""
+    return {row["output_file"] for row in _rows(summary)}
+
+
+def _rows(summary: str) -> Iterator[dict[str, str]]:
+    return csv.DictReader(io.StringIO(summary), delimiter="\t", quoting=csv.QUOTE_NONE)
+
+
+def front(root: Path, figures: Path, scale: str, cost_of: Mapping[str, Cost], files: Collection[str]) -> str:
+    """The first page, as Markdown; ``files`` are those that the workflow makes."""
     records: Mapping[str, Any] = read_json(root / "claims.json")
     image = base64.b64encode((figures / "fig1.png").read_bytes()).decode()
-    compared = expected.table(scale, root)
+    compared = expected.table(scale, root, files)
     parts = [
         "# In defense of dual-encoders for neural ranking, rebuilt",
         f"Figures, tables and claims of Menon et al. (ICML 2022), rebuilt at scale {scale}. The menu on the left has "

@@ -8,7 +8,7 @@ of params.yaml for each stage that watches a part of it, and that way does so fo
 import json
 from typing import Any
 
-from dualenc import workflow
+from dualenc import origins, workflow
 from dualenc.config import Study
 
 SHARED = {
@@ -32,6 +32,8 @@ def shared(study: Study, command: str) -> dict[str, Any]:
     """What decides all jobs of a command alike, where it has many."""
     if command == "evaluate":
         return evaluation(study)
+    if command == "dataset":
+        return origins.packages(study)
     return {key: value for key, value in study.at.model_dump().items() if key in SHARED.get(command, [])}
 
 

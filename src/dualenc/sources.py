@@ -1,11 +1,12 @@
 """Files that come from elsewhere: on this machine already, or to be downloaded."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from dualenc.download import download
+from dualenc.files import md5
 from dualenc.parameters import Source
-from dualenc.text import opened
+from dualenc.text import only_form, opened
 
 DOWNLOADS = Path("data", "downloads")
 
@@ -16,7 +17,41 @@ def fetch(source: Source) -> Path:
     Raises ``UserError`` as ``text.opened`` does for the file at a path, and as ``download`` does.
     """
     if source.path is None:
+        from dualenc.download import download  # only now: the Snakefile reads this module, and downloads nothing
+
         name = PurePosixPath(unquote(urlsplit(source.url).path)).name
         return download(source.url, DOWNLOADS / name, size=source.size, md5=source.md5)
-    with opened(source.path):
-        return Path(source.path)
+    return at(source.path)
+
+
+def at(path: str | Path) -> Path:
+    """The file at a path of params.yaml. Raises ``UserError`` as ``text.opened`` does."""
+    with opened(path):
+        return Path(path)
+
+
+def tsv_files(path: str | Path, splits: Mapping[str, str]) -> list[Path]:
+    """The files of a collection in a folder: the collection, then queries and judgements of each split.
+
+    ``splits`` maps our names of the splits to the files'. Raises ``UserError`` as ``tsv_file`` does.
+    """
+    names = ["collection", *(f"{kind}.{name}" for kind in ("queries", "qrels") for name in splits.values())]
+    return [tsv_file(path, name) for name in dict.fromkeys(names)]
+
+
+def tsv_file(path: str | Path, name: str) -> Path:
+    """The file ``<name>.tsv`` of a folder, plain or compressed.
+
+    Raises ``UserError`` if it is missing or there in two forms.
+    """
+    return only_form(Path(path) / f"{name}.tsv")
+
+
+def pinned(source: Source) -> bool:
+    """Whether params.yaml says which bytes a file has."""
+    return source.path is None and source.md5 is not None
+
+
+def described(files: Iterable[Path]) -> dict[str, dict[str, object]]:
+    """Size and MD5 of each file, as a manifest has them."""
+    return {str(path): {"size": path.stat().st_size, "md5": md5(path)} for path in files}

@@ -14,11 +14,13 @@ from typing import Any
 
 import yaml
 
-from dualenc import plan, provenance, slices, workflow
+from dualenc import origins, plan, provenance, slices, workflow
 from dualenc.config import Study
 from dualenc.errors import UserError
 
 FILE = Path("dvc.yaml")
+LOCK = "requirements.lock"
+"""What DVC knows of the versions of packages, which decide the text of some datasets."""
 ARTIFACTS = {"teacher": "ca", "student": "de-m3se"}  # the student with the paper's best loss
 CURVES = {"x": "step", "y": "value", "template": "curve"}
 MARGINS = {"x": "x", "y": "density", "template": "margins"}
@@ -60,6 +62,12 @@ def document(study: Study) -> dict[str, Any]:
             if str(Path(path).parent) in trained
         },
     }
+
+
+def names(study: Study) -> set[str]:
+    """The names of all stages, with those of each group: ``lists``, ``train@de-m3se``."""
+    found = document(study)["stages"]
+    return {f"{name}@{key}" if key else name for name, stage in found.items() for key in stage.get("foreach", [""])}
 
 
 def evaluation(study: Study, run: str, seed: int) -> str | None:
@@ -105,10 +113,13 @@ def _shared(study: Study, root: str, needed: Iterable[str]) -> dict[str, Stage]:
     judged += ["sets"] if len(workflow.test_sets(study)) > 1 else []
     params = {name: [f"scales.{study.scale}.{key}" for key in keys] for name, keys in slices.SHARED.items()}
     params["evaluate"] = [f"evaluation.{key}" for key in judged]
+    read = {name: study.params.datasets[name] for name in origins.datasets(study)}
+    params["dataset"] = [f"datasets.{name}.packages" for name, one in read.items() if one.kind == "pydocs"]
+    locked = {"dataset": [LOCK]} if origins.packages(study) else {}
     stages = {}
     for target in sorted(path for path in needed if path.startswith(f"{root}/code/")):
         name = Path(target).name
-        files = [str(path) for path in provenance.code(f"steps.{name}")]
+        files = [str(path) for path in provenance.code(f"steps.{name}")] + locked.get(name, [])
         about = {"deps": files, "params": params.get(name, []), "outs": [target]}
         stages["code-" + name.replace("_", "-")] = _stage("code", target, **about)
     for name in sorted({study.split(job.run)[0] for job in _jobs(study, "train")}):
@@ -140,7 +151,7 @@ def _data(study: Study, root: str) -> dict[str, Stage]:
         stages["dataset" + own] = _stage(
             "dataset",
             manifest,
-            deps=[f"{root}/code/dataset"],
+            deps=[f"{root}/code/dataset", *origins.files(study, name)],
             params=[f"datasets.{name}"],
             outs=[manifest, passages, *texts],
         )
@@ -153,10 +164,11 @@ def _data(study: Study, root: str) -> dict[str, Stage]:
     candidates = f"{data}/candidates"
     official = [f"{scale}.candidates", f"datasets.{study.at.dataset}"]
     few = [f"{scale}.train_evaluation"] if study.at.published_scores else []
+    read = origins.files(study, study.at.dataset) if study.at.candidates == "official" else []
     stages["candidates"] = _stage(
         "candidates",
         f"{candidates}/metrics.json",
-        deps=[f"{root}/code/candidates", f"{data}/manifest.json"],
+        deps=[f"{root}/code/candidates", f"{data}/manifest.json", *read],
         params=[f"{scale}.depth", *(official if study.at.candidates == "official" else [f"{scale}.bm25", *few])],
         outs=[f"{candidates}/{name}.run.gz" for name in workflow.sets(study)],
         metrics=_in_git(f"{candidates}/metrics.json"),
@@ -226,7 +238,8 @@ def _encoders(study: Study, root: str) -> dict[str, Stage]:
     for name in _pretrained(study):
         folder, start = f"{root}/encoders/{name}", [f"{root}/{path}" for path in workflow.grows_from(study, name)]
         tokens = [str(Path(manifest).parent / "tokens") for manifest in manifests]
-        shared = [f"{root}/code/pretrain", f"{root}/evaluation", f"{tokenizer}/tokenizer.json"]
+        shared = [f"{root}/code/pretrain", f"{root}/evaluation"]
+        shared += [f"{tokenizer}/{file}" for file in workflow.TOKENIZER_FILES]
         stages[f"pretrain-{name}"] = _stage(
             "pretrain",
             f"{folder}/model.safetensors",

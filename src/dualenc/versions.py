@@ -15,11 +15,11 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from dualenc import builds, provenance, slices, stages
+from dualenc import builds, origins, provenance, slices, stages
 from dualenc.config import Study
 from dualenc.errors import UserError
 from dualenc.files import md5, read_json, write_json
@@ -57,10 +57,11 @@ def record(study: Study) -> str:
         if pending:
             raise UserError(f"nothing is recorded: {_some(pending, 'job')} would still run. Run `make all` first.")
         root = Path("results", study.scale)
-        _run("dvc", "commit", "--force", "--quiet")
+        gone = _status(study)[1]
+        _run("dvc", "commit", "--force", "--quiet", *(stages.names(study) - gone if gone else ()))
         _run("dvc", "add", "--quiet", str(root / "report.html"))
         write_json(root / "recorded.json", _artefacts(study))
-        changed = _changed()
+        changed, _ = _status(study)
         if changed:
             raise UserError(f"recorded, but DVC finds changes in {_some(changed, 'stage')}: see `dvc status`.")
         return "Recorded. To share it: git add dvc.lock results figures && git commit && dvc push"
@@ -74,7 +75,7 @@ def restore(study: Study) -> str:
     """
     stages.check(study)
     with builds.locked(study.scale):
-        changed = _changed()
+        changed, _ = _status(study)
         if changed:
             raise UserError(
                 f"nothing is restored: DVC finds changes in {_some(changed, 'stage')}. `dvc status` shows them; `dvc "
@@ -123,9 +124,23 @@ def _pending() -> list[str]:
     return re.findall(r"^Job \d+: (.*)$", _run(*_snakemake(), "--dry-run"), flags=re.MULTILINE)
 
 
-def _changed() -> list[str]:
-    """Names of the stages, and of files that have none, that are not as dvc.lock says."""
-    return list(json.loads(_run("dvc", "status", "--json")))
+def _status(study: Study) -> tuple[list[str], set[str]]:
+    """Names of the stages, and of files that have none, that are not as dvc.lock says, and of those that only seem so.
+
+    These lack the files that they were made from, which DVC does not keep, and have all else: a clone has results, and
+    is not to need what they were made from.
+    """
+    given = {Path(name).absolute() for name in origins.given(study)}
+    found = json.loads(_run("dvc", "status", "--json"))
+    gone = {name for name, changes in found.items() if all(_is_gone(change, given) for change in changes)}
+    return [name for name in found if name not in gone], gone
+
+
+def _is_gone(change: Any, given: Collection[Path]) -> bool:
+    """Whether a change is that given files are missing, and nothing else."""
+    if not isinstance(change, dict) or set(change) != {"changed deps"}:
+        return False
+    return all(Path(name).absolute() in given and how == "deleted" for name, how in change["changed deps"].items())
 
 
 def _run(*command: str) -> str:

@@ -12,12 +12,10 @@ from dualenc.errors import UserError
 from dualenc.parameters import SPLITS
 
 UNTRAINED = ("random", "bm25")  # orders of the candidates that no model made
-ENCODER_FILES = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json"]
+ENCODER_FILES = ["config.json", "model.safetensors", *TOKENIZER_FILES]
 MODEL_FILES = [  # of every kind of model, below its folder
-    "config.json",
-    "model.safetensors",
-    "tokenizer.json",
-    "tokenizer_config.json",
+    *ENCODER_FILES,
     "modules.json",
     "config_sentence_transformers.json",
     "sentence_bert_config.json",

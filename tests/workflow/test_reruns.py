@@ -3,6 +3,7 @@
 Snakemake is asked with a dry run on the finished copy; a job is known by the message that it prints.
 """
 
+import os
 import re
 
 import pytest
@@ -135,6 +136,12 @@ def test_code_of_a_table_concerns_the_table(append, pending):
 def test_code_of_a_claim_concerns_the_claim(append, pending):
     append("src/dualenc/claims/C5.py")
     assert pending() == {"Judging C5", "Collecting the verdicts on claims", "Making the report"}
+
+
+def test_code_counts_even_if_it_is_older_than_the_results(append, finished, pending):
+    append("src/dualenc/tables/tab1.py")
+    os.utime(finished / "src/dualenc/tables/tab1.py", (0, 0))  # as `rsync -a` leaves it
+    assert pending() == {"Making tab1", "Making the report"}
 
 
 def test_the_look_of_the_report_concerns_the_report(append, pending):

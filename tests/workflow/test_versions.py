@@ -35,7 +35,7 @@ def recorded(finished, call_in, git, tmp_path_factory):
     """A git repository with a build at the smoke scale that was recorded, committed and pushed to a folder."""
     folder = tmp_path_factory.mktemp("recorded") / "repository"
     shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("__pycache__", "scratch"))
-    for name in (".gitignore", ".dvcignore"):
+    for name in (".gitignore", ".dvcignore", "requirements.lock"):
         shutil.copy2(REPOSITORY / name, folder)
     tracked = subprocess.run(["git", "ls-files", ".dvc"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     for name in tracked.stdout.split():

@@ -6,7 +6,7 @@ rule score_matrix:
         DATASET,
         TOKENS,
         rules.evaluation_sets.output,
-        model=f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/model.safetensors",
+        model=multiext(f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/", *study_of.MODEL_FILES),
         code=f"{ROOT}/code/score_matrix",
     output:
         f"{ROOT}/score-matrices/{{run}}/seed-{{seed}}.parquet",
@@ -22,7 +22,7 @@ rule score_matrix:
         dataset=DATA,
         tokens=DATA / "tokens",
         evaluation=ROOT / "evaluation",
-        run=lambda wildcards, input: Path(input.model).parents[1],
+        run=lambda wildcards, input: Path(input.model[0]).parents[1],
     message:
         "Scoring blocks of queries and passages with {wildcards.run}, seed {wildcards.seed}"
     shell:
@@ -37,7 +37,7 @@ rule score_updates:
         TOKENS,
         rules.evaluation_sets.output,
         rules.checkpoints.output,
-        model=f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/model.safetensors",
+        model=multiext(f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/", *study_of.MODEL_FILES),
         code=f"{ROOT}/code/score_updates",
     output:
         f"{ROOT}/score-updates/{{run}}/seed-{{seed}}.parquet",
@@ -54,7 +54,7 @@ rule score_updates:
         tokens=DATA / "tokens",
         evaluation=ROOT / "evaluation",
         checkpoints=lambda wildcards: ROOT / "checkpoints" / wildcards.run / f"seed-{wildcards.seed}",
-        run=lambda wildcards, input: Path(input.model).parents[1],
+        run=lambda wildcards, input: Path(input.model[0]).parents[1],
     message:
         "Stepping on single pairs with {wildcards.run}, seed {wildcards.seed}"
     shell:

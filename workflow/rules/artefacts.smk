@@ -21,6 +21,7 @@ rule table:
         artefact="|".join(TABLES),
     localrule: True
     params:
+        digest=lambda wildcards: origins.digest(code("steps.artefacts") + code(f"tables.{wildcards.artefact}")),
         slice=lambda wildcards: slices.as_json(slices.artefact(STUDY, wildcards.artefact)),
         caption=lambda wildcards: study_of.caption("table", wildcards.artefact),
         root=ROOT,
@@ -48,6 +49,7 @@ rule figure:
         artefact="|".join(FIGURES),
     localrule: True
     params:
+        digest=lambda wildcards: origins.digest(code("steps.artefacts") + code(f"figures.{wildcards.artefact}")),
         slice=lambda wildcards: slices.as_json(slices.artefact(STUDY, wildcards.artefact)),
         caption=lambda wildcards: study_of.caption("figure", wildcards.artefact),
         root=ROOT,
@@ -72,6 +74,7 @@ rule claim:
         artefact="|".join(CLAIMS),
     localrule: True
     params:
+        digest=lambda wildcards: origins.digest(code("steps.claims") + code(f"claims.{wildcards.artefact}")),
         slice=lambda wildcards: slices.as_json(slices.artefact(STUDY, wildcards.artefact)),
         root=ROOT,
     message:
@@ -96,6 +99,7 @@ rule claims:
         f"{TIMES}/claims.tsv"
     localrule: True
     params:
+        digest=lambda wildcards: origins.digest(code("steps.claims")),
         names=CLAIMS,
         verdicts=ROOT / "claims",
         folder=ROOT,
@@ -128,6 +132,7 @@ rule report:
         f"{TIMES}/report.tsv"
     localrule: True
     params:
+        digest=lambda wildcards: origins.digest(code("steps.report")),
         config=[f"--config scale={SCALE}", f"--config pretrain={STUDY.params.pretrain}"],
         scale=SCALE,
         root=ROOT,

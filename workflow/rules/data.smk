@@ -12,6 +12,7 @@ rule code:
     localrule: True
     params:
         slice=lambda wildcards: slices.as_json(slices.shared(STUDY, wildcards.step)),
+        digest=lambda wildcards: origins.digest(code(f"steps.{wildcards.step}")),
     message:
         "Hashing the code of {wildcards.step}"
     shell:
@@ -50,6 +51,7 @@ rule dataset:
         **ASKS["dataset"],
     params:
         slice=lambda wildcards: slices.as_json(slices.dataset(STUDY, wildcards.dataset)),
+        origins=lambda wildcards: origins.as_json(origins.dataset(STUDY, wildcards.dataset)),
         output=lambda wildcards: ROOT / "data" / wildcards.dataset,
     message:
         "Reading the dataset {wildcards.dataset}"
@@ -76,6 +78,7 @@ rule candidates:
         **ASKS["candidates"],
     params:
         slice=slices.as_json(slices.candidates(STUDY)),
+        origins=origins.as_json(origins.candidates(STUDY)),
         dataset=DATA,
         output=DATA / "candidates",
     message:
@@ -90,8 +93,7 @@ rule tokenizer:
         expand(rules.dataset.output, dataset=list(STUDY.at.pretraining.corpora)),
         code=f"{ROOT}/code/tokenizer",
     output:
-        f"{ROOT}/tokenizer/tokenizer.json",
-        f"{ROOT}/tokenizer/tokenizer_config.json",
+        multiext(f"{ROOT}/tokenizer/", *study_of.TOKENIZER_FILES),
     log:
         f"{LOGS}/tokenizer.log",
     benchmark:
@@ -129,6 +131,7 @@ rule tokens:
     params:
         dataset=lambda wildcards: ROOT / "data" / wildcards.dataset,
         tokenizer=TOKENIZER,
+        origins=lambda wildcards: origins.tokenizer(STUDY, ["tokenizer.json"]),
         output=lambda wildcards: ROOT / "data" / wildcards.dataset / "tokens",
     message:
         "Writing the token ids of {wildcards.dataset}"

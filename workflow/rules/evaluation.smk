@@ -4,7 +4,7 @@
 rule encode:
     input:
         TOKENS,
-        model=f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/model.safetensors",
+        model=multiext(f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/", *study_of.MODEL_FILES),
         code=f"{ROOT}/code/encode",
     output:
         temp(f"{ROOT}/retrieval/{{run}}/seed-{{seed}}/embeddings/{{shard}}-of-{STUDY.at.shards}.npy"),
@@ -18,7 +18,7 @@ rule encode:
     params:
         slice=slices.as_json(slices.encode(STUDY)),
         tokens=DATA / "tokens",
-        model=lambda wildcards, input: Path(input.model).parent,
+        model=lambda wildcards, input: Path(input.model[0]).parent,
     message:
         "Encoding shard {wildcards.shard} of all passages with {wildcards.run}, seed {wildcards.seed}"
     shell:
@@ -46,7 +46,7 @@ rule retrieval:
         slice=slices.as_json(slices.retrieval(STUDY)),
         dataset=DATA,
         tokens=DATA / "tokens",
-        model=lambda wildcards, input: Path(input.model).parent,
+        model=lambda wildcards, input: Path(input.model[0]).parent,
         embeddings=lambda wildcards, input: [f"--embeddings {path}" for path in input.embeddings],
         output=lambda wildcards: ROOT / "retrieval" / wildcards.run / f"seed-{wildcards.seed}",
     message:

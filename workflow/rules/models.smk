@@ -32,7 +32,7 @@ rule pretrain:
         expand(rules.tokens.output, dataset=list(STUDY.at.pretraining.corpora)),
         expand(rules.corpus.output, dataset=list(STUDY.at.pretraining.corpora)),
         rules.evaluation_sets.output,
-        f"{TOKENIZER}/tokenizer.json",
+        multiext(f"{TOKENIZER}/", *study_of.TOKENIZER_FILES),
         start=lambda wildcards: [ROOT / path for path in study_of.grows_from(STUDY, wildcards.encoder)],
         code=f"{ROOT}/code/pretrain",
     output:
@@ -51,6 +51,7 @@ rule pretrain:
         dataset=STUDY.at.dataset,
         evaluation=ROOT / "evaluation",
         tokenizer=TOKENIZER,
+        origins=lambda wildcards: origins.tokenizer(STUDY),
         start=lambda wildcards, input: f"--start {Path(input.start[0]).parent}" if input.start else "",
         output=lambda wildcards: ROOT / "encoders" / wildcards.encoder,
     message:
@@ -108,6 +109,7 @@ rule train:
         dataset=DATA,
         tokens=DATA / "tokens",
         encoder=lambda wildcards: study_of.encoder_folder(STUDY, STUDY.run(wildcards.run).encoder),
+        origins=lambda wildcards: origins.encoder(STUDY, STUDY.run(wildcards.run).encoder),
         evaluation=ROOT / "evaluation",
         output=lambda wildcards: ROOT / "runs" / wildcards.run / f"seed-{wildcards.seed}",
     message:
@@ -146,6 +148,7 @@ rule checkpoints:
         dataset=DATA,
         tokens=DATA / "tokens",
         encoder=rules.train.params.encoder,
+        origins=rules.train.params.origins,
         evaluation=ROOT / "evaluation",
         output=lambda wildcards: ROOT / "checkpoints" / wildcards.run / f"seed-{wildcards.seed}",
     message:
@@ -162,7 +165,7 @@ rule score_shard:
         DATASET,
         TOKENS,
         lists=f"{ROOT}/supervision/one-hot/lists.parquet",
-        model=f"{ROOT}/runs/{{teacher}}/seed-{STUDY.at.seeds[0]}/model/model.safetensors",
+        model=multiext(f"{ROOT}/runs/{{teacher}}/seed-{STUDY.at.seeds[0]}/model/", *study_of.MODEL_FILES),
         code=f"{ROOT}/code/teacher_scores",
     output:
         temp(f"{ROOT}/supervision/{{teacher}}/scores/{{shard}}-of-{STUDY.at.shards}.npy"),
@@ -177,7 +180,7 @@ rule score_shard:
         slice=lambda wildcards: slices.as_json(slices.score_shard(STUDY, wildcards.teacher)),
         dataset=DATA,
         tokens=DATA / "tokens",
-        model=lambda wildcards, input: Path(input.model).parent,
+        model=lambda wildcards, input: Path(input.model[0]).parent,
     message:
         "Scoring shard {wildcards.shard} of the training lists with {wildcards.teacher}"
     shell:
@@ -191,7 +194,7 @@ rule teacher_scores:
         DATASET,
         TOKENS,
         lists=f"{ROOT}/supervision/one-hot/lists.parquet",
-        model=f"{ROOT}/runs/{{teacher}}/seed-{STUDY.at.seeds[0]}/model/model.safetensors",
+        model=multiext(f"{ROOT}/runs/{{teacher}}/seed-{STUDY.at.seeds[0]}/model/", *study_of.MODEL_FILES),
         scores=lambda wildcards: [ROOT / path for path in study_of.scores(STUDY, wildcards.teacher)],
         code=f"{ROOT}/code/teacher_scores",
     output:
@@ -208,7 +211,7 @@ rule teacher_scores:
         slice=lambda wildcards: slices.as_json(slices.teacher_scores(STUDY, wildcards.teacher)),
         dataset=DATA,
         tokens=DATA / "tokens",
-        model=lambda wildcards, input: Path(input.model).parent,
+        model=lambda wildcards, input: Path(input.model[0]).parent,
         scores=lambda wildcards, input: [f"--scores {path}" for path in input.scores],
     message:
         "Scoring the training lists with {wildcards.teacher}"

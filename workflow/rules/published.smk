@@ -8,7 +8,6 @@ ruleorder: import_scores > teacher_scores
 rule import_scores:
     input:
         DATASET,
-        STUDY.at.published_scores.path or [],
         code=f"{ROOT}/code/import_scores",
     output:
         multiext(f"{ROOT}/supervision/one-hot/lists.parquet", "", ".json"),
@@ -22,6 +21,7 @@ rule import_scores:
         **ASKS["import_scores"],
     params:
         slice=slices.as_json(slices.published_scores(STUDY)),
+        origins=origins.as_json(origins.published_scores(STUDY)),
         dataset=DATA,
         output=ROOT / "supervision",
     message:

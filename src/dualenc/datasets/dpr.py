@@ -69,6 +69,7 @@ def build(folder: str | Path, parameters: DprDataset) -> None:
     no list, and those that dev has, too. Raises ``UserError`` as ``sources.fetch``, ``read`` and ``datasets.check`` do.
     """
     paths = {"train": sources.fetch(parameters.train), "dev": sources.fetch(parameters.dev)}
+    unpinned = [path for name, path in paths.items() if not sources.pinned(getattr(parameters, name))]
     questions, counts = _questions(paths, parameters.max_queries.model_dump())
     datasets.write(
         folder,
@@ -78,7 +79,7 @@ def build(folder: str | Path, parameters: DprDataset) -> None:
             split: [(qid, pid, rel) for qid, one in asked.items() for pid, rel in one.judged.items()]
             for split, asked in questions.items()
         },
-        {**parameters.model_dump(), "counts": counts},
+        {**parameters.model_dump(), "sources": sources.described(unpinned), "counts": counts},
     )
 
 

@@ -10,18 +10,10 @@ What stands between the tabs is taken as it is: quotes and backslashes mean noth
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 
+from dualenc import sources
 from dualenc.datasets import Judgements, relevance, selection
 from dualenc.errors import UserError
-from dualenc.text import lines, only_form
-
-
-def files(path: str | Path, splits: Mapping[str, str]) -> list[Path]:
-    """The files that ``build`` reads, in the form in which each is there: plain or compressed.
-
-    Raises ``UserError`` for one that is missing or there in two forms.
-    """
-    names = ["collection", *(f"{kind}.{name}" for name in splits.values() for kind in ("queries", "qrels"))]
-    return [_file(path, name) for name in dict.fromkeys(names)]
+from dualenc.text import lines
 
 
 def build(
@@ -37,10 +29,10 @@ def build(
 
     A split keeps at most ``max_queries`` queries, and the collection at most ``max_passages`` passages before they are
     cut (`dualenc.datasets.selection`); judgements of other queries are left out and counted. Raises ``UserError`` as
-    ``files`` and `dualenc.text` do, with the line that lacks a column, judges a pair again or names a query or passage
-    that the files do not have, and for what ``datasets.check`` refuses.
+    ``sources.tsv_files`` and `dualenc.text` do, with the line that lacks a column, judges a pair again or names a query
+    or passage that the files do not have, and for what ``datasets.check`` refuses.
     """
-    files(path, splits)
+    made_of = sources.described(sources.tsv_files(path, splits))
     pids = [pid for pid, _ in _texts(path, "collection")]
     known = set(pids)
     queries, judged, counts = {}, {}, {}
@@ -54,7 +46,7 @@ def build(
     kept = selection.passages(pids, judged, max_passages)
     counts["passages"] = {"in the collection": len(pids), "kept": len(kept)}
     selection.report(counts)
-    about = {"kind": "tsv", "splits": dict(splits), "counts": counts}
+    about = {"kind": "tsv", "splits": dict(splits), "sources": made_of, "counts": counts}
     selection.write(folder, _texts(path, "collection"), kept, queries, judged, max_words, about)
 
 
@@ -87,13 +79,9 @@ def _qrels(path: str | Path, name: str, qids: Container[str], pids: Container[st
 
 def _rows(path: str | Path, name: str, columns: list[str]) -> Iterator[tuple[str, list[str]]]:
     """The columns of every line of ``<name>.tsv``, and where the line is."""
-    file = _file(path, name)
+    file = sources.tsv_file(path, name)
     for number, line in lines(file):
         row = line.split("\t")
         if len(row) != len(columns):
             raise UserError(f"{file}, line {number}: {len(row)} columns; write {', '.join(columns)} between tabs.")
         yield f"{file}, line {number}", row
-
-
-def _file(path: str | Path, name: str) -> Path:
-    return only_form(Path(path) / f"{name}.tsv")

@@ -56,7 +56,8 @@ def _write(
             f"{path} has no train query of {folder} with {list_length} passages: lower the scale's list_length, or "
             "correct the dataset or published_scores."
         )
-    about = {**published.model_dump(), **counts}
+    made_of = {} if sources.pinned(published) else {"sources": sources.described([path])}
+    about = {**published.model_dump(), **counts, **made_of}
     for name, lists, scored in (
         ("one-hot/lists", sampled, False),
         (f"{published.teacher}/lists", sampled, True),

@@ -25,7 +25,7 @@ def make(
     summary = _snakemake(config, "--detailed-summary")
     costs = report.costs(summary, logs, root / "times")
     with atomic(front) as path:
-        body = pages.fragment(report.front(root, figures, scale, costs))
+        body = pages.fragment(report.front(root, figures, scale, costs, report.made(summary)))
         path.write_text(f'<style>{pages.style()}</style><div class="dualenc">{body}</div>', encoding="utf-8")
     with atomic(output) as path:
         _snakemake(config, "--report", str(path), "--report-stylesheet", str(stylesheet))
