@@ -149,13 +149,16 @@ def test_lists_have_one_positive_and_hard_negatives(make, tmp_path):
 def test_pools_are_the_official_candidates(make, tmp_path):
     parameters = make(TRAIN, DEV)
     dataset(parameters, tmp_path / "dataset", 1)
-    official(tmp_path / "dataset", parameters, 12, tmp_path / "candidates")
+    official(tmp_path / "dataset", parameters, 25, tmp_path / "candidates")
     for split in SPLITS:
         run = read_run(tmp_path / "candidates" / f"{split}.run.gz")
         whole = dpr.candidates(parameters, split)
         assert {qid: ranking.pids for qid, ranking in run.items()} == {
-            qid: ranking.pids[:12] for qid, ranking in whole.items()
+            qid: ranking.pids[:25] for qid, ranking in whole.items()
         }
+    with pytest.raises(UserError, match="no query of the train split finds a passage that is relevant to it"):
+        official(tmp_path / "dataset", parameters, 12, tmp_path / "few")
+    assert not (tmp_path / "few").exists()
 
 
 @pytest.mark.skipif(not SAMPLE.exists(), reason=f"{SAMPLE} is not there: five real entries, not part of this project")

@@ -62,7 +62,9 @@ def _write(path, rows):
 def test_every_step_has_the_set(root, tmp_path):
     assert datasets.splits(root / "dataset") == SETS
     metrics = read_json(root / "candidates" / "metrics.json")
-    assert metrics.pop("candidates") == {"source": "bm25", "scored": True} and list(metrics) == SETS
+    without = dict.fromkeys(["passages", *SETS], 0)
+    about = {"source": "bm25", "scored": True, "without_terms": without}
+    assert metrics.pop("candidates") == about and list(metrics) == SETS
     run = tiny_study.train(root, tmp_path, tiny_study.experiment())
     assert sorted(path.name for path in run.glob("*.run.gz")) == sorted(f"{name}.run.gz" for name in SETS)
     test, further = (read_run(run / f"{name}.run.gz") for name in ("test", FURTHER))

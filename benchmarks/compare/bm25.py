@@ -104,7 +104,7 @@ def _queries(scratch: Path) -> dict[str, str]:
 
 def _ours(scratch: Path) -> Run:
     passages = datasets.ids(scratch, "passages"), datasets.texts(scratch, "passages")
-    return bm25(*passages, _queries(scratch), depth=DEPTH, threads=THREADS, **PARAMETERS)
+    return bm25(*passages, _queries(scratch), depth=DEPTH, threads=THREADS, **PARAMETERS).run
 
 
 def _program(scratch: Path, run: Path) -> None:
