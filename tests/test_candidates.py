@@ -202,7 +202,7 @@ def test_the_terms_of_strange_texts_are_those_of_the_library(language):
 
 
 def test_the_candidates_of_a_study(tiny):
-    metrics = json.loads((tiny / "candidates" / "metrics.json").read_text())
+    metrics = json.loads((tiny / "candidates" / "metrics.json").read_text(encoding="utf-8"))
     for split in datasets.SPLITS:
         run, qrels = (
             read_run(tiny / "candidates" / f"{split}.run.gz"),

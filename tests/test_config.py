@@ -10,7 +10,7 @@ import yaml
 from dualenc import config
 from dualenc.errors import UserError
 
-PARAMS = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text()) | {"scale": "smoke"}
+PARAMS = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text(encoding="utf-8")) | {"scale": "smoke"}
 
 
 def changed(changes):
@@ -224,9 +224,9 @@ def test_files(tmp_path):
     path = tmp_path / "params.yaml"
     with pytest.raises(UserError, match=r"params.yaml does not exist"):
         config.load(path)
-    path.write_text("scale: [smoke\n")
+    path.write_text("scale: [smoke\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"params.yaml is not YAML: .*line 2"):
         config.load(path)
-    path.write_text(yaml.safe_dump(PARAMS))
+    path.write_text(yaml.safe_dump(PARAMS), encoding="utf-8")
     assert config.load(path).scale == "smoke"
     assert config.load(path, {"scale": "mini"}).scale == "mini"

@@ -96,7 +96,7 @@ def test_lists_come_back_by_row_number(tmp_path):
     assert lists.queries.tolist() == [0, 1] and lists.passages.tolist() == [[2, 0, 1], [0, 1, 2]]
     assert lists.labels.tolist() == [[1, 0, 0], [1, 0, 0]] and lists.labels.dtype == np.float32
     np.testing.assert_array_equal(lists.teacher, scores.astype(np.float32))
-    about = json.loads((tmp_path / "lists.parquet.json").read_text())
+    about = json.loads((tmp_path / "lists.parquet.json").read_text(encoding="utf-8"))
     assert about == {"source": "here", "rows": 2, "md5": md5(path)}
     assert supervision.read(write(tmp_path, frame()), ROWS["q"], ROWS["p"], QRELS).teacher is None
 

@@ -8,7 +8,7 @@ import yaml
 from dualenc import config, slices, workflow
 from dualenc.errors import UserError
 
-PARAMS = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text()) | {"scale": "smoke"}
+PARAMS = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text(encoding="utf-8")) | {"scale": "smoke"}
 
 
 def study(**artefact):

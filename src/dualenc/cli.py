@@ -79,7 +79,7 @@ def stages() -> None:
     from dualenc.files import atomic
 
     with atomic(stages.FILE) as path:
-        path.write_text(stages.text(config.load("params.yaml")))
+        path.write_text(stages.text(config.load("params.yaml")), encoding="utf-8")
 
 
 @app.command(rich_help_panel=VERSIONS)

@@ -110,7 +110,7 @@ class Study:
 def load(path: str | Path, overrides: Mapping[str, Any] = {}) -> Study:
     """The study in a params.yaml; ``overrides`` replace top-level keys. Raises ``UserError``."""
     try:
-        values = yaml.safe_load(Path(path).read_text())
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: run in the folder that holds params.yaml.") from None
     except yaml.YAMLError as error:

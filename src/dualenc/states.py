@@ -34,7 +34,7 @@ def locked(state: Path) -> Iterator[None]:
     file system has no locks.
     """
     state.mkdir(parents=True, exist_ok=True)
-    with open(state / "lock", "w") as file:
+    with open(state / "lock", "w", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -58,7 +58,7 @@ def write(
         )
         for split, judgements in judged.items():
             lines = [f"{qid} 0 {pid} {rel}\n" for qid, pid, rel in judgements]
-            (temporary / f"qrels.{split}.tsv").write_text("".join(lines))
+            (temporary / f"qrels.{split}.tsv").write_text("".join(lines), encoding="utf-8")
         (folder / "manifest.json").unlink(missing_ok=True)
     texts = ["passages.parquet", *(f"queries.{split}.parquet" for split in splits)]
     rows = {name: parquet.read_metadata(folder / name).num_rows for name in texts}
@@ -262,7 +262,7 @@ def _check_columns(file: Path, key: str, schema: pa.Schema) -> None:
 def _qrels_lines(file: Path) -> Judgements:
     _require(file)
     judgements = []
-    for number, line in enumerate(file.read_text().splitlines(), start=1):
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
         try:
             qid, _, pid, rel = line.split()
             judgements.append((qid, pid, int(rel)))
