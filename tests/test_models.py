@@ -53,7 +53,7 @@ def elsewhere(tiny, trained):
         [sys.executable, "-c", USE],
         input=json.dumps(work),
         env=os.environ | {"HF_HUB_OFFLINE": "1"},
-        **{"capture_output": True, "text": True, "check": True},
+        **{"capture_output": True, "encoding": "utf-8", "check": True},
     )
     return {kind: dict(zip(ids, scores, strict=True)) for kind, scores in json.loads(done.stdout).items()}
 

@@ -97,7 +97,7 @@ def start(address: str, arguments: list[object], folder: Path, **settings) -> su
 
 def outcome(address: str, arguments: list[object], folder: Path, **env: str) -> tuple[int, str, str]:
     """Exit status, standard output and standard error."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
     with start(address, arguments, folder, env=env, **pipes) as command:
         output, error = command.communicate()
     return command.returncode, output, error
@@ -105,6 +105,14 @@ def outcome(address: str, arguments: list[object], folder: Path, **env: str) -> 
 
 def tree(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_job_says_what_it_does_in_utf_8_whatever_the_locale(process, tmp_path):
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    arguments = ["table", "तालिका…", "--params", "{}", "--root", tmp_path, "--output", tmp_path / "out"]
+    results = [outcome(address, arguments, tmp_path, **locale) for address in (process.address, "off")]
+    assert results[0] == results[1]
+    assert results[0][0] == 2 and "'तालिका…'" in results[0][2]
 
 
 def test_two_jobs_at_once_leave_the_bytes_of_fresh_processes(process, tiny, tmp_path):

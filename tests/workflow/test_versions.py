@@ -24,7 +24,13 @@ def git():
     person = {f"GIT_{role}_{key}": f"x@{key}.org" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
 
     def call(folder, *arguments):
-        options = {"cwd": folder, "env": os.environ | person, "check": True, "capture_output": True, "text": True}
+        options = {
+            "cwd": folder,
+            "env": os.environ | person,
+            "check": True,
+            "capture_output": True,
+            "encoding": "utf-8",
+        }
         return subprocess.run(["git", *arguments], **options).stdout
 
     return call
