@@ -146,7 +146,7 @@ STEPS = {step.__name__: step for step in (write, check, tokens, candidates, enco
 
 def memory() -> int:
     """The most memory that this process has had, in MiB."""
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines())
     return int(status["VmHWM"].split()[0]) // 1024
 
 

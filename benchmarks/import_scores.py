@@ -73,7 +73,7 @@ def main(
     text = json.dumps(report, indent=2)
     print(text)
     if result != "-":
-        Path(result).write_text(text + "\n")
+        Path(result).write_text(text + "\n", encoding="utf-8")
 
 
 def generate(folder: Path, rows: int, passages: int, spoiled: dict[str, int]) -> None:
@@ -102,7 +102,7 @@ def generate(folder: Path, rows: int, passages: int, spoiled: dict[str, int]) ->
     for name, column, count in (("queries.train", "qid", queries), ("passages", "pid", passages)):
         ids = pa.array(np.arange(count)).cast(pa.string())
         parquet.write_table(pa.table({column: ids, "text": pa.array([""] * count)}), folder / f"{name}.parquet")
-    (folder / "manifest.json").write_text("{}")
+    (folder / "manifest.json").write_text("{}", encoding="utf-8")
 
 
 def logits(query: np.ndarray, passage: np.ndarray) -> np.ndarray:
@@ -117,7 +117,7 @@ def measure(folder: Path, list_length: int, allowed: int) -> tuple[float, float,
     with redirect_stderr(log):
         import_scores(folder, published, list_length, 1 << 40, folder / "scratch", folder / "supervision")
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     return seconds, cpu_seconds, int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1000, log.getvalue()
 
 

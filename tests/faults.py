@@ -38,7 +38,7 @@ def main(
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         whole, killed = Path(folder, "undisturbed"), Path(folder, "killed")
         for copy in (whole, killed):
-            files = subprocess.check_output(["git", "ls-files", "-z"], cwd=REPOSITORY, text=True)
+            files = subprocess.check_output(["git", "ls-files", "-z"], cwd=REPOSITORY, encoding="utf-8")
             for name in files.split("\0")[:-1]:
                 (copy / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(REPOSITORY / name, copy / name, follow_symlinks=False)
@@ -87,7 +87,7 @@ def build(folder: Path, cores: int) -> subprocess.Popen:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SNAKEMAKE")}
     environment |= {"PATH": os.pathsep.join([str(BIN), environment["PATH"]]), "PYTHONPATH": str(folder / "src")}
     command = [BIN / "snakemake", "--cores", str(cores), "--scheduler", "greedy", "--config", "scale=smoke"]
-    with open(folder / "build.log", "a") as log:
+    with open(folder / "build.log", "a", encoding="utf-8") as log:
         return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
 
 
@@ -111,7 +111,7 @@ def processes(folder: Path) -> Iterator[tuple[int, str]]:
     """
     for path in Path("/proc").glob("[0-9]*"):
         try:
-            arguments = (path / "cmdline").read_text().split("\0")
+            arguments = (path / "cmdline").read_text(encoding="utf-8").split("\0")
             if os.readlink(path / "cwd") != str(folder):
                 continue
             log = Path(os.readlink(path / "fd/1"))

@@ -33,7 +33,7 @@ def run(arguments: Sequence[object], log: Path, kill: tuple[str, int] | None = N
 def _main(arguments: list[str], log: Path, kill: tuple[str, int] | None) -> None:
     from dualenc import cli
 
-    with open(log, "w") as file:
+    with open(log, "w", encoding="utf-8") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     if kill is not None:

@@ -69,7 +69,7 @@ def write(root: Path, names: list[str], queries: Mapping[str, int] = QUERIES, de
 
 def qrels(root: Path, evalset: str) -> dict[str, dict[str, int]]:
     """The judgements, read by other code than the project's."""
-    lines = (root / "evaluation" / f"{evalset}.qrels.tsv").read_text().splitlines()
+    lines = (root / "evaluation" / f"{evalset}.qrels.tsv").read_text(encoding="utf-8").splitlines()
     judged: dict[str, dict[str, int]] = {}
     for qid, _, pid, rel in map(str.split, lines):
         judged.setdefault(qid, {})[pid] = int(rel)
@@ -85,7 +85,7 @@ def _write_evaluation_set(root: Path, evalset: str, count: int, depth: int) -> N
     write_run(root / "evaluation" / f"{evalset}.run.gz", run, tag="bm25")
     relevant = {qid: f"{qid}-{'missed' if number % 5 == 0 else number % depth}" for number, qid in enumerate(run)}
     lines = [f"{qid} 0 {pid} 1\n" for qid, pid in relevant.items()]
-    (root / "evaluation" / f"{evalset}.qrels.tsv").write_text("".join(lines))
+    (root / "evaluation" / f"{evalset}.qrels.tsv").write_text("".join(lines), encoding="utf-8")
 
 
 def _write_texts(root: Path, queries: Mapping[str, int], depth: int) -> None:
@@ -120,7 +120,7 @@ def _write_curve(path: Path, name: str) -> None:
             for split, value in values.items()
             for measure in results_tree.EVALUATION["measures"]
         ]
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _scored(root: Path, evalset: str, scorer: Scorer, name: str) -> dict[str, Ranking]:

@@ -35,7 +35,7 @@ def test_an_unknown_artefact_is_refused():
 def test_a_caption_that_is_computed_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(artefacts, "PACKAGE", tmp_path)
     (tmp_path / "tables").mkdir()
-    (tmp_path / "tables/tab99.py").write_text("CAPTION = str(1)\n")
+    (tmp_path / "tables/tab99.py").write_text("CAPTION = str(1)\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"tables/tab99.py has no CAPTION that is one string literal"):
         artefacts.caption("table", "tab99")
 

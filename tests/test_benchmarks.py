@@ -56,7 +56,7 @@ def test_parts_of_a_build_add_up_to_the_seconds_of_its_cores(harness, tmp_path):
     for name, taken in seconds.items():
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f"s\th:m:s\n{taken}\t0:00\n")
+        file.write_text(f"s\th:m:s\n{taken}\t0:00\n", encoding="utf-8")
     found = import_module("dag").core_seconds(tmp_path, wall=40.0, cores=2, start=0.5)
     assert sum(found.values()) == pytest.approx(80)
     assert found["tokens and data"] == pytest.approx(2 * 9.5)  # has both cores
@@ -66,7 +66,7 @@ def test_parts_of_a_build_add_up_to_the_seconds_of_its_cores(harness, tmp_path):
 
 
 def test_the_document_shows_the_measurements_of_the_shared_file(harness):
-    document = (ROOT / "docs" / "performance.md").read_text()
+    document = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     assert harness.tables(read_json(ROOT / "benchmarks" / "cpu.json")) in document, (
         "write the tables anew: python benchmarks/compare --table"
     )

@@ -60,5 +60,7 @@ def test_a_variable_that_is_wrong(monkeypatch, name):
 
 def test_the_libraries_do_not_miss_a_home():
     environment = os.environ | {"HOME": NOWHERE}
-    done = subprocess.run([sys.executable, "-c", USES], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", USES], env=environment, capture_output=True, encoding="utf-8", check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

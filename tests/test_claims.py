@@ -303,11 +303,11 @@ def pages(tmp_path_factory):
 
 
 def test_all_verdicts_are_collected_in_every_format(pages):
-    records = json.loads((pages / "claims.json").read_text())
-    text, html = (pages / "claims.md").read_text(), (pages / "claims.html").read_text()
+    records = json.loads((pages / "claims.json").read_text(encoding="utf-8"))
+    text, html = (pages / "claims.md").read_text(encoding="utf-8"), (pages / "claims.html").read_text(encoding="utf-8")
     assert list(records) == list(MEANS)
     for claim, about in records.items():
-        assert about == json.loads((pages / f"claims/{claim}.json").read_text())
+        assert about == json.loads((pages / f"claims/{claim}.json").read_text(encoding="utf-8"))
         assert f"\n## {claim}: {about['verdict']}\n" in text and f"<h2>{claim}: {about['verdict']}</h2>" in html
         assert re.search(rf"^\| {claim} \| .* {about['verdict']}", text, flags=re.MULTILINE)
         assert about["claim"] == module(claim).CLAIM and about["claim"] in text and about["paper"] in text
@@ -318,14 +318,14 @@ def test_all_verdicts_are_collected_in_every_format(pages):
 
 
 def test_the_page_says_what_limits_it(pages, tmp_path):
-    text = (pages / "claims.md").read_text()
+    text = (pages / "claims.md").read_text(encoding="utf-8")
     assert "scale smoke" in text and "stands in for the paper's MS MARCO" in text
     own = page.record(module("C9"), params("C9", MEANS["C9"], dataset="msmarco-passage"), [])
     assert "stands in" not in page.markdown({"C9": own})
 
 
 def test_rows_of_the_page_have_as_many_cells_as_its_head(pages):
-    blocks = re.findall(r"(?:^\|.*\n)+", (pages / "claims.md").read_text(), flags=re.MULTILINE)
+    blocks = re.findall(r"(?:^\|.*\n)+", (pages / "claims.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert len(blocks) == 1 + len(MEANS)
     for block in blocks:
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1, block

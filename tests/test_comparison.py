@@ -86,7 +86,7 @@ def test_every_table_is_whole_in_every_format(artefact, tmp_path):
     assert pd.read_csv(tmp_path / f"{artefact}.csv").label.tolist() == built.values.label.tolist()
     assert built.display.map(lambda cell: isinstance(cell, Cell)).all(axis=None)
     words = [module.CAPTION, *built.notes, *(word for place in built.display.index for word in place)]
-    latex = (tmp_path / f"{artefact}.tex").read_text()
+    latex = (tmp_path / f"{artefact}.tex").read_text(encoding="utf-8")
     assert latex.count("?") == sum(text.count("?") for text in words)  # else LaTeX lacks a character
 
 

@@ -226,10 +226,10 @@ def test_files(tmp_path):
     path = tmp_path / "params.yaml"
     with pytest.raises(UserError, match=r"params.yaml does not exist"):
         config.load(path)
-    path.write_text("scale: [smoke\n")
+    path.write_text("scale: [smoke\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"params.yaml is not YAML: .*line 2"):
         config.load(path)
-    path.write_text(yaml.safe_dump(PARAMS))
+    path.write_text(yaml.safe_dump(PARAMS), encoding="utf-8")
     assert config.load(path).scale == "smoke"
     assert config.load(path, {"scale": "mini"}).scale == "mini"
 
@@ -280,7 +280,9 @@ def test_what_may_stand_in_a_file(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text(TEXT, encoding="utf-8-sig")
     assert config.read(path) == yaml.safe_load(TEXT)
-    path.write_text("a: &a {x: 1, y: 2}\nb: &b {<<: *a, x: 3}\nc: {<<: [*b, *a], y: 4}\nd: [*a, *a]\n")
+    path.write_text(
+        "a: &a {x: 1, y: 2}\nb: &b {<<: *a, x: 3}\nc: {<<: [*b, *a], y: 4}\nd: [*a, *a]\n", encoding="utf-8"
+    )
     both = {"x": 1, "y": 2}
     assert config.read(path) == {"a": both, "b": {"x": 3, "y": 2}, "c": {"x": 3, "y": 4}, "d": [both, both]}
 
@@ -293,7 +295,7 @@ def test_a_key_that_stands_twice_ends_the_workflow(tmp_path):
         (tmp_path / folder).symlink_to(root / folder)
     (tmp_path / "params.yaml").write_text(twice, encoding="utf-8")
     command = [sys.executable, "-m", "snakemake", "-n", "--config", "scale=smoke"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8")
     assert done.returncode and done.stderr.splitlines()[-1].startswith("params.yaml: experiments.de stands twice, in ")
 
 

@@ -41,12 +41,12 @@ def test_what_is_written_is_read_back(tmp_path, parts):
 
 def test_qrels_are_trec_lines(tmp_path, parts):
     datasets.write(tmp_path, **parts, about={})
-    assert (tmp_path / "qrels.test.tsv").read_text() == "q-test 0 d2 2\nq-test 0 d3 0\n"
+    assert (tmp_path / "qrels.test.tsv").read_text(encoding="utf-8") == "q-test 0 d2 2\nq-test 0 d3 0\n"
 
 
 def test_the_manifest_describes_every_file(tmp_path, parts):
     datasets.write(tmp_path, **parts, about={"source": "made up"})
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["source"] == "made up"
     assert sorted(manifest["files"]) == sorted(FILES)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*FILES, "manifest.json"])
@@ -233,7 +233,7 @@ def without_the_file(folder):
 
 
 def not_parquet(folder):
-    (folder / "passages.parquet").write_text("pid,text\nd1,A text.\n")
+    (folder / "passages.parquet").write_text("pid,text\nd1,A text.\n", encoding="utf-8")
 
 
 def other_column(folder):
@@ -249,15 +249,15 @@ def missing_text(folder):
 
 
 def three_fields(folder):
-    (folder / "qrels.test.tsv").write_text("q-test 0 d2 1\nq-test d3 0\n")
+    (folder / "qrels.test.tsv").write_text("q-test 0 d2 1\nq-test d3 0\n", encoding="utf-8")
 
 
 def fractional_relevance(folder):
-    (folder / "qrels.train.tsv").write_text("q-train 0 d2 0.5\n")
+    (folder / "qrels.train.tsv").write_text("q-train 0 d2 0.5\n", encoding="utf-8")
 
 
 def judged_elsewhere(folder):
-    (folder / "qrels.train.tsv").write_text("q-test 0 d2 1\n")
+    (folder / "qrels.train.tsv").write_text("q-test 0 d2 1\n", encoding="utf-8")
 
 
 BROKEN = [

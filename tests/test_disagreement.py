@@ -54,6 +54,8 @@ def test_a_pair_that_only_the_first_scores_high_is_found(scored):
         ("Cat?", "cat.", 1),
         ("cats", "cat", 0),
         ("???", "anything", 0),
+        ("किताबें पानी", "नानी का पानी", 1 / 2),
+        ("cafe\u0301", "Café!", 1),
     ],
 )
 def test_token_overlap_is_the_share_of_the_querys_words(query, passage, overlap):

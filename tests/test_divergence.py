@@ -106,7 +106,7 @@ def test_processes_that_train_together(tiny, tmp_path):
     about = experiment(learning_rate=1e30, steps=4, evaluate_every=4)
     command = tiny_study.train_command(tiny, about, tmp_path / "scratch", tmp_path / "out" / "seed-1")
     assert run([*command, "--processes", 2], tmp_path / "log") == 2
-    log = (tmp_path / "log").read_text()
+    log = (tmp_path / "log").read_text(encoding="utf-8")
     assert "of 4: the loss is nan, so the training ends here; " in log and "Traceback" not in log
     assert not (tmp_path / "out").exists()
 

@@ -46,7 +46,7 @@ def make(tmp_path):
         paths = {}
         for name, entries in (("train", train), ("dev", dev)):
             paths[name] = tmp_path / f"{name}{suffix}"
-            with (gzip.open if suffix.endswith("gz") else open)(paths[name], "wt") as file:
+            with (gzip.open if suffix.endswith("gz") else open)(paths[name], "wt", encoding="utf-8") as file:
                 file.write(entries if isinstance(entries, str) else json.dumps(entries))
         files = {name: {"path": str(path)} for name, path in paths.items()}
         return DprDataset(**{**SETTINGS, "max_queries": LIMITS, **files, **changes})
@@ -153,18 +153,21 @@ def test_lists_have_one_positive_and_hard_negatives(make, tmp_path):
 def test_pools_are_the_official_candidates(make, tmp_path):
     parameters = make(TRAIN, DEV)
     dataset(parameters, tmp_path / "dataset", 1)
-    official(tmp_path / "dataset", parameters, 12, tmp_path / "candidates")
+    official(tmp_path / "dataset", parameters, 25, tmp_path / "candidates")
     for split in SPLITS:
         run = read_run(tmp_path / "candidates" / f"{split}.run.gz")
         whole = dpr.candidates(parameters, split)
         assert {qid: ranking.pids for qid, ranking in run.items()} == {
-            qid: ranking.pids[:12] for qid, ranking in whole.items()
+            qid: ranking.pids[:25] for qid, ranking in whole.items()
         }
+    with pytest.raises(UserError, match="no query of the train split finds a passage that is relevant to it"):
+        official(tmp_path / "dataset", parameters, 12, tmp_path / "few")
+    assert not (tmp_path / "few").exists()
 
 
 @pytest.mark.skipif(not SAMPLE.exists(), reason=f"{SAMPLE} is not there: five real entries, not part of this project")
 def test_real_entries(make, tmp_path):
-    parameters = make(TRAIN, SAMPLE.read_text())
+    parameters = make(TRAIN, SAMPLE.read_text(encoding="utf-8"))
     dataset(parameters, tmp_path / "dataset", 1)
     asked = ids(tmp_path / "dataset")["test"]
     assert "who sings does he love me with reba" in asked.values() and len(asked) == 5

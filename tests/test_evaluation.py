@@ -101,7 +101,7 @@ def official_case(seed, folder, grades, scores):
         else:
             lines += [f"{qid} Q0 {pid} {rng.integers(0, 4)}\n" for pid in rng.permutation(pids)[:40]]
     write_run(folder / "x.run.gz", run, tag="x")
-    (folder / "qrels.tsv").write_text("".join(lines))
+    (folder / "qrels.tsv").write_text("".join(lines), encoding="utf-8")
     return read_run(folder / "x.run.gz"), read_qrels(folder / "qrels.tsv")
 
 
@@ -234,7 +234,7 @@ def test_metrics_files_hold_the_values_and_their_summary(tmp_path):
     dev = evaluate(run, qrels, ["RR@10", "nDCG@10"])
     dl19 = evaluate(run, dict(list(qrels.items())[:5]), ["RR(rel=2)@10"])
     write_metrics(tmp_path / "seed-0", {"dev": dev, "dl19": dl19}, **INTERVAL)
-    metrics = json.loads((tmp_path / "seed-0" / "metrics.json").read_text())
+    metrics = json.loads((tmp_path / "seed-0" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics == {"dev": summarise(dev, **INTERVAL), "dl19": summarise(dl19, **INTERVAL)}
     table = pd.read_parquet(tmp_path / "seed-0" / "per_query.parquet")
     assert list(table.columns) == ["evalset", "qid", "measure", "value"]

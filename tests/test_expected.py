@@ -24,7 +24,9 @@ def root(tmp_path, monkeypatch):
         "retrieval/de/seed-1": 0.2,
     }.items():
         (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / "metrics.json").write_text(json.dumps({"test": {"MRR@10": {"mean": mean}}}))
+        (tmp_path / folder / "metrics.json").write_text(
+            json.dumps({"test": {"MRR@10": {"mean": mean}}}), encoding="utf-8"
+        )
     return tmp_path
 
 
@@ -40,7 +42,9 @@ def test_means_over_seeds_are_held_against_their_bands(root):
     assert found["de", "test"] == (pytest.approx(0.492), True)
     assert found["de", "retrieval"] == (0.2, True)
     assert found["ca", "test"] == (None, None)
-    (root / "runs/de/seed-2/metrics.json").write_text(json.dumps({"test": {"MRR@10": {"mean": 0.45}}}))
+    (root / "runs/de/seed-2/metrics.json").write_text(
+        json.dumps({"test": {"MRR@10": {"mean": 0.45}}}), encoding="utf-8"
+    )
     assert expected.rows("x", root, made(root))[1]["within"] is False
     assert "| de | test | MRR@10 | 0.500 ± 0.010 | 0.465 | **outside** | a book |" in expected.table(
         "x", root, made(root)

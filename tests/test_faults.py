@@ -15,12 +15,12 @@ def test_a_build_that_is_killed_five_times_has_the_results_of_one_that_is_not():
 def test_what_is_missing_or_differs_is_found(tmp_path):
     for name in ("whole", "killed"):
         (tmp_path / name / "results/times").mkdir(parents=True)
-        (tmp_path / name / "results/metrics.json").write_text("1")
-        (tmp_path / name / "results/times/train.tsv").write_text(name)
+        (tmp_path / name / "results/metrics.json").write_text("1", encoding="utf-8")
+        (tmp_path / name / "results/times/train.tsv").write_text(name, encoding="utf-8")
         (tmp_path / name / "figures").mkdir()
-        (tmp_path / name / "figures/fig1.png").write_text(name)
+        (tmp_path / name / "figures/fig1.png").write_text(name, encoding="utf-8")
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     assert faults.compared(killed, whole) == (2, [])
-    (killed / "results/metrics.json").write_text("2")
+    (killed / "results/metrics.json").write_text("2", encoding="utf-8")
     (killed / "figures/fig1.png").unlink()
     assert sorted(faults.compared(killed, whole)[1]) == ["figures/fig1.png", "results/metrics.json"]

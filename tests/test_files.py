@@ -16,12 +16,12 @@ def write(path, text, *, folder):
     if folder:
         (path / "inner").mkdir(parents=True)
         path = path / "inner" / "a.txt"
-        (path.parent / "b.txt").write_text("b")
-    path.write_text(text)
+        (path.parent / "b.txt").write_text("b", encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
 
 
 def content(path):
-    return {file.relative_to(path): file.read_text() for file in path.rglob("*") if file.is_file()}
+    return {file.relative_to(path): file.read_text(encoding="utf-8") for file in path.rglob("*") if file.is_file()}
 
 
 @pytest.mark.parametrize("folder", [False, True])
@@ -85,14 +85,14 @@ def test_entries_are_replaced_and_others_stay(tmp_path):
         with atomic_entries(folder) as temporary:
             write(temporary / "model", call, folder=True)
             (temporary / "model" / call).touch()
-            (temporary / "curve.csv").write_text(call)
-            assert call == "old" or (folder / "curve.csv").read_text() == "old"
+            (temporary / "curve.csv").write_text(call, encoding="utf-8")
+            assert call == "old" or (folder / "curve.csv").read_text(encoding="utf-8") == "old"
         (folder / "metrics.json").touch()
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert names == {"curve.csv", "metrics.json", "model/new", "model/inner/a.txt", "model/inner/b.txt"}
     before = content(tmp_path)
     with pytest.raises(RuntimeError), atomic_entries(folder) as temporary:
-        (temporary / "curve.csv").write_text("half")
+        (temporary / "curve.csv").write_text("half", encoding="utf-8")
         raise RuntimeError
     assert content(tmp_path) == before and list(tmp_path.iterdir()) == [folder]
 
@@ -102,7 +102,7 @@ def test_json(tmp_path):
     value = {"name": "Größe", "values": [1, 2.5, None]}
     write_json(path, value)
     assert read_json(path) == value
-    assert "Größe" in path.read_text(encoding="utf-8") and path.read_text().endswith("}\n")
+    assert "Größe" in path.read_text(encoding="utf-8") and path.read_text(encoding="utf-8").endswith("}\n")
     with pytest.raises(ValueError, match="JSON compliant"):
         write_json(path, {"loss": float("nan")})
     assert read_json(path) == value and list(tmp_path.iterdir()) == [path]
@@ -117,7 +117,7 @@ def test_md5(tmp_path):
 def no_space(command, log):
     """Run ``dualenc <command>``: it must end with one sentence about the disk."""
     assert processes.run(command, log) == 1
-    text = log.read_text()
+    text = log.read_text(encoding="utf-8")
     assert "Traceback" not in text
     (sentence,) = (line for line in text.splitlines() if line.startswith("dualenc: "))
     assert "no space left" in sentence and sentence.endswith(".") and len(sentence) < 300

@@ -56,13 +56,17 @@ def root(tiny, tmp_path_factory):
 
 
 def _write(path, rows):
-    path.write_text("".join("\t".join(" ".join(str(cell).split()) for cell in row) + "\n" for row in rows))
+    path.write_text(
+        "".join("\t".join(" ".join(str(cell).split()) for cell in row) + "\n" for row in rows), encoding="utf-8"
+    )
 
 
 def test_every_step_has_the_set(root, tmp_path):
     assert datasets.splits(root / "dataset") == SETS
     metrics = read_json(root / "candidates" / "metrics.json")
-    assert metrics.pop("candidates") == {"source": "bm25", "scored": True} and list(metrics) == SETS
+    without = dict.fromkeys(["passages", *SETS], 0)
+    about = {"source": "bm25", "scored": True, "without_terms": without}
+    assert metrics.pop("candidates") == about and list(metrics) == SETS
     run = tiny_study.train(root, tmp_path, tiny_study.experiment())
     assert sorted(path.name for path in run.glob("*.run.gz")) == sorted(f"{name}.run.gz" for name in SETS)
     test, further = (read_run(run / f"{name}.run.gz") for name in ("test", FURTHER))
@@ -78,7 +82,7 @@ def test_every_step_has_the_set(root, tmp_path):
     own = ["RR(rel=2)@10", "nDCG@10"]
     judged = {"measures": ["MRR@10"], "confidence": 0.95, "resamples": 100, "permutations": 100, "seed": 1}
     evaluate_runs(root / "evaluation", run, SETS, False, Evaluation(**judged, sets={FURTHER: own}), tmp_path / "out")
-    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
     assert {name: list(measures) for name, measures in metrics.items()} == {
         **{name: ["MRR@10"] for name in datasets.SPLITS},
         FURTHER: ["MRR(rel=2)@10", "nDCG@10"],

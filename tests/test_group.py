@@ -31,7 +31,7 @@ def train(tiny, root, about, processes, log):
     output = root / "run" / "seed-1"
     command = tiny_study.train_command(tiny, about, root / "scratch", output)
     status = run([*command, "--processes", processes], log)
-    assert status == 0, log.read_text()
+    assert status == 0, log.read_text(encoding="utf-8")
     return output
 
 
@@ -53,7 +53,7 @@ def test_two_processes_train_as_one(tiny, tmp_path, kind):
             apart = np.abs(others[name] - weight)
             # Adam makes steps of full size of gradients next to nothing, whatever their rounding.
             assert np.mean(apart < 1e-6) > 0.999 and apart.max() < 1e-5, name
-    assert json.loads((folders[1] / "provenance.json").read_text())["processes"] == 2
+    assert json.loads((folders[1] / "provenance.json").read_text(encoding="utf-8"))["processes"] == 2
     assert sorted(path.name for path in folders[1].iterdir()) == sorted(path.name for path in folders[0].iterdir())
 
 
@@ -106,7 +106,7 @@ def test_a_killed_group_goes_on_and_ends_with_the_same_bits(tiny, tmp_path):
     launcher.join()
     end = time.monotonic() + 60
     while run(command, tmp_path / "log") == 2:  # until the lock of the killed is free
-        assert time.monotonic() < end, (tmp_path / "log").read_text()
+        assert time.monotonic() < end, (tmp_path / "log").read_text(encoding="utf-8")
     for name in ("model/model.safetensors", "curve.csv", "test.run.gz"):
         assert (output / name).read_bytes() == (whole / name).read_bytes(), name
 
@@ -115,4 +115,5 @@ def test_several_nodes_are_a_slurm_job(tiny, tmp_path, monkeypatch):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     command = tiny_study.train_command(tiny, experiment(), tmp_path / "scratch", tmp_path / "out" / "seed-1")
     assert run([*command, "--processes", 2, "--nodes", 2], tmp_path / "log") == 2
-    assert (tmp_path / "log").read_text().startswith("dualenc: a training by 2 nodes has to be a Slurm job")
+    log = (tmp_path / "log").read_text(encoding="utf-8")
+    assert log.startswith("dualenc: a training by 2 nodes has to be a Slurm job")

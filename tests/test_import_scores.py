@@ -17,7 +17,7 @@ from dualenc.parameters import PublishedScores
 from dualenc.sampling import in_hash_order
 from dualenc.steps.import_scores import import_scores
 
-PARAMS = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text()) | {"scale": "smoke"}
+PARAMS = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text(encoding="utf-8")) | {"scale": "smoke"}
 SETTINGS = {"teacher": "ca", "tolerance": 0, "allowed_defects": 0}
 TRAIN = [str(qid) for qid in range(1, 9)]
 # Ten negatives of each query, and two queries that are not in the train split.

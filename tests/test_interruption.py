@@ -82,7 +82,7 @@ def study(tiny, trained, tmp_path_factory):
         {},
     )
     rows = [(q / 4, n / 8 - q, q, q, 100 + n) for q in range(1, 30) for n in range(10)]
-    (root / "scores.tsv").write_text("".join("\t".join(map(str, row)) + "\n" for row in rows))
+    (root / "scores.tsv").write_text("".join("\t".join(map(str, row)) + "\n" for row in rows), encoding="utf-8")
     return root
 
 
@@ -93,11 +93,11 @@ def run(name: str, study: Path, root: Path, last: int = -1) -> tuple[int, int]:
     process = CONTEXT.Process(target=_run, args=(START + STEPS[name], [str(study), str(root), str(last)], log))
     process.start()
     process.join()
-    return process.exitcode, log.read_text().count("part\n")
+    return process.exitcode, log.read_text(encoding="utf-8").count("part\n")
 
 
 def _run(code: str, arguments: list[str], log: Path) -> None:
-    with open(log, "w") as file:
+    with open(log, "w", encoding="utf-8") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     sys.argv = ["-c", *arguments]

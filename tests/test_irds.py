@@ -164,7 +164,7 @@ def test_a_file_that_is_gone_and_a_host_that_cannot_be_reached(server, build):
 
 
 def local(path, name, text):
-    (path / name).write_text(text)
+    (path / name).write_text(text, encoding="utf-8")
     return LocalDownload(path / name)
 
 

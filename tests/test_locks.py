@@ -97,7 +97,7 @@ def test_nothing_in_use_is_cleaned(tmp_path, monkeypatch):
         Path(name).mkdir()
     command = ["make", "--file", REPOSITORY / "Makefile", "clean"]
     with builds.locked("smoke"):
-        refused = subprocess.run(command, capture_output=True, text=True, check=False)
+        refused = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
         assert refused.returncode and f"held by process {os.getpid()} on" in refused.stdout
         assert Path("results").exists()
     subprocess.run(command, capture_output=True, check=True)

@@ -9,7 +9,7 @@ from dualenc import config, models, workflow
 from dualenc.files import md5, read_json
 
 ROOT = Path(__file__).parents[1]
-PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 SHIPPED = {name: about for name, about in PARAMS["encoders"].items() if about.get("folder")}
 
 
@@ -31,7 +31,7 @@ def test_a_miniature_is_what_its_card_says(name):
         about["heads"],
     )
     assert (folder.name, name) == (name, f"small-{about['layers']}-{about['width']}")
-    assert md5(folder / "model.safetensors") in (folder / "README.md").read_text()
+    assert md5(folder / "model.safetensors") in (folder / "README.md").read_text(encoding="utf-8")
     study = config.load(ROOT / "params.yaml")
     assert shape["max_position_embeddings"] >= study.at.lengths.pair
     model = models.load_pretrained(folder)

@@ -53,7 +53,7 @@ def elsewhere(tiny, trained):
         [sys.executable, "-c", USE],
         input=json.dumps(work),
         env=os.environ | {"HF_HUB_OFFLINE": "1"},
-        **{"capture_output": True, "text": True, "check": True},
+        **{"capture_output": True, "encoding": "utf-8", "check": True},
     )
     return {kind: dict(zip(ids, scores, strict=True)) for kind, scores in json.loads(done.stdout).items()}
 
@@ -85,7 +85,7 @@ def test_the_test_pairs_are_longer_than_the_limits_in_every_way(tiny):
 @every_kind
 def test_a_model_folder_needs_nothing_of_ours(trained, kind):
     folder = trained[kind] / "model"
-    modules = json.loads((folder / "modules.json").read_text())
+    modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
     assert modules and all(module["type"].startswith("sentence_transformers.") for module in modules)
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert files == {*models.FILES["encoder"], *models.FILES[kind]}

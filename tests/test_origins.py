@@ -163,8 +163,10 @@ def test_an_upgrade_of_a_package_is_seen(folder, monkeypatch):
     def install(version):
         about = packages / f"Demo_Pack-{version}.dist-info"
         about.mkdir()
-        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: Demo-Pack\nVersion: {version}\n")
-        (about / "RECORD").write_text("demo/__init__.py,,\n")
+        (about / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: Demo-Pack\nVersion: {version}\n", encoding="utf-8"
+        )
+        (about / "RECORD").write_text("demo/__init__.py,,\n", encoding="utf-8")
         forget()
         return about
 

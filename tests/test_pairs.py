@@ -51,7 +51,7 @@ def test_a_checkpoint_has_its_own_pairs(root):
 def test_queries_that_nobody_judged_are_left_out(tmp_path):
     ranking = Ranking(["a", "b"], np.array([1.0, 0.0]))
     write_run(tmp_path / "x.run.gz", {"judged": ranking, "other": ranking}, tag="x")
-    (tmp_path / "x.qrels.tsv").write_text("judged 0 b 2\n")
+    (tmp_path / "x.qrels.tsv").write_text("judged 0 b 2\n", encoding="utf-8")
     frame = pairs.read(tmp_path / "x.run.gz", tmp_path / "x.qrels.tsv")
     assert frame[["qid", "pid", "relevant"]].values.tolist() == [["judged", "a", False], ["judged", "b", True]]
 
@@ -59,6 +59,6 @@ def test_queries_that_nobody_judged_are_left_out(tmp_path):
 @pytest.mark.parametrize("judged", ["q 0 elsewhere 1", "q 0 a 1\nq 0 b 1", "nobody 0 a 1"])
 def test_a_run_without_positives_or_negatives_is_refused(tmp_path, judged):
     write_run(tmp_path / "x.run.gz", {"q": Ranking(["a", "b"], np.array([1.0, 0.0]))}, tag="x")
-    (tmp_path / "x.qrels.tsv").write_text(judged + "\n")
+    (tmp_path / "x.qrels.tsv").write_text(judged + "\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"x\.run\.gz has \d pairs of judged queries, but not both"):
         pairs.read(tmp_path / "x.run.gz", tmp_path / "x.qrels.tsv")

@@ -18,7 +18,7 @@ def source(prefix):
     files = list(SOURCES.glob(f"{prefix}_*.txt"))
     if not files:
         pytest.skip(f"the paper's text is not at {SOURCES}")
-    return files[0].read_text()
+    return files[0].read_text(encoding="utf-8")
 
 
 def printed_rows(table):

@@ -60,7 +60,7 @@ def test_seconds_are_arithmetic_over_the_rate_of_the_nearest_width(study):
 
 
 def test_the_command(monkeypatch, tmp_path, capsys):
-    (tmp_path / "rates.json").write_text(json.dumps([HARDWARE]))
+    (tmp_path / "rates.json").write_text(json.dumps([HARDWARE]), encoding="utf-8")
     arguments = ["plan", "--config", "scale=mini", "--artefacts", "tab1", "--throughput", str(tmp_path / "rates.json")]
     for more in ([], ["--json"]):
         monkeypatch.setattr("sys.argv", ["dualenc", *arguments, *more])

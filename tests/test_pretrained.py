@@ -25,7 +25,7 @@ from dualenc.steps.checkpoints import checkpoints
 from dualenc.steps.train import train
 
 ROOT = Path(__file__).parents[1]
-PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"scale": "smoke"}
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")) | {"scale": "smoke"}
 HUB, REVISION = "google/bert_uncased_L-2_H-16_A-1", "0123456789abcdef0123456789abcdef01234567"
 ENCODER = Encoder(layers=2, width=16, heads=1, hub=HUB, revision=REVISION)
 WORDS = [*tokens.SPECIAL.values(), *"thewroibknfasyld", "the", "##he", "who", "wrote", "book", "##s"]
@@ -46,8 +46,8 @@ def checkpoint(bert, tmp_path):
     folder = tmp_path / "old"
     folder.mkdir()
     values = SHAPE | {"vocab_size": len(WORDS), "max_position_embeddings": POSITIONS, "type_vocab_size": 2}
-    (folder / "config.json").write_text(json.dumps(values))
-    (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n")
+    (folder / "config.json").write_text(json.dumps(values), encoding="utf-8")
+    (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n", encoding="utf-8")
     old = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
     weights = {"bert.embeddings.position_ids": torch.arange(POSITIONS)[None]}
     for name, tensor in bert.state_dict().items():
@@ -104,7 +104,7 @@ def test_a_checkpoint_without_heads_and_prefixes(bert, checkpoint, tmp_path, suf
 
 
 def test_words_may_keep_their_case(checkpoint, tmp_path):
-    (checkpoint / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    (checkpoint / "tokenizer_config.json").write_text('{"do_lower_case": false}', encoding="utf-8")
     pretrained.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
     loaded = AutoTokenizer.from_pretrained(tmp_path / "new")
     assert loaded.tokenize("who Who") == ["who", "[UNK]"]
@@ -115,7 +115,9 @@ def test_words_may_keep_their_case(checkpoint, tmp_path):
 @pytest.mark.parametrize("chinese", [True, False])
 def test_what_a_checkpoint_says_of_its_tokenizer_is_kept(checkpoint, tmp_path, lowercase, accents, chinese):
     settings = {"do_lower_case": lowercase, "strip_accents": accents, "tokenize_chinese_chars": chinese}
-    (checkpoint / "tokenizer_config.json").write_text(json.dumps(settings | {"model_max_length": 512}))
+    (checkpoint / "tokenizer_config.json").write_text(
+        json.dumps(settings | {"model_max_length": 512}), encoding="utf-8"
+    )
     pretrained.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
     tokenizer_files.check_tokenizer(tmp_path / "new")
     by_vocabulary = BertTokenizer({word: number for number, word in enumerate(WORDS)}, **settings)
@@ -140,7 +142,7 @@ class Trap:
 
 def wrong(folder, what):
     """Spoil a checkpoint."""
-    values = json.loads((folder / "config.json").read_text())
+    values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
     if what == "shape":
         values["num_attention_heads"] = 2
@@ -149,12 +151,12 @@ def wrong(folder, what):
     elif what == "positions":
         values["max_position_embeddings"] = 20
     elif what == "vocabulary":
-        (folder / "vocab.txt").write_text("\n".join(WORDS[:5]))
+        (folder / "vocab.txt").write_text("\n".join(WORDS[:5]), encoding="utf-8")
     elif what == "unknown":
         other = [chr(0x4E00 + number) for number in range(len(WORDS) - 5)]
         (folder / "vocab.txt").write_text("\n".join([*WORDS[:5], *other]), encoding="utf-8")
     elif what == "special":
-        (folder / "vocab.txt").write_text("\n".join(["<pad>", *WORDS[1:]]))
+        (folder / "vocab.txt").write_text("\n".join(["<pad>", *WORDS[1:]]), encoding="utf-8")
     elif what == "missing":
         del weights["bert.pooler.dense.weight"]
     elif what == "other":
@@ -169,14 +171,16 @@ def wrong(folder, what):
         values["is_decoder"] = True
     elif what == "relative":
         values["position_embedding_type"] = "relative_key_query"
-    (folder / "config.json").write_text(json.dumps(values))
+    (folder / "config.json").write_text(json.dumps(values), encoding="utf-8")
     torch.save(weights, folder / "pytorch_model.bin")
     if what == "pickle":
         torch.save({"bert.pooler.dense.bias": Trap()}, folder / "pytorch_model.bin")
     elif what == "none":
         (folder / "pytorch_model.bin").unlink()
     elif what == "pointer":
-        (folder / "pytorch_model.bin").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+        (folder / "pytorch_model.bin").write_text(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", encoding="utf-8"
+        )
     elif what == "cut":
         (folder / "pytorch_model.bin").unlink()
         whole = {name: tensor.clone() for name, tensor in weights.items()}
@@ -184,11 +188,11 @@ def wrong(folder, what):
         with open(folder / "model.safetensors", "r+b") as file:
             file.truncate(20_000)
     elif what == "page":
-        (folder / "config.json").write_text("<!doctype html><title>504</title>")
+        (folder / "config.json").write_text("<!doctype html><title>504</title>", encoding="utf-8")
     elif what == "encoding":
         (folder / "vocab.txt").write_bytes("\n".join([*WORDS[:-1], "é"]).encode("latin-1"))
     elif what in SETTINGS:
-        (folder / "tokenizer_config.json").write_text(json.dumps(SETTINGS[what]))
+        (folder / "tokenizer_config.json").write_text(json.dumps(SETTINGS[what]), encoding="utf-8")
     elif what == "tokenizer":
         cased = {"do_lower_case": False}
         tokens.write_tokenizer({word: number for number, word in enumerate(WORDS)}, 40, folder, cased)
@@ -292,7 +296,7 @@ def fetch(address, cache, output, **changes):
     environment = os.environ | {"HF_ENDPOINT": address, "HF_HOME": str(cache), "PYTHONPATH": str(ROOT / "src")}
     command = [sys.executable, "-c", "from dualenc.cli import main; main()", "fetch"]
     arguments = ["--params", json.dumps(params), "--output", output]
-    return subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run([*command, *arguments], env=environment, capture_output=True, encoding="utf-8", check=False)
 
 
 def test_fetch_from_a_hub(checkpoint, tmp_path):
@@ -321,7 +325,7 @@ def test_encoders_of_a_study_share_a_tokenizer(tiny, tmp_path):
     first, second = list(words["model"]["vocab"])[-2:]
     vocabulary = words["model"]["vocab"]
     vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
-    (other / "tokenizer.json").write_text(json.dumps(words))
+    (other / "tokenizer.json").write_text(json.dumps(words), encoding="utf-8")
     with pytest.raises(UserError, match=r"other/tokenizer.json has another vocabulary than .*r/tokenizer.json"):
         tokens.check_encoder(other, tiny / "tokens")
     folders = tiny / "dataset", tiny / "tokens", other, tiny / "lists.parquet", tiny / "evaluation"

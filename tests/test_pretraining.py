@@ -125,7 +125,7 @@ def test_pretraining_learns_and_says_so(tiny):
     curve = pd.read_csv(tiny / "encoder" / "curve.csv")
     vectors = curve[curve.metric == "vector_MRR@10"].set_index("step").value
     assert vectors[20] > vectors[0]  # the loss of single minibatches says nothing after 20 steps
-    metrics = json.loads((tiny / "encoder" / "metrics.json").read_text())
+    metrics = json.loads((tiny / "encoder" / "metrics.json").read_text(encoding="utf-8"))
     validation = curve[curve.split == "validation"]
     last = validation[validation.step == 20].set_index("metric").value
     assert metrics == {"steps": 20, **last.to_dict()}
@@ -152,7 +152,7 @@ def test_an_encoder_may_have_a_start_steps_and_objectives_of_its_own(tiny, tmp_p
     found = {}
     for start in ("random", "words"):
         folder = tiny_study.pretrain(tiny, tmp_path / start, Encoder(**shape | {"start": start, "steps": 0}))
-        assert json.loads((folder / "metrics.json").read_text())["steps"] == 0
+        assert json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["steps"] == 0
         found[start] = models.load_pretrained(folder).bert.embeddings.word_embeddings.weight.norm(dim=1)
     assert found["words"].std() > 3 * found["random"].std()
     only = {"masked": 1.0, "pair": 0.0, "contrastive": 0.0}

@@ -48,7 +48,7 @@ def test_code_leaves_out_what_cannot_change_a_result():
 def test_nothing_that_a_module_loads_is_missing(first):
     """Against the modules that Python itself has loaded after importing it."""
     loaded = f"import sys, dualenc.{first}; print(*[name for name in sys.modules if name.startswith('dualenc.')])"
-    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, encoding="utf-8", check=True)
     modules = {name.removeprefix("dualenc.") for name in done.stdout.split()}
     assert first in modules
     by_config = {"losses"}  # for the names of their parameters

@@ -205,7 +205,7 @@ def test_a_missing_file(tmp_path):
 def peak(rows):
     """Peak memory (MB) of the import of generated rows, in a process of its own."""
     command = [sys.executable, REPOSITORY / "benchmarks" / "import_scores.py", str(rows), "-", "--passages", "100000"]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["peak_MB"]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout)["peak_MB"]
 
 
 def test_memory_does_not_grow_with_the_rows():

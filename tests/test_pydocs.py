@@ -41,11 +41,13 @@ def install(tmp_path, monkeypatch):
         for name, source in files.items():
             path = site / package / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(source)
+            path.write_text(source, encoding="utf-8")
         info = site / f"{package}_dist-{version}.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}-dist\nVersion: {version}\n")
-        (info / "top_level.txt").write_text(f"{package}\n")
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {package}-dist\nVersion: {version}\n", encoding="utf-8"
+        )
+        (info / "top_level.txt").write_text(f"{package}\n", encoding="utf-8")
         monkeypatch.syspath_prepend(str(site))
         return site
 
@@ -82,7 +84,7 @@ def test_a_package_becomes_a_dataset(tmp_path, install):
     assert sorted(together) == sorted(passages) and len(passages) == 80
     for split in SPLITS:
         assert datasets.qrels(tmp_path / "out", split) == {qid: {qid: 1} for qid in queries[split]}
-    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["python"] == platform.python_version()
     assert manifest["packages"] == {"toy": "3.4"}
     assert manifest["parameters"]["fractions"] == PARAMETERS["fractions"]
@@ -122,7 +124,7 @@ def test_the_standard_library_twice(tmp_path):
     assert together["textwrap:dedent"] == "Remove any common leading whitespace from every line in text."
     assert all(8 <= len(text.split()) <= 60 for text in passages.values())
     assert all(3 <= len(text.split()) <= 60 for text in together.values())
-    versions = json.loads((tmp_path / "once" / "manifest.json").read_text())["packages"]
+    versions = json.loads((tmp_path / "once" / "manifest.json").read_text(encoding="utf-8"))["packages"]
     assert versions == dict.fromkeys(packages, platform.python_version())
 
 
@@ -141,7 +143,7 @@ def test_only_readable_documentation_is_read(tmp_path, install):
     pydocs.build(tmp_path / "out", packages=["toy"], **PARAMETERS)
     passages, _ = texts(tmp_path / "out")
     assert {pid.partition(":")[0] for pid in passages} == {f"toy.m{i}" for i in range(40)}
-    counts = json.loads((tmp_path / "out" / "manifest.json").read_text())["counts"]
+    counts = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))["counts"]
     assert (counts["modules"], counts["unreadable modules"]) == (41, 1)
 
 

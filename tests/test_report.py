@@ -40,13 +40,15 @@ def root(tmp_path):
     for job, seconds in SECONDS.items():
         path = root / "times" / f"{job}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"s\th:m:s\tmax_rss\n{seconds}.5\t0:00:01\t10\n")
+        path.write_text(f"s\th:m:s\tmax_rss\n{seconds}.5\t0:00:01\t10\n", encoding="utf-8")
     params = {"options": {"margin": 0.03}, "runs": [], "scale": "x", "dataset": "d", "seeds": [1]}
     params["evaluation"] = {"confidence": 0.95, "resamples": 10}
     about = page.record(artefacts.module("claim", "C1"), params, [Part("ca − de", 0.01, 0.0, 0.02, -0.03, 0.03)])
-    (root / "claims.json").write_text(json.dumps({"C1": about}))
+    (root / "claims.json").write_text(json.dumps({"C1": about}), encoding="utf-8")
     (root / "tables").mkdir()
-    (root / "tables/tab1.md").write_text("|  | MRR@10 |\n| :-- | --: |\n| CA | 0.370 |\n\n**tab1.** A caption.\n")
+    (root / "tables/tab1.md").write_text(
+        "|  | MRR@10 |\n| :-- | --: |\n| CA | 0.370 |\n\n**tab1.** A caption.\n", encoding="utf-8"
+    )
     (tmp_path / "fig1.png").write_bytes(b"an image")
     return root
 

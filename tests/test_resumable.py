@@ -22,7 +22,7 @@ KILLED = -9
 def test_the_state_folder_changes_with_all_that_decides_the_result(tmp_path):
     files = [tmp_path / name for name in ("lists", "tokens", "training.py", "losses.py")]
     for number, path in enumerate(files):
-        path.write_text(str(number))
+        path.write_text(str(number), encoding="utf-8")
     parameters = {"steps": 10, "experiment": {"loss": "m3se", "temperature": 1.0}}
 
     def folder(parameters=parameters):
@@ -34,7 +34,7 @@ def test_the_state_folder_changes_with_all_that_decides_the_result(tmp_path):
     seen = {first, folder(parameters | {"steps": 11}), folder(parameters | {"seed": 1})}
     seen.add(folder({"steps": 10, "experiment": {"loss": "m3se", "temperature": 1.5}}))
     for path in files:
-        path.write_text(path.read_text() + " changed")
+        path.write_text(path.read_text(encoding="utf-8") + " changed", encoding="utf-8")
         seen.add(folder())
     assert len(seen) == 4 + len(files)
 
@@ -73,7 +73,7 @@ def test_one_trainer_at_a_time(tiny, tmp_path):
     (state,) = scratch.iterdir()  # its lock went with the process
     with resumable.locked(state):
         assert run(command, tmp_path / "log") == 2
-        message = (tmp_path / "log").read_text()
+        message = (tmp_path / "log").read_text(encoding="utf-8")
         assert message == f"dualenc: another process trains in {state}: wait for it or stop it.\n"
         with pytest.raises(UserError, match="another process trains in"), resumable.locked(state):
             pass
@@ -142,7 +142,7 @@ def test_early_stopping_counts_over_interruptions(tiny, tmp_path):
         assert run(command, tmp_path / "log", kill=(hook, 40)) == KILLED
     assert run(command, tmp_path / "log") == 0
     assert files(output, TRAINED) == files(uninterrupted, TRAINED)
-    assert (output / "curve.csv").read_text().splitlines()[-1].startswith("40,")
+    assert (output / "curve.csv").read_text(encoding="utf-8").splitlines()[-1].startswith("40,")
 
 
 def test_no_training_goes_on_from_a_checkpoint_that_lacks_a_weight(tiny, tmp_path, monkeypatch):

@@ -131,7 +131,7 @@ def test_missing_or_broken_file(tmp_path):
     with pytest.raises(UserError, match=r"absent.run.gz does not exist: put the file there"):
         read_run(tmp_path / "absent.run.gz")
     plain = tmp_path / "plain.run.gz"
-    plain.write_text("1 Q0 a 1 0.5 x\n")
+    plain.write_text("1 Q0 a 1 0.5 x\n", encoding="utf-8")
     with pytest.raises(UserError, match="not a whole gzip file"):
         read_run(plain)
     write_run(tmp_path / "x.run.gz", random_run(3, 50), tag="x")

@@ -77,7 +77,7 @@ def test_what_stands_beside_it(root, dualenc):
     passages = datasets.passages(results / "data" / "pydocs-stdlib")
     bm25 = study().at.bm25.model_dump()
     pids = pa.array(passages.pid.tolist())
-    run = candidates.bm25(pids, passages.text, {QUERY: QUERY}, depth=len(passages), **bm25)
+    run = candidates.bm25(pids, passages.text, {QUERY: QUERY}, depth=len(passages), **bm25).run
     ranks = {pid: rank for rank, pid in enumerate(run[QUERY].pids, 1)}
     assert [line["bm25_rank"] for line in lines] == [ranks.get(line["pid"]) for line in lines]
 

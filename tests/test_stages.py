@@ -15,7 +15,7 @@ from dualenc import config, origins, slices, stages
 from dualenc.errors import UserError
 
 REPOSITORY = Path(__file__).parents[1]
-PARAMS = yaml.safe_load((REPOSITORY / "params.yaml").read_text()) | {"scale": "smoke"}
+PARAMS = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8")) | {"scale": "smoke"}
 
 OF_JOB = {  # what Snakemake watches for a job, by its rule; the item of a group has the run and the seed
     "dataset": lambda study, item: [

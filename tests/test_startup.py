@@ -44,7 +44,7 @@ def test_steps_without_models_import_no_model_library(command, tmp_path):
     """Their folders are missing, so they end at the first look at them, with all imports behind them."""
     folders = [word for name in ABSENT[command] for word in (f"--{name}", str(tmp_path / "absent" / name))]
     arguments = [command, *WORDS.get(command, []), "--params", json.dumps(slice_of(command)), *folders]
-    done = subprocess.run([sys.executable, "-c", PROGRAM, "dualenc", *arguments], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", PROGRAM, "dualenc", *arguments], capture_output=True, encoding="utf-8")
     error, *modules = done.stdout.split()
     assert error in ("SystemExit", "FileNotFoundError"), done.stderr
     assert "Usage" not in done.stderr

@@ -62,6 +62,8 @@ def test_a_query_that_fills_no_list_is_left_out_and_counted():
     assert about == {"queries": 5, "no_positive_retrieved": 2, "too_few_candidates": 2}
     with pytest.raises(UserError, match=r"no query has the 4 candidates .* list_length or raise its depth"):
         supervision.build(run, qrels, list_length=4, count=9)
+    with pytest.raises(UserError, match="none of 2 train queries has a relevant passage among its candidates"):
+        supervision.build(run, {qid: qrels[qid] for qid in ("absent", "missed")}, list_length=2, count=9)
 
 
 def test_the_first_lists_are_a_fixed_sample():
@@ -94,7 +96,7 @@ def test_lists_come_back_by_row_number(tmp_path):
     assert lists.queries.tolist() == [0, 1] and lists.passages.tolist() == [[2, 0, 1], [0, 1, 2]]
     assert lists.labels.tolist() == [[1, 0, 0], [1, 0, 0]] and lists.labels.dtype == np.float32
     np.testing.assert_array_equal(lists.teacher, scores.astype(np.float32))
-    about = json.loads((tmp_path / "lists.parquet.json").read_text())
+    about = json.loads((tmp_path / "lists.parquet.json").read_text(encoding="utf-8"))
     assert about == {"source": "here", "rows": 2, "md5": md5(path)}
     assert supervision.read(write(tmp_path, frame()), ROWS["q"], ROWS["p"], QRELS).teacher is None
 

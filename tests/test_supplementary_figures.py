@@ -187,5 +187,5 @@ def test_nothing_but_s3_needs_torch():
     ]
     assert len(names) > 12
     code = f"import sys, {', '.join(names)}; print(*sorted({{'torch', 'transformers'}} & sys.modules.keys()))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == ""

@@ -170,10 +170,10 @@ def test_the_step_writes_four_files_that_agree(root, values, tmp_path):
         values["test_MRR@10_mean"].dropna().to_dict(), abs=1e-6
     )
     best = f"{values['test_MRR@10_mean']['de-m3se']:.3f}"
-    markdown, latex = (tmp_path / "tab1.md").read_text(), (tmp_path / "tab1.tex").read_text()
+    markdown, latex = ((tmp_path / f"tab1.{form}").read_text(encoding="utf-8") for form in ("md", "tex"))
     assert f"| M³SE | **{best}**\\* [" in markdown
     assert rf"M$^3$SE & \textbf{{{best}}}{{\scriptsize $^{{*}}$ " in latex
-    html = (tmp_path / "tab1.html").read_text()
+    html = (tmp_path / "tab1.html").read_text(encoding="utf-8")
     assert f"<strong>{best}</strong>* [" in html
     assert all("Does distillation close the gap" in text for text in (markdown, latex, html))
 

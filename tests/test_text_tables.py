@@ -113,8 +113,8 @@ def test_table_10_counts_who_is_better(root):
 
 def test_places_that_are_not_there_leave_an_empty_table(root, tmp_path):
     artefacts.table("tab11", {**params([1000]), "artefact": "tab11"}, root, tmp_path)
-    assert (tmp_path / "tab11.csv").read_text().startswith("qid,pid,relevant,score,rank")
-    assert "| :-- | :-- | :-- |" in (tmp_path / "tab11.md").read_text()
+    assert (tmp_path / "tab11.csv").read_text(encoding="utf-8").startswith("qid,pid,relevant,score,rank")
+    assert "| :-- | :-- | :-- |" in (tmp_path / "tab11.md").read_text(encoding="utf-8")
 
 
 def test_text_is_escaped_and_wraps(root, built):

@@ -42,7 +42,7 @@ def test_the_same_texts_give_the_same_tokenizer(tiny, tmp_path):
 
 
 def test_only_the_special_tokens_are_special(tokenizer):
-    saved = json.loads((tokenizer / "tokenizer.json").read_text())
+    saved = json.loads((tokenizer / "tokenizer.json").read_text(encoding="utf-8"))
     assert [token["content"] for token in saved["added_tokens"]] == list(tokens.SPECIAL.values())
     assert AutoTokenizer.from_pretrained(tokenizer).tokenize("s##t") != ["s", "##t"]
 

@@ -153,7 +153,9 @@ def test_test_queries_choose_nothing(tiny, tmp_path):
     changed = shutil.copytree(tiny / "evaluation", tmp_path / "evaluation")
     run = read_run(changed / "test.run.gz")
     worst = {qid: ranking.pids[-1] for qid, ranking in run.items()}
-    (changed / "test.qrels.tsv").write_text("".join(f"{qid} 0 {pid} 1\n" for qid, pid in worst.items()))
+    (changed / "test.qrels.tsv").write_text(
+        "".join(f"{qid} 0 {pid} 1\n" for qid, pid in worst.items()), encoding="utf-8"
+    )
     found = tiny_study.train(tiny, tmp_path / "changed", about, evaluation=changed)
     for name in ("model/model.safetensors", "validation.run.gz", "test.run.gz"):
         assert (found / name).read_bytes() == (expected / name).read_bytes(), name
@@ -221,11 +223,11 @@ def test_training_ends_when_probes_do_not_get_better(tiny, tmp_path):
 
 @every_kind
 def test_a_run_says_what_it_was_made_of(tiny, trained, kind):
-    about = json.loads((trained[kind] / "provenance.json").read_text())
+    about = json.loads((trained[kind] / "provenance.json").read_text(encoding="utf-8"))
     files = ["dataset/manifest.json", "tokens/manifest.json", "encoder/model.safetensors", "lists.parquet"]
     found = {name if name in files else Path(name).name: value for name, value in about["inputs"].items()}
     assert found == {name: md5(tiny / name) for name in files} and about["torch"] == torch.__version__
-    resolved = yaml.safe_load((trained[kind] / "config.yaml").read_text())
+    resolved = yaml.safe_load((trained[kind] / "config.yaml").read_text(encoding="utf-8"))
     assert resolved == {"experiment": experiment(model=kind).model_dump(), **SETTINGS, "seed": 1}
 
 

@@ -50,12 +50,12 @@ def listens(address: str) -> bool:
 
 
 def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()]
 
 
 def runs(pid: int) -> bool:
     status = Path(f"/proc/{pid}/status")
-    return status.exists() and "State:\tZ" not in status.read_text()
+    return status.exists() and "State:\tZ" not in status.read_text(encoding="utf-8")
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def started() -> Iterator[Warm]:
     environment = {name: value for name, value in os.environ.items() if name != warm.ADDRESS}
     command = [sys.executable, "-c", PARENT]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, env=environment, text=True, **pipes) as parent:
+    with subprocess.Popen(command, env=environment, encoding="utf-8", **pipes) as parent:
         address = parent.stdout.readline().strip()
         (server,) = children(parent.pid)
         until(lambda: listens(address))
@@ -97,7 +97,7 @@ def start(address: str, arguments: list[object], folder: Path, **settings) -> su
 
 def outcome(address: str, arguments: list[object], folder: Path, **env: str) -> tuple[int, str, str]:
     """Exit status, standard output and standard error."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
     with start(address, arguments, folder, env=env, **pipes) as command:
         output, error = command.communicate()
     return command.returncode, output, error
@@ -107,6 +107,14 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def test_a_job_says_what_it_does_in_utf_8_whatever_the_locale(process, tmp_path):
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    arguments = ["table", "तालिका…", "--params", "{}", "--root", tmp_path, "--output", tmp_path / "out"]
+    results = [outcome(address, arguments, tmp_path, **locale) for address in (process.address, "off")]
+    assert results[0] == results[1]
+    assert results[0][0] == 2 and "'तालिका…'" in results[0][2]
+
+
 def test_two_jobs_at_once_leave_the_bytes_of_fresh_processes(process, tiny, tmp_path):
     commands = [
         tiny_study.train_command(tiny, experiment(), Path("scratch"), Path("out/run/seed-1")),
@@ -114,13 +122,13 @@ def test_two_jobs_at_once_leave_the_bytes_of_fresh_processes(process, tiny, tmp_
     ]
     for name, address in {"forked": process.address, "fresh": "off"}.items():
         (tmp_path / name).mkdir()
-        log = open(tmp_path / f"{name}.log", "w")  # noqa: SIM115
+        log = open(tmp_path / f"{name}.log", "w", encoding="utf-8")  # noqa: SIM115
         jobs = [start(address, ["--threads", 2, *one], tmp_path / name, stdout=log, stderr=log) for one in commands]
         if name == "forked":
             until(lambda: len(children(process.server)) == 2)
-        assert [job.wait() for job in jobs] == [0, 0], (tmp_path / f"{name}.log").read_text()
+        assert [job.wait() for job in jobs] == [0, 0], (tmp_path / f"{name}.log").read_text(encoding="utf-8")
         log.close()
-        assert "\r" not in (tmp_path / f"{name}.log").read_text()  # no progress bars
+        assert "\r" not in (tmp_path / f"{name}.log").read_text(encoding="utf-8")  # no progress bars
     forked, fresh = tree(tmp_path / "forked/out"), tree(tmp_path / "fresh/out")
     assert {"run/seed-1/model/model.safetensors", "run/seed-1/test.run.gz", "encoder/model.safetensors"} <= set(fresh)
     assert forked == fresh
@@ -187,8 +195,11 @@ def training(process, tiny, tmp_path):
 def long_training(process, tiny, folder):
     parameters = experiment(steps=10**6, evaluate_every=10**6)
     arguments = tiny_study.train_command(tiny, parameters, folder / "scratch", folder / "out" / "seed-1")
-    with open(folder / "log", "w") as log, start(process.address, arguments, folder, stdout=log, stderr=log) as command:
-        until(lambda: "step 0" in (folder / "log").read_text())
+    with (
+        open(folder / "log", "w", encoding="utf-8") as log,
+        start(process.address, arguments, folder, stdout=log, stderr=log) as command,
+    ):
+        until(lambda: "step 0" in (folder / "log").read_text(encoding="utf-8"))
         ((job,),) = map(children, children(process.server))
         (state,) = (folder / "scratch").iterdir()
         yield command, job, state
@@ -228,5 +239,7 @@ def test_nothing_outlives_a_killed_parent(tiny, tmp_path):
         assert command.wait() == 1
         until(lambda: not runs(job))
         assert (
-            (tmp_path / "log").read_text().endswith("dualenc: the process that kept this job was killed: run again.\n")
+            (tmp_path / "log")
+            .read_text(encoding="utf-8")
+            .endswith("dualenc: the process that kept this job was killed: run again.\n")
         )

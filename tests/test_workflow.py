@@ -9,7 +9,7 @@ from dualenc import config, slices, workflow
 from dualenc.errors import UserError
 from dualenc.parameters import Artefact
 
-PARAMS = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text()) | {"scale": "smoke"}
+PARAMS = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text(encoding="utf-8")) | {"scale": "smoke"}
 
 
 def study(**artefact):

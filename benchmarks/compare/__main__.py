@@ -52,10 +52,10 @@ def main(
 
 def write_tables(file: Path) -> None:
     """Put the tables of a file of results into the document."""
-    before, _, rest = DOCUMENT.read_text().partition(harness.BEGIN)
+    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(harness.BEGIN)
     _, _, after = rest.partition(harness.END)
     with atomic(DOCUMENT) as temporary:
-        temporary.write_text(before + harness.tables(read_json(file)) + after)
+        temporary.write_text(before + harness.tables(read_json(file)) + after, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -79,10 +79,12 @@ def _convert(tsv: Path, scratch: Path) -> tuple[int, Qrels]:
     texts = pa.table([pa.array(column) for column in zip(*_rows(tsv, "collection"), strict=True)], ["pid", "text"])
     parquet.write_table(texts, scratch / "passages.parquet", row_group_size=datasets.ROWS_AT_ONCE)
     (scratch / "lucene").mkdir()
-    with open(scratch / "lucene" / "passages.jsonl", "w") as file:
+    with open(scratch / "lucene" / "passages.jsonl", "w", encoding="utf-8") as file:
         for pid, text in _rows(tsv, "collection"):
             file.write(json.dumps({"id": pid, "contents": text}) + "\n")
-    (scratch / "queries.tsv").write_text("".join(f"{qid}\t{text}\n" for qid, text in _rows(tsv, "queries.dev")))
+    (scratch / "queries.tsv").write_text(
+        "".join(f"{qid}\t{text}\n" for qid, text in _rows(tsv, "queries.dev")), encoding="utf-8"
+    )
     judged: Qrels = {}
     for qid, _, pid, rel in _rows(tsv, "qrels.dev"):
         judged.setdefault(qid, {})[pid] = relevance(rel)
@@ -103,7 +105,7 @@ def _queries(scratch: Path) -> dict[str, str]:
 
 def _ours(scratch: Path) -> Run:
     passages = datasets.ids(scratch, "passages"), datasets.texts(scratch, "passages")
-    return bm25(*passages, _queries(scratch), depth=DEPTH, threads=THREADS, **PARAMETERS)
+    return bm25(*passages, _queries(scratch), depth=DEPTH, threads=THREADS, **PARAMETERS).run
 
 
 def _program(scratch: Path, run: Path) -> None:
@@ -133,14 +135,14 @@ def _lucene(scratch: Path, jar: Path) -> None:
 
 
 def _call(command: list[str], environment: dict[str, str] | None = None) -> None:
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
     if done.returncode:
         sys.exit(f"{' '.join(command)}\n{done.stdout[-2000:]}")
 
 
 def _plain_run(file: Path) -> Run:
     lists: dict[str, tuple[list[str], list[float]]] = {}
-    with open(file) as lines:
+    with open(file, encoding="utf-8") as lines:
         for qid, _, pid, _, score, _ in map(str.split, lines):
             pids, scores = lists.setdefault(qid, ([], []))
             pids.append(pid)

@@ -48,7 +48,7 @@ def _rule(path: Path, times: Path) -> str:
 
 
 def _seconds(path: Path) -> float:
-    with open(path) as file:
+    with open(path, encoding="utf-8") as file:
         return float(next(csv.DictReader(file, delimiter="\t"))["s"])
 
 

@@ -88,6 +88,6 @@ def _warm_process() -> dict[str, str]:
 
 def _run(command: list[str], environment: dict[str, str], message: str) -> None:
     """Run a command that is to end well, or with a ``message``."""
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=not message)
+    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=not message)
     if message not in done.stderr.strip().rpartition("\n")[2]:
         raise RuntimeError(f"{' '.join(command)} was to end with {message!r}: {done.stderr}")

@@ -1,12 +1,20 @@
 """`dualenc` and `python -m dualenc`: the command line, in a fork of the workflow's warm process if there is one."""
 
+import os
 import sys
 
 from dualenc import warm
 
 
 def main() -> None:
-    """Run the command line, there or here; it is imported here only if need be, as that takes longer than to ask."""
+    """Run the command line, there or here; it is imported here only if need be, as that takes longer than to ask.
+
+    Where the locale has another encoding than UTF-8, the process begins again in Python's UTF-8 mode: arguments, names
+    of files, output, and what it starts are then in UTF-8 everywhere.
+    """
+    if sys.getfilesystemencoding() != "utf-8":
+        os.environ["PYTHONUTF8"] = "1"  # for the processes that this one starts
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
     status = warm.run()
     if status is not None:
         sys.exit(status)

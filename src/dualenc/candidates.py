@@ -2,8 +2,10 @@
 
 The collection is read once, as a stream, and how often which passage has which term goes to a file, block by block. It
 is then searched part by part. Each part is weighted with the statistics of the whole (document frequencies, mean
-length), so that scores do not depend on the parts, and memory does not depend on how many there are. The terms are
-those of bm25s, and so are the scores, to the last bit.
+length), so that scores do not depend on the parts, and memory does not depend on how many there are.
+
+A term is the stem of a word (`dualenc.words`) that has two or more characters and is not a stop word. In text without
+combining marks the terms are those of bm25s, and so are the scores, to the last bit.
 
 Threads share the work: most of it is in functions of numpy, scipy and Arrow that let other threads run. These number
 the terms in the order in which they happen to come across them, but nothing that is returned depends on the numbers.
@@ -11,7 +13,6 @@ the terms in the order in which they happen to come across them, but nothing tha
 
 import math
 import os
-import re
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ from scipy.sparse import csc_array, csr_array
 from dualenc.errors import UserError
 from dualenc.progress import reported
 from dualenc.runs import Run, ranked
+from dualenc.words import FOREIGN, normalised
 
 PASSAGES_IN_BLOCK = 1 << 15  # of a thread, and in memory as text
 BLOCKS_IN_PART = 1 << 4
@@ -37,10 +39,8 @@ TEXTS_AT_ONCE = 1 << 12
 QUERIES_AT_ONCE = 1 << 6
 NUMBER = np.dtype(np.int32)  # of all that is in the file
 
-# A word is two or more of the characters that Python's \w stands for. All bytes beyond ASCII count as word characters
-# here; the characters of that kind that are none are replaced before.
+# All bytes beyond ASCII count as parts of words here; the characters of that kind that are none are replaced before.
 IN_WORD = np.array([byte > 127 or chr(byte) == "_" or chr(byte).isalnum() for byte in range(256)])
-FOREIGN = re.compile(r"[^\w\x00-\x7f]")
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 
@@ -81,6 +81,13 @@ class Index(NamedTuple):
     idf: np.ndarray
 
 
+class Retrieved(NamedTuple):
+    """The lists of all queries, and how many passages are in none because they have no term."""
+
+    run: Run
+    passages_without_terms: int
+
+
 def bm25(
     pids: pa.Array,
     passages: Iterable[str],
@@ -92,12 +99,12 @@ def bm25(
     stop_words: str,
     stemmer: str,
     threads: int = 1,
-) -> Run:
+) -> Retrieved:
     """The ``depth`` best passages of each query (qid -> text), best first. ``passages`` are read once.
 
     Passages that share no term with the query are not retrieved, so a list may be shorter than ``depth``. Which of
     several equal scores at the end of a list are in it is left to numpy. Raises ``UserError`` if ``depth`` is larger
-    than the collection.
+    than the collection, and if most passages have no term.
     """
     if depth > len(pids):
         raise UserError(f"BM25 is asked for {depth} candidates of {len(pids)} passages: lower the scale's depth.")
@@ -106,6 +113,7 @@ def bm25(
     with tempfile.TemporaryFile() as file, ThreadPoolExecutor(threads) as pool:
         in_turn = partial(_in_turn, pool, threads)
         index = _read(reported(passages, "BM25", "passages", len(pids)), vocabulary, file, in_turn)
+        passages_without_terms = without_terms("passages", index.lengths)
         terms, lengths = _terms(vocabulary, list(queries.values()))
         asked = [some[some < len(index.idf)].tolist() for some in np.split(terms, np.cumsum(lengths))[:-1]]
         starts = range(0, len(index.blocks), BLOCKS_IN_PART)
@@ -115,10 +123,31 @@ def bm25(
             search = partial(_search, weights, start * PASSAGES_IN_BLOCK, depth)
             shares = _batches(zip(asked, found, strict=True), QUERIES_AT_ONCE)
             found = [best for share in in_turn(search, shares) for best in share]
-    return {
+    run = {
         qid: ranked(qid, pids.take(pa.array(rows)).to_pylist(), scores)
         for qid, (rows, scores) in zip(queries, found, strict=True)
     }
+    return Retrieved(run, passages_without_terms)
+
+
+def numbers_of_terms(texts: Sequence[str], *, stop_words: str, stemmer: str) -> np.ndarray:
+    """How many terms (N,) each of N texts has."""
+    return _terms(Vocabulary(stop_words, stemmer), texts)[1]
+
+
+def without_terms(what: str, numbers: np.ndarray) -> int:
+    """How many of the texts with these ``numbers`` of terms (N,) have none. ``what`` they are, such as "passages".
+
+    Raises ``UserError`` if it is more than half of them.
+    """
+    without = len(numbers) - int(np.count_nonzero(numbers))
+    if 2 * without > len(numbers):
+        raise UserError(
+            f"{without:,} of {len(numbers):,} {what} have no term, which for BM25 is a word of two or more characters "
+            'that is not a stop word: see "Languages and scripts" in docs/add-a-dataset.md, or set stop_words of the '
+            "scale's bm25 to none."
+        )
+    return without
 
 
 def _in_turn(
@@ -176,8 +205,7 @@ def _terms(vocabulary: Vocabulary, texts: Sequence[str]) -> tuple[np.ndarray, np
 
 def _terms_at_once(vocabulary: Vocabulary, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     # The words are found in all texts together, as places between bytes, and looked up once however often they occur.
-    lower = [text.lower() for text in texts]
-    encoded = [(text if text.isascii() else FOREIGN.sub(" ", text)).encode() for text in lower]
+    encoded = [(text if text.isascii() else FOREIGN.sub(" ", text)).encode() for text in map(normalised, texts)]
     characters = np.frombuffer(b" %b " % b" ".join(encoded), dtype=np.uint8)
     in_word = IN_WORD[characters]
     edges = np.flatnonzero(in_word[1:] != in_word[:-1])

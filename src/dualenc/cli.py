@@ -80,7 +80,7 @@ def stages() -> None:
     from dualenc.files import atomic
 
     with atomic(stages.FILE) as path:
-        path.write_text(stages.text(config.load("params.yaml")))
+        path.write_text(stages.text(config.load("params.yaml")), encoding="utf-8")
 
 
 @app.command(rich_help_panel=VERSIONS)
@@ -144,8 +144,13 @@ def export(
 
 
 def main() -> None:
-    """Run the command line: wrong input ends with one sentence and status 2, a full disk with status 1."""
+    """Run the command line: wrong input ends with one sentence and status 2, a full disk with status 1.
+
+    What it prints is UTF-8, on any terminal.
+    """
+    print_in_utf_8()
     try:
+        _check_arguments(sys.argv[1:])
         app()
     except UserError as error:
         print(f"dualenc: {error}", file=sys.stderr)
@@ -156,6 +161,21 @@ def main() -> None:
         why = textwrap.shorten(str(error), 200, placeholder="...")
         print(f"dualenc: no space left on the device ({why}): free some and run again.", file=sys.stderr)
         sys.exit(1)
+
+
+def print_in_utf_8() -> None:
+    """Let the standard streams be in UTF-8, and what cannot be, as escapes: no message ends in an error of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        # Forks of the warm process have this from it, and other files behind the streams since, which forbids a change.
+        if (stream.encoding, stream.errors) != ("utf-8", "backslashreplace"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _check_arguments(arguments: list[str]) -> None:
+    """Raise ``UserError`` naming the first that is not UTF-8: its bytes could stand in no file and no message."""
+    for argument in arguments:
+        if not argument.isascii() and any("\ud800" <= character <= "\udfff" for character in argument):
+            raise UserError(f"the argument {argument!r} is not UTF-8: type it in a terminal whose encoding is UTF-8.")
 
 
 def _disk_is_full(error: BaseException | None) -> bool:

@@ -70,9 +70,9 @@ def md5(path: str | Path) -> str:
 def write_json(path: str | Path, value: object) -> None:
     """Write ``value`` as indented JSON with a final newline, atomically. NaN is refused (``ValueError``)."""
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+        temporary.write_text(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: str | Path) -> object:
     """The value of a JSON file."""
-    return json.loads(Path(path).read_text())
+    return json.loads(Path(path).read_text(encoding="utf-8"))

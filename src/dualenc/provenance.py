@@ -45,7 +45,7 @@ def code(module: str) -> list[Path]:
 def _imports(path: Path, changed: int) -> list[str]:
     """Names within this package that a file, last ``changed`` then, imports or may import from a module."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "dualenc":
             parent = (node.module or "").removeprefix("dualenc").lstrip(".")
             found += [parent] if parent else []
@@ -62,7 +62,7 @@ def _file(name: str) -> Path | None:
 def environment(packages: Sequence[str]) -> dict[str, str]:
     """Versions of Python and ``packages``, the machine, how MKL chooses kernels, and the commit of the working tree."""
     git = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=PACKAGE, capture_output=True, text=True, check=False
+        ["git", "describe", "--always", "--dirty"], cwd=PACKAGE, capture_output=True, encoding="utf-8", check=False
     )
     versions = {package: metadata.version(package) for package in packages}
     return {
@@ -81,5 +81,5 @@ def processor() -> str:
     if torch and torch.cuda.is_available():
         return torch.cuda.get_device_name()
     about = Path("/proc/cpuinfo")
-    lines = about.read_text().splitlines() if about.exists() else []
+    lines = about.read_text(encoding="utf-8").splitlines() if about.exists() else []
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())

@@ -68,7 +68,7 @@ def _seconds(benchmark: Path) -> float:
     """What a benchmark says, 0 if there is none."""
     if not benchmark.is_file():
         return 0.0
-    with open(benchmark) as file:
+    with open(benchmark, encoding="utf-8") as file:
         return float(next(csv.DictReader(file, delimiter="\t"))["s"])
 
 

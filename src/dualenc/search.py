@@ -44,7 +44,7 @@ def search(study: Study, run: str, query: str, top: int, results: Path, scratch:
     best = ranked(query, pids.take(pa.array(rows[0])).to_pylist(), scores[0])
     texts = datasets.passages(data, best.pids).set_index("pid").text[best.pids].tolist()
     every = datasets.texts(data, "passages")
-    first_stage = bm25(pids, every, {query: query}, depth=len(pids), **study.at.bm25.model_dump())
+    first_stage = bm25(pids, every, {query: query}, depth=len(pids), **study.at.bm25.model_dump()).run
     places = {pid: place for place, pid in enumerate(first_stage[query].pids, start=1)}
     found = [
         {"rank": rank, "pid": pid, "score": float(score), "bm25_rank": places.get(pid)}

@@ -38,7 +38,7 @@ def text(study: Study) -> str:
 
 def check(study: Study) -> None:
     """Raise ``UserError`` if dvc.yaml is not the one of params.yaml."""
-    if not FILE.exists() or FILE.read_text() != text(study):
+    if not FILE.exists() or FILE.read_text(encoding="utf-8") != text(study):
         raise UserError(f"{FILE} does not have the stages of params.yaml at scale {study.scale}: run `make stages`.")
 
 

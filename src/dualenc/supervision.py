@@ -59,6 +59,11 @@ def build(candidates: Run, qrels: Qrels, *, list_length: int, count: int) -> tup
             pids = positives + in_hash_order(negatives, salt=qid)[: list_length - len(positives)]
             labels = [1] * len(positives) + [0] * (list_length - len(positives))
             rows.append({"qid": qid, "pids": pids, "labels": labels})
+    if not rows and counts["no_positive_retrieved"] == counts["queries"]:
+        raise UserError(
+            f"none of {counts['queries']:,} train queries has a relevant passage among its candidates, which a list "
+            "needs: raise the scale's depth."
+        )
     if not rows:
         raise UserError(
             f"no query has the {list_length} candidates that a training list takes: lower the scale's list_length "

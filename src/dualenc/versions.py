@@ -147,7 +147,7 @@ def _run(*command: str) -> str:
     """What a command prints. Raises ``UserError`` if it fails, with its last words."""
     own = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": os.pathsep.join([own, os.environ["PATH"]])}
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=False)
     if result.returncode:
         words = [line for line in (result.stdout + result.stderr).splitlines() if line.strip()]
         name = next(part for part in command if part not in (sys.executable, "-m"))

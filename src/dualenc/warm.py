@@ -43,7 +43,7 @@ def start() -> None:
     except (AttributeError, OSError):
         return
     process = subprocess.Popen(
-        [sys.executable, "-P", "-c", "from dualenc import warm; warm.serve()", folder],
+        [sys.executable, "-X", "utf8", "-P", "-c", "from dualenc import warm; warm.serve()", folder],
         stdin=subprocess.PIPE,  # ends when the calling process does, even by SIGKILL
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -127,6 +127,7 @@ def _preload() -> None:
     os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # pyarrow's
     from dualenc import cli
 
+    cli.print_in_utf_8()
     cli.options(threads=1)  # among others, OpenBLAS then starts no threads
     for name in LATE:
         importlib.import_module(name)

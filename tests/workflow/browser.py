@@ -35,11 +35,11 @@ def opened(page: Path, script: str, folder: Path) -> Opened:
     copy.write_text(page.read_text(encoding="utf-8") + ending, encoding="utf-8")
     profile = f"--user-data-dir={folder / 'profile'}"
     command = [BROWSER, *OPTIONS, profile, f"--log-net-log={log}", copy.as_uri()]
-    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=120)
     title = re.search(r"<title>done (.*?)</title>", result.stdout, flags=re.DOTALL)
     assert title, result.stderr
     console = re.findall(r"CONSOLE[^\]]*\] (.*), source: ", result.stderr)
-    events = [event.get("params") or {} for event in json.loads(log.read_text())["events"]]
+    events = [event.get("params") or {} for event in json.loads(log.read_text(encoding="utf-8"))["events"]]
     # What the browser asks for itself, such as its time, has no origin.
     requests = [event["url"] for event in events if event.get("initiator", "not an origin") != "not an origin"]
     return Opened(json.loads(unescaped(title[1])), console, requests)

@@ -28,7 +28,7 @@ def call(folder: Path, command: str, *arguments: str | Path) -> subprocess.Compl
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
 
@@ -98,12 +98,12 @@ def edit(repository: Path) -> Iterator[Callable[[str, str], None]]:
 
     def replace(name: str, text: str) -> None:
         path = repository / name
-        before.setdefault(path, (path.read_text(), path.stat()))
-        path.write_text(text)
+        before.setdefault(path, (path.read_text(encoding="utf-8"), path.stat()))
+        path.write_text(text, encoding="utf-8")
 
     yield replace
     for path, (text, status) in before.items():
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
@@ -112,7 +112,7 @@ def set_params(repository: Path, edit: Callable[[str, str], None]) -> Callable[[
     """Set values of the copy's params.yaml, each by its dotted key, for the time of one test."""
 
     def change(values: dict) -> None:
-        params = yaml.safe_load((repository / "params.yaml").read_text())
+        params = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
         for key, value in values.items():
             *path, last = key.split(".")
             place = params

@@ -92,7 +92,7 @@ def running(*, nodes: int, cpus: int, gpus: int) -> Iterator[None]:
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         for name, text in files.items():
-            (folder / name).write_text(text)
+            (folder / name).write_text(text, encoding="utf-8")
             link = CONFIGURATION / name
             link.unlink(missing_ok=True)
             link.symlink_to(folder / name)
@@ -113,7 +113,7 @@ def running(*, nodes: int, cpus: int, gpus: int) -> Iterator[None]:
 @contextmanager
 def _daemon(folder: Path, *command: str) -> Iterator[None]:
     with (
-        open(folder / f"{command[0]}-{command[-1].lstrip('-').partition('=')[0]}.log", "w") as log,
+        open(folder / f"{command[0]}-{command[-1].lstrip('-').partition('=')[0]}.log", "w", encoding="utf-8") as log,
         subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process,
     ):
         try:
@@ -129,7 +129,9 @@ def _until(condition: Callable[[], bool], folder: Path) -> None:
     end = time.monotonic() + 30
     while not condition():
         if time.monotonic() > end:
-            logs = "\n".join(f"{path.name}: {path.read_text()[-1500:]}" for path in folder.glob("*.log"))
+            logs = "\n".join(
+                f"{path.name}: {path.read_text(encoding='utf-8')[-1500:]}" for path in folder.glob("*.log")
+            )
             raise RuntimeError(f"Slurm does not start\n{logs}")
         time.sleep(0.1)
 
@@ -144,4 +146,4 @@ def _end_jobs() -> None:
 
 def output(*command: str) -> str:
     """What one of Slurm's commands prints."""
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=False).stdout

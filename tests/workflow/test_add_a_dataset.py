@@ -26,13 +26,13 @@ def project(tmp_path_factory):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copy(REPOSITORY / "Snakefile", folder)
     (folder / "miniatures").symlink_to(REPOSITORY / "miniatures")
-    page = (REPOSITORY / "docs/add-a-dataset.md").read_text()
+    page = (REPOSITORY / "docs/add-a-dataset.md").read_text(encoding="utf-8")
     dataset, scale = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)[:2]
     assert "train: 20000" in dataset
     dataset = dataset.replace("train: 20000", "train: 300")
-    params = (REPOSITORY / "params.yaml").read_text()
+    params = (REPOSITORY / "params.yaml").read_text(encoding="utf-8")
     params = params.replace("datasets:\n", f"datasets:\n{dataset}", 1).replace("  smoke: #", "  smoke: &smoke #", 1)
-    (folder / "params.yaml").write_text(params + scale + SMALL)
+    (folder / "params.yaml").write_text(params + scale + SMALL, encoding="utf-8")
     return folder
 
 
@@ -43,12 +43,12 @@ def generated(project):
     folder.mkdir(parents=True)
     words = [f"w{number}" for number in range(900)]
     text = [f"{words[at]} {words[-at - 1]} some words that all passages have" for at in range(300)]
-    (folder / "collection.tsv").write_text("".join(f"p{at}\t{one}\n" for at, one in enumerate(text)))
+    (folder / "collection.tsv").write_text("".join(f"p{at}\t{one}\n" for at, one in enumerate(text)), encoding="utf-8")
     for place, split in enumerate(SPLITS):
         asked = range(place * 100, place * 100 + 100)
         queries = "".join(f"q{at}\t{words[at]} {words[-at - 1]}\n" for at in asked)
-        (folder / f"queries.{split}.tsv").write_text(queries)
-        (folder / f"qrels.{split}.tsv").write_text("".join(f"q{at}\t0\tp{at}\t1\n" for at in asked))
+        (folder / f"queries.{split}.tsv").write_text(queries, encoding="utf-8")
+        (folder / f"qrels.{split}.tsv").write_text("".join(f"q{at}\t0\tp{at}\t1\n" for at in asked), encoding="utf-8")
     yield folder
     shutil.rmtree(project / "data")
 
@@ -74,7 +74,9 @@ def test_a_real_collection_from_its_files_to_metrics(project, call_in):
     target = "results/collection/runs/de/seed-1/metrics.json"
     done = call_in(project, "snakemake", "--cores", "2", "--config", "scale=collection", "--", target)
     assert done.returncode == 0, done.stdout
-    found = json.loads((project / "results/collection/data/wiki-qa/candidates/metrics.json").read_text())
+    found = json.loads(
+        (project / "results/collection/data/wiki-qa/candidates/metrics.json").read_text(encoding="utf-8")
+    )
     assert found["test"]["MRR@10"] == pytest.approx(0.533, abs=0.02)
-    model = json.loads((project / target).read_text())
+    model = json.loads((project / target).read_text(encoding="utf-8"))
     assert 0 < model["test"]["MRR@10"]["mean"] < 1 and model["test"]["MRR@10"]["queries"] == 1749

@@ -32,7 +32,7 @@ def test_a_second_build_of_a_scale_is_refused_and_another_scale_is_not(repositor
     )
     lock = tmp_path / FOLDER / "smoke.lock"
     end = time.monotonic() + 120
-    while not lock.exists() or not lock.read_text():
+    while not lock.exists() or not lock.read_text(encoding="utf-8"):
         assert first.poll() is None and time.monotonic() < end
         time.sleep(0.05)
     os.kill(first.pid, signal.SIGSTOP)  # for as long as the others take

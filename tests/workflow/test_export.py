@@ -40,7 +40,7 @@ def exported(request, export, tmp_path):
 
 
 def text_of(folder):
-    return (folder / "README.md").read_text()
+    return (folder / "README.md").read_text(encoding="utf-8")
 
 
 def code_of(folder):
@@ -79,7 +79,7 @@ def test_the_hub_reads_the_metrics(results, exported):
     written, cells = {}, []
     for room in tasks.values():
         path = results / room / run / "seed-1" / "metrics.json"
-        for split, measures in json.loads(path.read_text()).items() if path.exists() else ():
+        for split, measures in json.loads(path.read_text(encoding="utf-8")).items() if path.exists() else ():
             for measure, value in measures.items():
                 written[room, split, measure] = value["mean"]
                 cells.append(f"{value['mean']:.3f} [{value['low']:.3f}, {value['high']:.3f}] |")
@@ -92,11 +92,11 @@ def test_the_hub_reads_the_metrics(results, exported):
 def test_the_card_says_what_it_is_made_of(results, exported):
     run, folder, _ = exported
     text = text_of(folder)
-    made = json.loads((results / "runs" / run / "seed-1" / "provenance.json").read_text())
+    made = json.loads((results / "runs" / run / "seed-1" / "provenance.json").read_text(encoding="utf-8"))
     for value in (*made.pop("inputs").values(), *made.values()):
         assert str(value) in text
-    assert (results / "runs" / run / "seed-1" / "config.yaml").read_text() in text
-    data = json.loads((results / "data" / "pydocs-stdlib" / "manifest.json").read_text())
+    assert (results / "runs" / run / "seed-1" / "config.yaml").read_text(encoding="utf-8") in text
+    data = json.loads((results / "data" / "pydocs-stdlib" / "manifest.json").read_text(encoding="utf-8"))
     rows = {name: about["rows"] for name, about in data["files"].items()}
     assert f"{rows['passages.parquet']:,} passages; queries: {rows['queries.train.parquet']:,} train" in text
     assert data["source"] in text and "In defense of dual-encoders for neural ranking" in text
@@ -158,7 +158,7 @@ def test_a_model_of_other_parameters(export, set_params, tmp_path):
 
 def test_a_model_of_other_lists(export, edit, finished, tmp_path):
     lists = "results/smoke/supervision/ca/lists.parquet"
-    about = json.loads((finished / f"{lists}.json").read_text())
+    about = json.loads((finished / f"{lists}.json").read_text(encoding="utf-8"))
     edit(f"{lists}.json", json.dumps(about | {"md5": "0" * 32}))
     refused(export("de-m3se", "--output", tmp_path / "new"), [f"another {lists} than is here now"], tmp_path)
 

@@ -14,10 +14,10 @@ def plan(repository, call_in, tmp_path):
     (tmp_path / "scores.tsv").touch()
 
     def make(encoders=(), **changes):
-        params = yaml.safe_load((repository / "params.yaml").read_text())
+        params = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
         params["scales"]["smoke"] |= changes
         params["encoders"] |= dict(encoders)
-        (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
         result = call_in(tmp_path, "snakemake", "-n", "--config", "scale=smoke", "--", "tab1", "tabS1")
         assert result.returncode == 0, result.stdout
         table = result.stdout.rpartition("Job stats:")[2]

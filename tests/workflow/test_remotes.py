@@ -37,7 +37,7 @@ def call(tmp_path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DVC_"))} | own
 
     def run(folder: Path, *command: str, fails: bool = False) -> str:
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", check=False)
         assert bool(done.returncode) == fails, done.stdout + done.stderr
         return done.stdout + done.stderr
 
@@ -51,7 +51,7 @@ def project(tmp_path, call):
     folder.mkdir()
     call(folder, "git", "init", "--quiet")
     call(folder, "dvc", "init", "--quiet")
-    (folder / "dvc.yaml").write_text(STAGES)
+    (folder / "dvc.yaml").write_text(STAGES, encoding="utf-8")
     call(folder, "dvc", "repro", "--quiet")
     call(folder, "git", "add", ".")
     call(folder, "git", "commit", "--quiet", "--message", "results")
@@ -126,6 +126,6 @@ def test_an_s3_compatible_server(project, call, server):
     call(clone, "dvc", "pull", "--quiet")
     assert_pulled(project, clone, call)
     for folder in (project, clone):
-        assert SECRET in (folder / ".dvc" / "config.local").read_text()
+        assert SECRET in (folder / ".dvc" / "config.local").read_text(encoding="utf-8")
         assert SECRET not in call(folder, "git", "log", "--patch", "--all")
         assert call(folder, "git", "status", "--porcelain") == ""

@@ -56,7 +56,7 @@ def test_nothing_is_asked_for_from_outside_and_no_error_is_logged(clicked):
 
 def test_a_page_that_asks_for_something_is_found_out(tmp_path):
     page = tmp_path / "bad.html"
-    page.write_text('<img src="http://example.com/a.png"><script>console.error("bad")</script>')
+    page.write_text('<img src="http://example.com/a.png"><script>console.error("bad")</script>', encoding="utf-8")
     opened = browser.opened(page, "return 1;", tmp_path)
     assert opened.requests == ["http://example.com/a.png"] and opened.console == ['"bad"'] and opened.returned == 1
 
@@ -90,11 +90,11 @@ def test_the_first_page_has_claims_figure_table_and_costs(report, study, tmp_pat
 
 
 def test_costs_are_those_of_the_jobs(finished, report):
-    front = (finished / "results/smoke/report/front.html").read_text()
+    front = (finished / "results/smoke/report/front.html").read_text(encoding="utf-8")
     jobs, seconds, own, own_seconds = re.search(
         r"<td[^>]*>tab1</td>\n<td[^>]*>.*</td>" + r"\n<td[^>]*>([\d,]+)</td>" * 4, front
     ).groups()
     times = (finished / "results/smoke/times").rglob("*.tsv")
-    total = sum(float(path.read_text().splitlines()[1].split("\t")[0]) for path in times)
+    total = sum(float(path.read_text(encoding="utf-8").splitlines()[1].split("\t")[0]) for path in times)
     assert 0 < float(own_seconds) <= float(seconds.replace(",", "")) < total
     assert 0 < int(own) < int(jobs)

@@ -76,7 +76,7 @@ def pending(finished, snakemake):
 @pytest.fixture
 def append(finished, edit):
     """Append a comment to a file of the copy for the time of one test."""
-    return lambda name: edit(name, (finished / name).read_text() + "# a comment\n")
+    return lambda name: edit(name, (finished / name).read_text(encoding="utf-8") + "# a comment\n")
 
 
 def union(jobs, *kinds):

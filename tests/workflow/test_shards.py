@@ -14,9 +14,9 @@ SCORES = "results/smoke/supervision/ca/lists.parquet"
 def test_shards_are_jobs_and_find_the_same(finished, tmp_path, call_in):
     copy = tmp_path / "copy"
     shutil.copytree(finished, copy, symlinks=True)
-    params = yaml.safe_load((copy / "params.yaml").read_text())
+    params = yaml.safe_load((copy / "params.yaml").read_text(encoding="utf-8"))
     params["scales"]["smoke"]["shards"] = 3
-    (copy / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    (copy / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     again = "--rerun-triggers", "mtime", "--force"  # the code is elsewhere, but not newer
     result = call_in(copy, "snakemake", "--cores", "2", *again, "--config", "scale=smoke", "--", RUN, SCORES)
     assert result.returncode == 0, result.stdout

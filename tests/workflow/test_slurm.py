@@ -45,10 +45,10 @@ def cluster(repository: Path, finished: Path, tmp_path: Path) -> Path:
 
 def set_params(folder: Path, experiment: dict | None = None, **values: object) -> None:
     """Set keys of the smoke scale, and of its base experiment."""
-    params = yaml.safe_load((folder / "params.yaml").read_text())
+    params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
     params["scales"]["smoke"] |= values
     params["scales"]["smoke"]["experiments"]["base"] |= experiment or {}
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def started(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen, P
     command = [BIN / "snakemake", "--profile", "slurm", *SHORTLY, "--config", "scale=smoke", *arguments]
     log = folder / "snakemake.log"
     with (
-        open(log, "w") as file,
+        open(log, "w", encoding="utf-8") as file,
         subprocess.Popen(command, cwd=folder, env=environment, stdout=file, stderr=file) as process,
     ):
         try:
@@ -71,14 +71,14 @@ def started(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen, P
 def run(folder: Path, *arguments: str) -> str:
     """What it prints when it succeeds."""
     with started(folder, *arguments) as (process, log):
-        assert process.wait(900) == 0, log.read_text()
-        return log.read_text()
+        assert process.wait(900) == 0, log.read_text(encoding="utf-8")
+        return log.read_text(encoding="utf-8")
 
 
 def until(condition: Callable[[], object], process: subprocess.Popen, log: Path, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not condition():
-        assert process.poll() is None and time.monotonic() < end, log.read_text()
+        assert process.poll() is None and time.monotonic() < end, log.read_text(encoding="utf-8")
         time.sleep(0.1)
 
 
@@ -88,7 +88,7 @@ def model(run_name: str) -> str:
 
 def training_log(folder: Path, run_name: str) -> str:
     path = folder / f"logs/smoke/train/{run_name}/seed-1.log"
-    return path.read_text() if path.exists() else ""
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def test_trainings_are_an_array_in_fresh_processes_and_leave_the_same_bits(cluster, finished):
@@ -109,13 +109,14 @@ def test_trainings_are_an_array_in_fresh_processes_and_leave_the_same_bits(clust
 @pytest.mark.parametrize("nodes", [1, 2])
 def test_a_training_by_several_processes_has_the_gpus_that_it_asked_for(cluster, nodes):
     set_params(cluster, gpus=1, processes=2, nodes=nodes)
-    params = (cluster / "workflow/profiles/slurm/config.yaml").read_text()
+    params = (cluster / "workflow/profiles/slurm/config.yaml").read_text(encoding="utf-8")
     chosen = "# set-resources:\n#   pretrain: &model {slurm_partition: gpu}"
     assert chosen in params
     (cluster / "workflow/profiles/slurm/config.yaml").write_text(
         params.replace(chosen, "set-resources:\n  pretrain: &model {slurm_partition: gpu}").replace(
             "#   train: *model", "  train: *model"
-        )
+        ),
+        encoding="utf-8",
     )
     run(cluster, *AGAIN, "--", model("de"))
     log = training_log(cluster, "de")
@@ -126,7 +127,7 @@ def test_a_training_by_several_processes_has_the_gpus_that_it_asked_for(cluster,
         assert {gpus for _, gpus in own} == {"0,1"} and len({node for node, _ in own}) == 1, log
     else:
         assert {len(gpus) for _, gpus in own} == {1} and {node for node, _ in own} == {"node1", "node2"}, log
-    provenance = json.loads((cluster / "results/smoke/runs/de/seed-1/provenance.json").read_text())
+    provenance = json.loads((cluster / "results/smoke/runs/de/seed-1/provenance.json").read_text(encoding="utf-8"))
     assert provenance["processes"] == 2
 
 
@@ -146,7 +147,7 @@ def pids(*words: str) -> Iterator[int]:
     """Processes of Python that have these arguments, and run in the folder that is the last word."""
     for path in Path("/proc").glob("[0-9]*"):
         try:
-            arguments = (path / "cmdline").read_text().split("\0")
+            arguments = (path / "cmdline").read_text(encoding="utf-8").split("\0")
             ours = "python" in arguments[0] and any(one.endswith(words[0]) for one in arguments[:3])
             if ours and words[1] in arguments and os.readlink(path / "cwd") == words[2]:
                 yield int(path.name)
@@ -164,11 +165,11 @@ def test_a_job_that_ran_out_of_time_is_submitted_again_with_more_and_goes_on(clu
     with long_training(cluster) as (process, log, job):
         first = limit(job)
         subprocess.run(["scontrol", "update", f"JobId={job}", "TimeLimit=0:01"], check=True)
-        until(lambda: "SLURM status is: 'TIMEOUT'" in log.read_text(), process, log)
+        until(lambda: "SLURM status is: 'TIMEOUT'" in log.read_text(encoding="utf-8"), process, log)
         until(lambda: f"job {job} " not in (text := training_log(cluster, "de")) and JOB.search(text), process, log)
         again = JOB.search(training_log(cluster, "de"))[1]
         assert limit(again) == 2 * first
-        assert process.wait(300) == 0, log.read_text()
+        assert process.wait(300) == 0, log.read_text(encoding="utf-8")
     reported = [int(step) for step in STEP.findall(training_log(cluster, "de"))]
     assert min(reported) > 100 and max(reported) == 400, training_log(cluster, "de")
 
@@ -177,7 +178,7 @@ def test_a_job_that_ran_out_of_time_is_submitted_again_with_more_and_goes_on(clu
 def test_a_requeued_job_goes_on(cluster):
     with long_training(cluster) as (process, log, job):
         subprocess.run(["scontrol", "requeue", job], check=True)  # which Slurm does after two minutes
-        assert process.wait(400) == 0, log.read_text()
+        assert process.wait(400) == 0, log.read_text(encoding="utf-8")
     text = training_log(cluster, "de")
     assert JOB.search(text)[1] == job and min(map(int, STEP.findall(text))) > 100, text
 
@@ -187,7 +188,7 @@ def test_a_cancelled_job_ends_in_an_error_that_names_it(cluster):
     with long_training(cluster) as (process, log, job):
         subprocess.run(["scancel", job], check=True)
         assert process.wait(120) == 1
-        printed = log.read_text()
+        printed = log.read_text(encoding="utf-8")
     assert f"SLURM-job '{job}' failed, SLURM status is: 'CANCELLED'" in printed
     assert "Error in rule train:" in printed and "not tried again" in printed
     assert "Trying to restart" not in printed
@@ -199,7 +200,7 @@ def test_an_interrupt_cancels_the_jobs(cluster):
         process.send_signal(signal.SIGINT)
         assert process.wait(120) != 0
         state = local_slurm.output("squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={job}").strip()
-        assert state in ("CANCELLED", "COMPLETING"), log.read_text()
+        assert state in ("CANCELLED", "COMPLETING"), log.read_text(encoding="utf-8")
 
 
 @pytest.mark.long

@@ -36,8 +36,10 @@ def md5(path):
 
 def reciprocal_rank(run, qrels):
     """Mean over the queries of the qrels of 1 / rank of the first relevant passage, 0 beyond rank 10."""
-    relevant = {tuple(line.split()[::2]) for line in qrels.read_text().splitlines() if line.split()[3] != "0"}
-    best = dict.fromkeys((line.split()[0] for line in qrels.read_text().splitlines()), np.inf)
+    relevant = {
+        tuple(line.split()[::2]) for line in qrels.read_text(encoding="utf-8").splitlines() if line.split()[3] != "0"
+    }
+    best = dict.fromkeys((line.split()[0] for line in qrels.read_text(encoding="utf-8").splitlines()), np.inf)
     for line in gzip.decompress(run.read_bytes()).decode().splitlines():
         qid, _, pid, rank, _, _ = line.split()
         if (qid, pid) in relevant and int(rank) <= 10:
@@ -83,14 +85,14 @@ def test_every_run_is_complete(results, study, run_names):
         files += ["curve.csv", "metrics.json", "per_query.parquet"]
         for file in files:
             assert (folder / file).stat().st_size > 0, folder / file
-        resolved = yaml.safe_load((folder / "config.yaml").read_text())
+        resolved = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
         assert resolved["experiment"] == study.run(name).model_dump()
         assert resolved["seed"] == 1
 
 
 def test_provenance_names_every_input_with_its_checksum(results, study, run_names):
     for name in run_names:
-        provenance = json.loads((results / "runs" / name / "seed-1/provenance.json").read_text())
+        provenance = json.loads((results / "runs" / name / "seed-1/provenance.json").read_text(encoding="utf-8"))
         experiment = study.run(name)
         data = results / "data" / study.at.dataset
         inputs = [
@@ -115,7 +117,7 @@ def test_metrics_are_those_of_the_run_files(results, run_names):
     runs |= {path.parent: path.parent for path in results.glob("retrieval/**/test.run.gz")}
     runs[results / "retrieval/bm25"] = results / "evaluation"
     for evaluated, folder in runs.items():
-        metrics = json.loads((evaluated / "metrics.json").read_text())
+        metrics = json.loads((evaluated / "metrics.json").read_text(encoding="utf-8"))
         assert set(metrics) == ({"test"} if "retrieval" in evaluated.parts else set(SPLITS))
         for split in metrics:
             expected = reciprocal_rank(folder / f"{split}.run.gz", results / f"evaluation/{split}.qrels.tsv")
@@ -169,7 +171,7 @@ def test_teacher_scores_have_a_manifest(results, study, run_names):
     assert teachers
     for teacher in teachers:
         lists = results / "supervision" / teacher / "lists.parquet"
-        manifest = json.loads(lists.with_name("lists.parquet.json").read_text())
+        manifest = json.loads(lists.with_name("lists.parquet.json").read_text(encoding="utf-8"))
         scores = np.stack(pd.read_parquet(lists).teacher_scores)
         assert manifest["md5"] == md5(lists)
         assert manifest["rows"] == len(scores)

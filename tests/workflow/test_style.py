@@ -43,7 +43,9 @@ def test_every_artefact_has_a_module(study):
 def test_every_rule_says_what_it_does_and_leaves_a_log_and_its_time():
     rules = {}
     for file in [REPOSITORY / "Snakefile", *REPOSITORY.glob("workflow/rules/*.smk")]:
-        rules |= dict(re.findall(r"^rule (\w+):\n((?: .*\n|\n)*)", file.read_text(), flags=re.MULTILINE))
+        rules |= dict(
+            re.findall(r"^rule (\w+):\n((?: .*\n|\n)*)", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        )
     assert {"dataset", "train", "table", "all"} <= rules.keys()
     for name, body in rules.items():
         if "shell:" in body and name not in ("code", "experiment"):  # which are the work of a moment

@@ -24,7 +24,13 @@ def git():
     person = {f"GIT_{role}_{key}": f"x@{key}.org" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
 
     def call(folder, *arguments):
-        options = {"cwd": folder, "env": os.environ | person, "check": True, "capture_output": True, "text": True}
+        options = {
+            "cwd": folder,
+            "env": os.environ | person,
+            "check": True,
+            "capture_output": True,
+            "encoding": "utf-8",
+        }
         return subprocess.run(["git", *arguments], **options).stdout
 
     return call
@@ -37,7 +43,9 @@ def recorded(finished, call_in, git, tmp_path_factory):
     shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("__pycache__", "scratch"))
     for name in (".gitignore", ".dvcignore", "requirements.lock"):
         shutil.copy2(REPOSITORY / name, folder)
-    tracked = subprocess.run(["git", "ls-files", ".dvc"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    tracked = subprocess.run(
+        ["git", "ls-files", ".dvc"], cwd=REPOSITORY, capture_output=True, encoding="utf-8", check=True
+    )
     for name in tracked.stdout.split():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(REPOSITORY / name, folder / name)
@@ -81,13 +89,13 @@ def workspace(clone, git, monkeypatch):
 
 def set_value(folder, key, value):
     """Set a value of a params.yaml by its dotted key."""
-    params = yaml.safe_load((folder / "params.yaml").read_text())
+    params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
     *above, last = key.split(".")
     place = params
     for name in above:
         place = place[name]
     place[last] = value
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
 
 
 def changed_by_dvc(folder):
@@ -158,7 +166,7 @@ def test_a_clone_needs_no_training(clone, call_in):
 )
 def test_both_would_make_the_same_again(workspace, call_in, key, value, some):
     if key.endswith(".py"):
-        with open(workspace / key, "a") as file:
+        with open(workspace / key, "a", encoding="utf-8") as file:
             file.write("# a comment\n")
     else:
         set_value(workspace, key, value)
@@ -201,7 +209,9 @@ def test_two_experiments_at_once(workspace, call_in):
     assert status.count("Success") == 2, status
     with Repo(str(workspace)) as repo:
         assert repo.status() == {}  # the workspace is as it was
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=workspace, capture_output=True, text=True, check=True)
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=workspace, capture_output=True, encoding="utf-8", check=True
+    )
     shown = json.loads(call_in(workspace, "dvc", "exp", "show", "--json").stdout.splitlines()[-1])
     revisions = {name: data for entry in shown for name, data in named(entry, head.stdout.strip())}
     metrics = {name: data["metrics"] for name, data in revisions.items()}
@@ -232,7 +242,7 @@ def test_what_is_interrupted_is_not_done(workspace, call_in):
     log.unlink(missing_ok=True)
     with subprocess.Popen(command, cwd=workspace, env=environment, start_new_session=True) as process:
         for _ in range(600):
-            if log.exists() and "step " in log.read_text():
+            if log.exists() and "step " in log.read_text(encoding="utf-8"):
                 break
             time.sleep(0.1)
         os.killpg(process.pid, signal.SIGKILL)
@@ -250,7 +260,7 @@ def test_what_is_missing_is_not_restored(workspace, call_in):
 
 @pytest.mark.long
 def test_tables_of_other_results_are_made_again(workspace, call_in):
-    with open(workspace / "results/smoke/tables/tab1.csv", "a") as file:
+    with open(workspace / "results/smoke/tables/tab1.csv", "a", encoding="utf-8") as file:
         file.write("\n")
     result = call_in(workspace, "dualenc", "restore")
     assert result.returncode == 0 and "were not recorded with these results" in result.stdout, result.stdout

@@ -96,16 +96,18 @@ def with_a_pid_twice(folder):
 
 def with_an_unknown_pid(folder):
     file = folder / "qrels.validation.tsv"
-    qid, _, pid, _ = file.read_text().splitlines()[0].split()
-    file.write_text(file.read_text().replace(f"{qid} 0 {pid} 1", f"{qid} 0 nowhere 1", 1))
+    qid, _, pid, _ = file.read_text(encoding="utf-8").splitlines()[0].split()
+    file.write_text(
+        file.read_text(encoding="utf-8").replace(f"{qid} 0 {pid} 1", f"{qid} 0 nowhere 1", 1), encoding="utf-8"
+    )
     return ["qrels.validation.tsv", "pid 'nowhere'", "passages.parquet"]
 
 
 def with_a_query_without_a_positive(folder):
     file = folder / "qrels.train.tsv"
-    first, *others = file.read_text().splitlines(keepends=True)
+    first, *others = file.read_text(encoding="utf-8").splitlines(keepends=True)
     assert first.endswith(" 1\n") and not any(line.startswith(first.split()[0] + " ") for line in others)
-    file.write_text("".join([first.replace(" 1\n", " 0\n"), *others]))
+    file.write_text("".join([first.replace(" 1\n", " 0\n"), *others]), encoding="utf-8")
     return ["qrels.train.tsv", f"qid '{first.split()[0]}'", "rel >= 1"]
 
 

@@ -1,12 +1,9 @@
 """Where two scorers disagree: pairs that only one of them scores high, and queries that only one ranks well."""
 
-import re
-
 import pandas as pd
 
 from dualenc.analysis.margins import score_range
-
-WORD = re.compile(r"\w+")
+from dualenc.words import words
 
 
 def pairs(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
@@ -31,5 +28,5 @@ def _standardised(scored: pd.DataFrame) -> pd.DataFrame:
 
 def token_overlap(query: str, passage: str) -> float:
     """The fraction of the query's distinct words, in lower case, that the passage has too; 0 without a word."""
-    asked, found = (set(WORD.findall(text.lower())) for text in (query, passage))
+    asked, found = set(words(query)), set(words(passage))
     return len(asked & found) / max(len(asked), 1)

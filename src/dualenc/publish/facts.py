@@ -73,7 +73,7 @@ def read(study: Study, run: str, seed: int, results: Path, name: str) -> Facts:
             f"{run}, seed {seed}, is not trained and evaluated yet at scale {study.scale} ({missing} is missing): "
             f"{make}, or bring it with `dvc pull`."
         )
-    settings, made = yaml.safe_load(own["config.yaml"].read_text()), read_json(own["provenance.json"])
+    settings, made = yaml.safe_load(own["config.yaml"].read_text(encoding="utf-8")), read_json(own["provenance.json"])
     changed = _changed_key(settings, slices.train(study, run, seed)) or _changed_file(
         made["inputs"],
         {data: md5(data), lists: read_json(f"{lists}.json")["md5"]},

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dualenc import datasets
-from dualenc.candidates import bm25
+from dualenc.candidates import bm25, numbers_of_terms, without_terms
 from dualenc.datasets import dpr
 from dualenc.errors import UserError
 from dualenc.evaluation import candidate_metrics
@@ -28,7 +28,8 @@ def candidates(
     """BM25 runs of all splits, ``<split>.run.gz``, and ``metrics.json`` with their recall@depth and MRR@10.
 
     Of the train split only the first ``train_queries`` in hash order, where nobody needs more: half a million queries
-    of a collection of millions take days. Raises ``UserError`` as ``datasets.check_folder`` does, before anything is
+    of a collection of millions take days. Raises ``UserError`` as ``datasets.check_folder`` does, if most passages or
+    most queries of a split have no term, and if no query of a split finds a relevant passage; all before anything is
     written.
     """
     datasets.check_folder(folder)
@@ -37,18 +38,26 @@ def candidates(
         sample = set(in_hash_order(list(queries["train"].qid))[:train_queries])
         queries["train"] = queries["train"][queries["train"].qid.isin(sample)]
     together = {qid: text for frame in queries.values() for qid, text in zip(frame.qid, frame.text, strict=True)}
+    terms = {key: getattr(parameters, key) for key in ("stop_words", "stemmer")}
+    without = {
+        split: without_terms(f"queries of the {split} split", numbers_of_terms(list(frame.text), **terms))
+        for split, frame in queries.items()
+    }
     passages = datasets.ids(folder, "passages"), datasets.texts(folder, "passages")
-    run = bm25(*passages, together, depth=depth, threads=threads, **parameters.model_dump())
-    runs = {split: {qid: run[qid] for qid in frame.qid} for split, frame in queries.items()}
+    found = bm25(*passages, together, depth=depth, threads=threads, **parameters.model_dump())
+    without = {"passages": found.passages_without_terms, **without}
+    counted = ", ".join(f"{name}: {count:,}" for name, count in without.items())
+    print(f"without a term: {counted}", file=sys.stderr, flush=True)
+    runs = {split: {qid: found.run[qid] for qid in frame.qid} for split, frame in queries.items()}
     judged = {split: set(frame.qid) for split, frame in queries.items()}
-    _write(folder, runs, judged, depth, "bm25", output)
+    _write(folder, runs, judged, depth, {"source": "bm25", "without_terms": without}, output)
 
 
 def official(folder: Path, dataset: Dataset, depth: int, output: Path) -> None:
     """The candidate lists that a dataset has itself, as ``candidates`` writes BM25's; cut to ``depth``.
 
-    Where lists have no scores, the cut is a random sample. Raises ``UserError`` if the dataset has no such lists, and
-    if they name a passage that is not in ``folder``.
+    Where lists have no scores, the cut is a random sample. Raises ``UserError`` if the dataset has no such lists, if
+    they name a passage that is not in ``folder``, and if those of a split have no relevant passage.
     """
     datasets.check_folder(folder)
     runs, judged = {}, {}
@@ -65,7 +74,7 @@ def official(folder: Path, dataset: Dataset, depth: int, output: Path) -> None:
         judged[split] = set(qids)
         runs[split] = {qid: Ranking(run[qid].pids[:depth], run[qid].scores[:depth]) for qid in qids if qid in run}
         print(f"{split}: {len(qids):,} queries, {len(runs[split]):,} with candidates", file=sys.stderr, flush=True)
-    _write(folder, runs, judged, depth, "official", output)
+    _write(folder, runs, judged, depth, {"source": "official"}, output)
 
 
 def _lists(dataset: Dataset, split: str) -> Run:
@@ -80,13 +89,37 @@ def _lists(dataset: Dataset, split: str) -> Run:
 
 
 def _write(
-    folder: Path, runs: Mapping[str, Run], judged: Mapping[str, set[str]], depth: int, source: str, output: Path
+    folder: Path,
+    runs: Mapping[str, Run],
+    judged: Mapping[str, set[str]],
+    depth: int,
+    about: Mapping[str, object],
+    output: Path,
 ) -> None:
-    """Write ``<split>.run.gz`` and ``metrics.json``: whose they are, if scored, and how good for the ``judged``."""
+    """Write ``<split>.run.gz`` and ``metrics.json``: what they are, if scored, and how good for the ``judged``."""
     scored = any(np.ptp(ranking.scores) > 0 for run in runs.values() for ranking in run.values() if ranking.pids)
-    metrics: dict[str, object] = {"candidates": {"source": source, "scored": scored}}
+    metrics: dict[str, object] = {"candidates": {**about, "scored": scored}}
     for split, run in runs.items():
-        write_run(output / f"{split}.run.gz", run, tag=source)
         qrels = {qid: of_query for qid, of_query in datasets.qrels(folder, split).items() if qid in judged[split]}
+        _check_found(split, run, qrels, about["source"])
         metrics[split] = candidate_metrics(run, qrels, depth)
+    for split, run in runs.items():
+        write_run(output / f"{split}.run.gz", run, tag=about["source"])
     write_json(output / "metrics.json", metrics)
+
+
+def _check_found(split: str, run: Run, qrels: Mapping[str, Mapping[str, int]], source: str) -> None:
+    """Refuse a split's candidates that nothing can be learned from, and that every model would rank alike."""
+    found = {qid: ranking.pids for qid, ranking in run.items() if ranking.pids}
+    if not found:
+        advice = {
+            "bm25": "none shares a word with any; write both in one language, and with spaces between words (see "
+            '"Languages and scripts" in docs/add-a-dataset.md).',
+            "official": "the official candidates are of other queries; set candidates to bm25.",
+        }
+        raise UserError(f"no query of the {split} split finds a passage: {advice[source]}")
+    if not any(qrels[qid].get(pid, 0) > 0 for qid, pids in found.items() for pid in pids):
+        raise UserError(
+            f"no query of the {split} split finds a passage that is relevant to it, so every measure would be 0: raise "
+            "the scale's depth, and check that the judgements are of these queries and passages."
+        )

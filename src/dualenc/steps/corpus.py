@@ -25,6 +25,6 @@ def corpus(folder: Path, parameters: Bm25, depth: int, list_length: int, output:
         depth=depth,
         threads=threads,
         **parameters.model_dump(),
-    )
+    ).run
     frame, counts = supervision.build(run, qrels, list_length=list_length, count=len(qrels))
     supervision.write(output, frame, counts)

@@ -23,7 +23,7 @@ def evaluation_sets(folder: Path, candidates: Path, train_count: int, depth: int
         write_run(output / f"{split}.run.gz", cut({qid: run[qid] for qid in qrels if qid in run}, depth), tag=source)
         lines = [f"{qid} 0 {pid} {rel}\n" for qid, judged in qrels.items() for pid, rel in judged.items()]
         with atomic(output / f"{split}.qrels.tsv") as path:
-            path.write_text("".join(lines))
+            path.write_text("".join(lines), encoding="utf-8")
 
 
 def cut(run: Run, depth: int) -> Run:

@@ -78,7 +78,7 @@ def write_curve(folder: Path, curve: list[tuple[int, str, str, float]]) -> pd.Da
 
 def write_about(folder: Path, about: Mapping, inputs: list[Path]) -> None:
     """Write ``config.yaml`` (the resolved parameters) and ``provenance.json`` (inputs, versions, commit)."""
-    (folder / "config.yaml").write_text(yaml.safe_dump(dict(about), sort_keys=False))
+    (folder / "config.yaml").write_text(yaml.safe_dump(dict(about), sort_keys=False), encoding="utf-8")
     made_of = {f"{path.parent.name}/{path.name}": md5(path) for path in inputs}
     about = {"inputs": made_of, "processes": group.size(), **provenance.environment(STACK)}
     write_json(folder / "provenance.json", about)

@@ -34,7 +34,7 @@ def make(
 def _snakemake(config: Sequence[str], *arguments: str) -> str:
     """What Snakemake prints about the artefacts; it runs no job."""
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", *config, *arguments]
-    result = subprocess.run([*command, "--", TARGET], stdout=subprocess.PIPE, text=True, check=False)
+    result = subprocess.run([*command, "--", TARGET], stdout=subprocess.PIPE, encoding="utf-8", check=False)
     if result.returncode:
         raise UserError(f"snakemake {arguments[0]} ended with status {result.returncode}: see its lines above.")
     return result.stdout

@@ -52,7 +52,8 @@ def ship(encoder: Path, output: Path) -> None:
     lacks a file.
     """
     models.check(encoder, "encoder")
-    about, made = yaml.safe_load((encoder / "config.yaml").read_text()), read_json(encoder / "provenance.json")
+    about = yaml.safe_load((encoder / "config.yaml").read_text(encoding="utf-8"))
+    made = read_json(encoder / "provenance.json")
     shape, pretraining = about["encoder"], about["pretraining"]
     curve = pd.read_csv(encoder / "curve.csv")
     probes = curve[curve.split == "validation"].pivot(index="step", columns="metric", values="value")
@@ -77,4 +78,4 @@ def ship(encoder: Path, output: Path) -> None:
             inputs="\n".join(f"- {path}: {digest}" for path, digest in made["inputs"].items()),
             curve=probes.round(3).to_markdown(),
         )
-        (temporary / "README.md").write_text(card)
+        (temporary / "README.md").write_text(card, encoding="utf-8")

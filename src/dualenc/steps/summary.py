@@ -10,7 +10,7 @@ def summary(root: Path, figures: Path) -> str:
     times: dict[str, list[float]] = {}
     for path in sorted((root / "times").rglob("*.tsv")):
         rule = path.relative_to(root / "times").parts[0].removesuffix(".tsv")
-        with open(path) as file:
+        with open(path, encoding="utf-8") as file:
             times.setdefault(rule, []).append(float(next(csv.DictReader(file, delimiter="\t"))["s"]))
     for rule, seconds in sorted(times.items(), key=lambda item: -sum(item[1])):
         lines.append(f"{rule:<18}{len(seconds):>6}{sum(seconds):>10.1f}{max(seconds):>10.1f}")
