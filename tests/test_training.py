@@ -224,7 +224,8 @@ def test_training_ends_when_probes_do_not_get_better(tiny, tmp_path):
 @every_kind
 def test_a_run_says_what_it_was_made_of(tiny, trained, kind):
     about = json.loads((trained[kind] / "provenance.json").read_text(encoding="utf-8"))
-    files = ["dataset/manifest.json", "tokens/manifest.json", "encoder/model.safetensors", "lists.parquet"]
+    files = ["dataset/manifest.json", "tokens/manifest.json", "lists.parquet"]
+    files += [f"encoder/{name}" for name in models.FILES["encoder"]]
     found = {name if name in files else Path(name).name: value for name, value in about["inputs"].items()}
     assert found == {name: md5(tiny / name) for name in files} and about["torch"] == torch.__version__
     resolved = yaml.safe_load((trained[kind] / "config.yaml").read_text(encoding="utf-8"))

@@ -97,7 +97,7 @@ def test_provenance_names_every_input_with_its_checksum(results, study, run_name
         data = results / "data" / study.at.dataset
         inputs = [
             results / "supervision" / (experiment.teacher or "one-hot") / "lists.parquet",
-            results / "encoders" / experiment.encoder / "model.safetensors",
+            *(results / "encoders" / experiment.encoder / file for file in workflow.ENCODER_FILES),
             data / "tokens/manifest.json",
             data / "manifest.json",
         ]

@@ -61,7 +61,7 @@ RIGHTS = {
     "tsv": "The manifest names no licence: the files are those of whoever trained the model.",
 }
 """Kind of a dataset -> under which terms its texts are."""
-NOT_PACKAGES = ("inputs", "processes", "commit", "machine", "processor")
+NOT_PACKAGES = ("inputs", "processes", "commit", "machine", "processor", "mkl_cbwr")
 """What is in a provenance.json beside the versions of packages."""
 CITATION = """\
 @inproceedings{menon2022defense,

@@ -65,7 +65,8 @@ def _finish(state: Path, finished: Path, model: models.Model, curve: list[tuple[
 
 def made_of(folder: Path, token_folder: Path, encoder: Path, lists: Path) -> list[Path]:
     """The files that stand for all that a training reads."""
-    return [lists, encoder / "model.safetensors", token_folder / "manifest.json", folder / "manifest.json"]
+    of_encoder = [encoder / name for name in models.FILES["encoder"]]
+    return [lists, *of_encoder, token_folder / "manifest.json", folder / "manifest.json"]
 
 
 def probe(evaluation: Path, split: str, texts: Data, count: int) -> training.Probe:
