@@ -4,10 +4,9 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 from dualenc import config as parameters
-from dualenc import resources, slices, slurm, warm
+from dualenc import plan, resources, slices, slurm, warm
 from dualenc import workflow as study_of
 from dualenc.errors import UserError
-from dualenc.files import read_json
 from dualenc.provenance import code
 
 min_version("9.27")
@@ -24,7 +23,7 @@ report: "workflow/report/workflow.rst"
 try:
     STUDY = parameters.study(config)
     study_of.check_modules(STUDY)
-    ASKS = resources.of(STUDY, read_json(Path(workflow.basedir, "benchmarks", "throughput.json")))
+    ASKS = resources.of(STUDY, plan.measured(Path(workflow.basedir, "benchmarks", "throughput.json")))
 except UserError as error:
     sys.exit(str(error))
 

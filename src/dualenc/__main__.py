@@ -7,12 +7,15 @@ from dualenc import warm
 
 def main() -> None:
     """Run the command line, there or here; it is imported here only if need be, as that takes longer than to ask."""
-    status = warm.run()
-    if status is not None:
-        sys.exit(status)
-    from dualenc import cli
+    try:
+        status = warm.run()
+        if status is not None:
+            sys.exit(status)
+        from dualenc import cli
 
-    cli.main()
+        cli.main()
+    except KeyboardInterrupt:
+        sys.exit(130)  # as shells have it, without a traceback
 
 
 if __name__ == "__main__":

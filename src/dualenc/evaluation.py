@@ -20,6 +20,9 @@ Qrels = dict[str, dict[str, int]]
 PerQuery = dict[str, dict[str, float]]
 """measure -> qid -> value."""
 
+Metrics = dict[str, dict[str, dict[str, float]]]
+"""What ``metrics.json`` of an evaluation has: evaluation set -> `summarise`."""
+
 MEASURE = re.compile(r"(?:nDCG|(?:M?RR|R)(?:\(rel=[1-9]\d*\))?)@[1-9]\d*")
 
 

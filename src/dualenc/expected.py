@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from dualenc.evaluation import Metrics
 from dualenc.files import read_json
 from dualenc.results import BM25, RETRIEVAL
 
@@ -23,7 +24,7 @@ def rows(scale: str, root: Path) -> list[dict[str, Any]]:
         values = [
             metrics[evalset][one["measure"]]["mean"]
             for path, evalset in _files(root, one["run"], one["evalset"])
-            if one["measure"] in (metrics := read_json(path)).get(evalset, {})
+            if one["measure"] in (metrics := read_json(path, Metrics)).get(evalset, {})
         ]
         obtained = sum(values) / len(values) if values else None
         within = None if obtained is None else abs(obtained - one["value"]) <= one["tolerance"]

@@ -9,13 +9,28 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from pydantic import BaseModel, Field
+
 PACKAGE = Path(__file__).parent
 # Cannot change a result: how errors read, how progress is shown, how files are put in place, how modules are found, how
 # a job is started; and what params.yaml says reaches a step as its slice.
 PLUMBING = {
     *("artefacts", "config", "checks", "lookup", "parameters", "errors", "files", "download", "progress"),
-    *("sources", "trainer_progress", "provenance", "states", "warm"),
+    *("settings", "shape", "sources", "trainer_progress", "provenance", "states", "warm"),
 }
+
+
+class Provenance(BaseModel):
+    """What has to be in a ``provenance.json``: `environment`, and the MD5 of each input."""
+
+    inputs: dict[str, str]
+    processes: int
+    commit: str
+    machine: str
+    processor: str
+    torch: str
+    transformers: str
+    sentence_transformers: str = Field(alias="sentence-transformers")
 
 
 def code(module: str) -> list[Path]:
@@ -44,7 +59,7 @@ def code(module: str) -> list[Path]:
 def _imports(path: Path, changed: int) -> list[str]:
     """Names within this package that a file, last ``changed`` then, imports or may import from a module."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "dualenc":
             parent = (node.module or "").removeprefix("dualenc").lstrip(".")
             found += [parent] if parent else []
@@ -79,5 +94,5 @@ def processor() -> str:
     if torch and torch.cuda.is_available():
         return torch.cuda.get_device_name()
     about = Path("/proc/cpuinfo")
-    lines = about.read_text().splitlines() if about.exists() else []
+    lines = about.read_text(encoding="utf-8").splitlines() if about.exists() else []
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from pydantic import BaseModel
 
 from dualenc import arrays
 from dualenc.errors import UserError
@@ -107,13 +108,16 @@ def _ids(tokenizer, texts: Iterable[str], lengths: list[np.ndarray]) -> Iterator
 
 
 def read(folder: str | Path, name: str) -> Tokens:
-    """Memory-map one column. Raises ``UserError`` if it is not there."""
-    try:
-        files = [Path(folder) / f"{name}.{part}.npy" for part in Tokens._fields]
-        # Plain arrays over the mapped files: slicing a `np.memmap`, once for each text, takes several times as long.
-        return Tokens(*(np.asarray(np.load(file, mmap_mode="r")) for file in files))
-    except FileNotFoundError as error:
-        raise UserError(f"{error.filename} is missing: write the tokens of {name!r} first.") from None
+    """Memory-map one column. Raises ``UserError`` if its files are not there or not whole."""
+    files = [Path(folder) / f"{name}.{part}.npy" for part in Tokens._fields]
+    for file in files:
+        if not file.exists():
+            raise UserError(f"{file} is missing: write the tokens of {name!r} first.")
+    # Plain arrays over the mapped files: slicing a `np.memmap`, once for each text, takes several times as long.
+    column = Tokens(*(np.asarray(arrays.read(file, 1, mmap_mode="r")) for file in files))
+    if not len(column.offsets) or column.offsets[0] or column.offsets[-1] != len(column.ids):
+        raise UserError(f"{files[0]} does not belong to {files[1]}: write the tokens of {name!r} again.")
+    return column
 
 
 def concatenate(columns: Sequence[Tokens]) -> Tokens:
@@ -139,6 +143,15 @@ def _vocabulary_md5(tokenizer) -> str:
     return hashlib.md5(repr(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()
 
 
+class Manifest(BaseModel):
+    """What has to be in ``manifest.json``."""
+
+    tokenizer: str
+    vocabulary_md5: str
+    vocabulary: int
+    special: dict[str, int]
+
+
 def manifest(folder: str | Path) -> dict:
     """What ``write`` recorded: ``special`` ids of pad, unk, cls, sep and mask, ``vocabulary``, counts and MD5."""
-    return read_json(Path(folder) / "manifest.json")
+    return read_json(Path(folder) / "manifest.json", Manifest)

@@ -2,9 +2,23 @@
 
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from dualenc import datasets, supervision
 from dualenc.files import atomic, read_json
 from dualenc.runs import Ranking, Run, read_run, write_run
+
+
+class Source(BaseModel):
+    """Whose candidates they are."""
+
+    source: str
+
+
+class CandidateMetrics(BaseModel):
+    """What has to be in the ``metrics.json`` of `dualenc.steps.candidates`."""
+
+    candidates: Source
 
 
 def evaluation_sets(folder: Path, candidates: Path, train_count: int, depth: int, output: Path) -> None:
@@ -14,7 +28,7 @@ def evaluation_sets(folder: Path, candidates: Path, train_count: int, depth: int
     that training lists are made from, with their candidates, so that train and test are measured in the same way:
     queries whose relevant passage was not retrieved count, with 0, though no list could be made of them.
     """
-    source = read_json(candidates / "metrics.json")["candidates"]["source"]
+    source = read_json(candidates / "metrics.json", CandidateMetrics)["candidates"]["source"]
     for split in datasets.splits(folder):
         qrels = datasets.qrels(folder, split)
         if split == "train":
@@ -23,7 +37,7 @@ def evaluation_sets(folder: Path, candidates: Path, train_count: int, depth: int
         write_run(output / f"{split}.run.gz", cut({qid: run[qid] for qid in qrels if qid in run}, depth), tag=source)
         lines = [f"{qid} 0 {pid} {rel}\n" for qid, judged in qrels.items() for pid, rel in judged.items()]
         with atomic(output / f"{split}.qrels.tsv") as path:
-            path.write_text("".join(lines))
+            path.write_text("".join(lines), encoding="utf-8")
 
 
 def cut(run: Run, depth: int) -> Run:
