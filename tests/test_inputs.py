@@ -4,25 +4,28 @@ Commands and options come from the command line itself, and files from what lies
 new ones are in these tables without an edit. A command that has no example fails a test.
 """
 
+import errno
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
-import numpy as np
 import pandas as pd
 import pytest
 import typer
-import yaml
 
 import results_tree
 import scored_tree
 import tiny_study
-from dualenc import cli, datasets, settings
+from dualenc import __main__, cli, settings
+from dualenc.steps.claims import judge
 
-COMMANDS = typer.main.get_command(cli.app).commands
+COMMAND_LINE = typer.main.get_command(cli.app)
+COMMANDS = COMMAND_LINE.commands
 EVALUATION = {**results_tree.EVALUATION, "resamples": 50, "permutations": 99}
 BM25 = tiny_study.BM25.model_dump()
 LISTS = {"list_length": 5, "train_lists": 80}
@@ -51,9 +54,7 @@ PARAMS = {
         **TRAINING,
     },
     "fetch": {"encoder": tiny_study.ENCODER.model_dump(), "positions": 32},
-    "train": {
-        **{"experiment": tiny_study.experiment().model_dump(), **TRAINING, "probe_queries": 20, "curves": True}
-    },
+    "train": {**{"experiment": tiny_study.experiment().model_dump(), **TRAINING, "probe_queries": 20, "curves": True}},
     "checkpoints": {"experiment": tiny_study.experiment().model_dump(), **TRAINING, "checkpoints": [0, 10]},
     "teacher-scores": SCORER,
     "score-shard": {**SCORER, "shards": 1},
@@ -71,6 +72,7 @@ MORE = {
     "claim P1": artefact("P1", ["ca"], tolerance=1e-9),
 }
 """Further examples of a command, which read other files."""
+GARBAGE = bytes([0xFF, 0xFE, 0x80, 0x81, 0x00]) * 40  # nor is it UTF-8
 WORDS = {
     **{"table": "tab3", "figure": "fig4", "claim": "C1", "claim C12": "C12", "claim P1": "P1", "claims": "C1"},
     **{"stage": ["no-rule", "no-target"], "search": ["how", "--experiment", "de"], "export": "de"},
@@ -79,18 +81,18 @@ WORDS = {
     **{"score-shard": ["--shard", "0"], "encode": ["--shard", "0"], "plan": ["--config", "scale=smoke"]},
 }
 NEEDS = {
-    **dict.fromkeys(("candidates", "tokenizer", "import-scores", "corpus"), ["dataset"]),
+    **{key: ["dataset"] for key in ("candidates", "tokenizer", "import-scores", "corpus")},
     "tokens": ["dataset", "tokenizer"],
-    **dict.fromkeys(("lists", "evaluation-sets"), ["dataset", "candidates"]),
+    **{key: ["dataset", "candidates"] for key in ("lists", "evaluation-sets")},
     "pretrain": ["data", "corpora", "evaluation", "tokenizer"],
-    **dict.fromkeys(("train", "checkpoints"), ["dataset", "tokens", "encoder", "lists", "evaluation"]),
-    **dict.fromkeys(("teacher-scores", "score-shard"), ["dataset", "tokens", "model", "lists"]),
+    **{key: ["dataset", "tokens", "encoder", "lists", "evaluation"] for key in ("train", "checkpoints")},
+    **{key: ["dataset", "tokens", "model", "lists"] for key in ("teacher-scores", "score-shard")},
     "encode": ["tokens", "model"],
     "retrieval": ["dataset", "tokens", "model"],
     "score-matrix": ["dataset", "tokens", "evaluation", "run"],
     "score-updates": ["dataset", "tokens", "evaluation", "checkpoints", "run"],
     "evaluate": ["evaluation", "runs"],
-    **dict.fromkeys(("table", "figure", "claim", *MORE), ["root"]),
+    **{key: ["root"] for key in ("table", "figure", "claim", *MORE)},
     "claims": ["verdicts"],
     "report": ["root", "figures", "logs", "stylesheet"],
     "ship": ["encoder"],
@@ -100,7 +102,7 @@ NEEDS = {
 """Example -> its options that name a place that is read."""
 WRITES = {
     **{"figure": ["data", "pdf", "png"], "report": ["front", "output"]},
-    **dict.fromkeys(("summary", "plan", "stages", "stage", "record", "restore", "search"), []),
+    **{key: [] for key in ("summary", "plan", "stages", "stage", "record", "restore", "search")},
 }
 """Command -> its options that name what is written, where that is not --output."""
 KEEPS = ("import-scores", "pretrain", "train", "checkpoints", "teacher-scores", "score-shard", "encode")
@@ -114,7 +116,9 @@ def places(tiny: Path, trained: dict[str, Path], tmp_path_factory: pytest.TempPa
     root = tmp_path_factory.mktemp("inputs")
     names = ("dataset", "candidates", "tokenizer", "tokens", "corpora", "evaluation", "encoder")
     for name in names:
-        shutil.copytree(tiny / name, root / name, ignore=shutil.ignore_patterns("tokens") if name == "dataset" else None)
+        shutil.copytree(
+            tiny / name, root / name, ignore=shutil.ignore_patterns("tokens") if name == "dataset" else None
+        )
     shutil.copytree(trained["dual-encoder"], root / "run")
     shutil.copytree(root / "run/model", root / "checkpoints/step-0/model")
     for name in ("lists.parquet", "lists.parquet.json"):
@@ -128,6 +132,7 @@ def places(tiny: Path, trained: dict[str, Path], tmp_path_factory: pytest.TempPa
     scored_tree.write_updates(tree, {"ca": 0.1, "de": 0.4})
     (root / "times").mkdir()
     (root / "times/train.tsv").write_text("s\th:m:s\n1.5\t0:00:01\n")
+    judge("C1", PARAMS["claim"], tree, root / "verdicts/C1.json")
     for name in ("figures", "logs"):
         (root / name).mkdir()
     shutil.copy("benchmarks/throughput.json", root)
@@ -141,16 +146,22 @@ def places(tiny: Path, trained: dict[str, Path], tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture
-def call(capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
-    """Call ``dualenc`` in this process: its exit status, and what it says."""
+def call(capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int | None, str]]:
+    """Call ``dualenc`` in this process: its exit status, None after a traceback, and what it says."""
 
-    def run(*arguments: object) -> tuple[int, str]:
+    def run(*arguments: object) -> tuple[int | None, str]:
         monkeypatch.setattr(sys, "argv", ["dualenc", *map(str, arguments)])
+        monkeypatch.setattr(cli, "app", COMMAND_LINE)  # which typer would make anew for each of a thousand calls
         monkeypatch.setenv("COLUMNS", "10000")  # typer breaks no path then
         monkeypatch.setattr(os, "environ", dict(os.environ))
-        with pytest.raises(SystemExit) as end:
+        status = None
+        try:
             cli.main()
-        return end.value.code or 0, capfd.readouterr().err
+        except SystemExit as end:
+            status = end.code or 0
+        except Exception as error:  # the whole table is to be seen, not its first hole
+            print(f"Traceback: {type(error).__name__}: {error}", file=sys.stderr)
+        return status, capfd.readouterr().err
 
     return run
 
@@ -169,7 +180,7 @@ def example(name: str, places: dict[str, Path], output: Path) -> list[str]:
     return arguments + (["--scratch", str(output / "scratch")] if command in KEEPS else [])
 
 
-def what_is_wrong(result: tuple[int, str], output: Path, *names: str) -> str | None:
+def what_is_wrong(result: tuple[int | None, str], output: Path, *names: str) -> str | None:
     """What of a refusal is not as it should be."""
     status, said = result
     sentences = [line for line in said.splitlines() if line.startswith("dualenc: ")]
@@ -200,7 +211,8 @@ def wrong_values(parameter: object, tmp_path: Path) -> Iterator[str]:
         if info.exists:
             yield from (str(tmp_path / "nowhere"), str(loop), str(file / "below"), str(tmp_path / "\udcff"))
         else:
-            yield from (str(file / "below"), str(loop / "below"), "", str(tmp_path / ("x" * 300)))
+            yield from (str(file / "below"), str(loop / "below"), str(tmp_path / ("x" * 300)))
+            yield from [""] if info.callback else []
         if not info.file_okay:
             yield str(file)
         if not info.dir_okay:
@@ -237,3 +249,154 @@ def test_a_wrong_argument_is_refused(name, places, call, tmp_path):
             wrong[option, value[:60]] = what_is_wrong(result, output, option, value)
     wrong = {cell: what for cell, what in wrong.items() if what}
     assert not wrong, "\n".join(f"{cell}: {what}" for cell, what in wrong.items())
+
+
+JSON = {"a list": b"[]", "no keys": b"{}"}
+FAULTS = {
+    ".json": JSON,
+    ".yaml": JSON,
+    ".parquet": {"no columns": pd.DataFrame({"other": [1]}).to_parquet()},
+    ".npy": {},
+    ".csv": {"no columns": b"other\n1\n"},
+    ".tsv": {"no columns": b"other\n1\n"},
+}
+"""Suffix of a file -> what is wrong in it, beside what may be wrong in any."""
+TEXT = (".csv", ".tsv")  # a half of it, or nothing, may be as good as the whole
+OTHERS = ()
+
+
+def broken(path: Path) -> Iterator[str]:
+    """Break a file in every way, one after the other; it is whole again in the end."""
+    aside = path.with_name("aside")
+    path.rename(aside)
+    whole = aside.read_bytes()
+    contents = {"garbage": GARBAGE, **FAULTS.get(path.suffix, {})}
+    if path.suffix not in TEXT:
+        contents |= {"empty": b"", "half": whole[: len(whole) // 2]}
+    try:
+        yield "missing"
+        for fault, content in contents.items():
+            path.write_bytes(content)
+            yield fault
+            path.unlink()
+        path.mkdir()
+        yield "a folder"
+        path.rmdir()
+        path.symlink_to(path)
+        yield "a loop of links"
+        path.unlink()
+    finally:
+        aside.rename(path)
+
+
+def results(output: Path) -> dict[str, bytes]:
+    """All files below a folder."""
+    return {str(path.relative_to(output)): path.read_bytes() for path in sorted(output.rglob("*")) if path.is_file()}
+
+
+OF_RESULTS = {
+    "table": ["runs/ca/*/test.run.gz", "evaluation/test.*", "data/pydocs/passages.parquet"],
+    "figure": ["runs/ca/*/curve.csv"],
+    "claim": ["runs/ca/*/per_query.parquet"],
+    "claim C12": ["score-updates/ca/*"],
+    "claim P1": ["score-matrices/ca/*"],
+}
+"""Example -> files, one of each kind, that it reads of all results; it has nothing to do with most of them."""
+
+
+def files(name: str, places: dict[str, Path]) -> list[Path]:
+    """The files that an example may read."""
+    if name in OF_RESULTS:
+        return [path for pattern in OF_RESULTS[name] for path in sorted(places["root"].glob(pattern))]
+    found = [path for need in NEEDS[name] for path in [places[need], *sorted(places[need].rglob("*"))]]
+    return [path for path in found if path.is_file()]
+
+
+ELSEWHERE = {
+    **{"search": "the results of a build", "export": "the results of a build", "report": "Snakemake runs for it"},
+    **dict.fromkeys(("stages", "stage", "record", "restore"), "params.yaml and DVC"),
+    **{"dataset": "reads no file", "fetch": "the hub", "pretrain": "takes long", "import-scores": "a file of others"},
+}
+"""Command -> why its files are broken in other tests."""
+
+
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name not in ELSEWHERE])
+def test_a_broken_file_is_refused_or_not_read(name, places, call, tmp_path):
+    whole, output, wrong = tmp_path / "whole", tmp_path / "output", {}
+    status, said = call(*example(name, places, whole))
+    assert status == 0, said
+    shutil.rmtree(whole / "scratch", ignore_errors=True)
+    expected = results(whole)
+    for path in files(name, places):
+        for fault in broken(path):
+            result = call(*example(name, places, output))
+            if result[0] == 0:
+                shutil.rmtree(output / "scratch", ignore_errors=True)
+                if results(output) == expected or (path.suffix in TEXT and fault != "missing"):
+                    shutil.rmtree(output, ignore_errors=True)
+                    if fault == "missing":
+                        break  # nobody reads it
+                    continue
+            wrong[path.name, fault] = what_is_wrong(result, output, path.name)
+            shutil.rmtree(output, ignore_errors=True)
+    wrong = {cell: what for cell, what in wrong.items() if what}
+    assert not wrong, "\n".join(f"{cell}: {what}" for cell, what in wrong.items())
+
+
+VARIABLES = {
+    "an array without its job": {"SLURM_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "1"},
+    "Slurm without a name": {"SLURM_JOB_ID": "", "CUDA_VISIBLE_DEVICES": "nonsense"},
+    "threads": {"OMP_NUM_THREADS": "many", "MKL_NUM_THREADS": "", "LOCAL_WORLD_SIZE": "0"},
+    "the terminal": {"TERM": "dumb", "COLUMNS": "0", "LINES": "x", "NO_COLOR": "1"},
+    "folders": {"HOME": "/nowhere", "TMPDIR": "/nowhere", "HF_HOME": "/dev/null", "IR_DATASETS_HOME": "/dev/null"},
+    "no warm process": {"DUALENC_WARM": "/nowhere"},
+    "a file as the warm process": {"DUALENC_WARM": "/dev/null"},
+    "a folder as the warm process": {"DUALENC_WARM": "/"},
+    "an empty name of the warm process": {"DUALENC_WARM": ""},
+    "a long name of the warm process": {"DUALENC_WARM": "/" + "x" * 300},
+}
+
+
+@pytest.fixture
+def plan() -> list[object]:
+    """A command that prints much and is quick."""
+    return [sys.executable, "-m", "dualenc", "plan", "--config", "scale=smoke"]
+
+
+@pytest.mark.parametrize("variables", VARIABLES)
+def test_odd_variables_change_nothing(variables, plan, monkeypatch, capfd):
+    monkeypatch.setattr(os, "environ", {**os.environ, **VARIABLES[variables]})
+    monkeypatch.setattr(sys, "argv", plan[2:])
+    with pytest.raises(SystemExit) as end:
+        __main__.main()
+    assert not end.value.code and "tab1" in capfd.readouterr().out
+
+
+def test_whoever_reads_the_output_may_have_enough_of_it(plan):
+    process = subprocess.Popen(plan, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert (process.stderr.read(), process.wait()) == (b"", 1)
+
+
+def test_an_output_that_cannot_be_written_is_a_full_disk(plan):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(plan, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("dualenc: no space left on the device") and done.stderr.count("\n") == 1
+
+
+def test_an_interrupt_has_no_traceback(monkeypatch, capfd):
+    monkeypatch.setattr(sys, "argv", ["dualenc", "summary", "--root", ".", "--figures", "."])
+    for place in ("dualenc.warm.run", "dualenc.cli.app", "dualenc.steps.summary.summary"):
+        with monkeypatch.context() as patched, pytest.raises(SystemExit) as end:
+            patched.setattr(place, Mock(side_effect=KeyboardInterrupt))
+            __main__.main()
+        assert (end.value.code, capfd.readouterr().err) == (130, "")
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["dualenc", "summary", "--root", ".", "--figures", "."])
+    for error in (KeyError("key"), TypeError("type"), FileNotFoundError(errno.ENOENT, "none", "file")):
+        monkeypatch.setattr("dualenc.steps.summary.summary", Mock(side_effect=error))
+        with pytest.raises(type(error)):
+            cli.main()

@@ -12,7 +12,7 @@ import typer
 import yaml
 
 from dualenc import commands, slurm
-from dualenc.commands import Folder, OutputFolder
+from dualenc.commands import Folder, OutputFolder, creatable
 from dualenc.errors import UserError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -144,7 +144,7 @@ def search(
 @app.command()
 def export(
     experiment: Annotated[str, typer.Argument(help="an experiment of params.yaml, or <experiment>.<encoder>")],
-    output: Annotated[Path, typer.Option(help="a folder that is new or empty")],
+    output: Annotated[Path, typer.Option(callback=creatable, help="a folder that is new or empty")],
     scale: Annotated[str | None, typer.Option(help="the scale, if not that of params.yaml")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="the seed, if not the first of the scale")] = None,
 ) -> None:

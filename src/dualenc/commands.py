@@ -28,7 +28,7 @@ def _slice(context: typer.Context, text: str) -> Any:
     return settings.read(context.command.name, text)
 
 
-def _creatable(parameter: typer.CallbackParam, path: Path) -> Path:
+def creatable(parameter: typer.CallbackParam, path: Path) -> Path:
     """``path``, unless it cannot be made: what is above it, as far as that exists, has to be a folder to write to."""
     if path.name in ("", ".."):
         raise UserError(f"{parameter.opts[0]} '{path}' has no name of its own: name what is written.")
@@ -49,12 +49,12 @@ def _creatable(parameter: typer.CallbackParam, path: Path) -> Path:
 Params = Annotated[
     Any, typer.Option("--params", parser=str, callback=_slice, metavar="JSON", help="slice of params.yaml")
 ]
-Output = Annotated[Path, typer.Option(callback=_creatable, dir_okay=False, help="the file that is written")]
+Output = Annotated[Path, typer.Option(callback=creatable, dir_okay=False, help="the file that is written")]
 OutputFolder = Annotated[
-    Path, typer.Option(callback=_creatable, file_okay=False, writable=True, help="the folder that is written")
+    Path, typer.Option(callback=creatable, file_okay=False, writable=True, help="the folder that is written")
 ]
 Scratch = Annotated[
-    Path, typer.Option(callback=_creatable, file_okay=False, writable=True, help="for what an interrupted job leaves")
+    Path, typer.Option(callback=creatable, file_okay=False, writable=True, help="for what an interrupted job leaves")
 ]
 File = Annotated[Path, typer.Option(exists=True, dir_okay=False, help="file of an earlier step")]
 Folder = Annotated[Path, typer.Option(exists=True, file_okay=False, help="folder of an earlier step")]

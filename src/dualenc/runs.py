@@ -107,6 +107,8 @@ def read_run(path: str | Path) -> Run:
         raise UserError(f"{path}: there is no such run; make it first or correct the path.") from None
     except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a whole gzip file of text ({error}); make the run again.") from error
+    if not columns and not Path(path).stat().st_size:  # which gzip takes for a whole file
+        raise UserError(f"{path}: not a whole gzip file of text (it is empty); make the run again.")
     try:
         return {qid: ranked(qid, pids, scores) for qid, (pids, scores) in columns.items()}
     except UserError as error:

@@ -9,14 +9,14 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel
 
 from dualenc import arrays
 from dualenc.errors import UserError
-from dualenc.files import atomic, md5, read_json, write_json
+from dualenc.files import atomic, md5, read_json, required, write_json
 
 TEXTS_AT_ONCE = 1 << 10  # more are slower, too
 SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
@@ -67,15 +67,25 @@ def write_tokenizer(vocabulary: dict[str, int], lowercase: bool, max_length: int
     write_json(folder / "tokenizer_config.json", config)
 
 
+def read_tokenizer(file: str | Path) -> Any:
+    """The ``tokenizers.Tokenizer`` in a ``tokenizer.json``. Raises ``UserError`` if it is missing or broken."""
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_file(str(required(Path(file))))
+    except UserError:
+        raise
+    except Exception as error:  # the library knows no other kind
+        raise UserError(f"{file} is not a tokenizer ({error}): make it again.") from None
+
+
 def write(folder: str | Path, tokenizer_file: str | Path, columns: Mapping[str, Iterable[str]]) -> None:
     """Write each column of texts as ``<name>.ids.npy`` and ``<name>.offsets.npy``; ``manifest.json`` last.
 
     Texts are read once, and few are in memory. The manifest holds the tokenizer's MD5, its special ids and vocabulary
     size, and the counts of each column.
     """
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    tokenizer = read_tokenizer(tokenizer_file)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     dtype = np.uint16 if tokenizer.get_vocab_size() <= 1 << 16 else np.uint32

@@ -29,12 +29,15 @@ def evaluation_sets(folder: Path, candidates: Path, train_count: int, depth: int
     queries whose relevant passage was not retrieved count, with 0, though no list could be made of them.
     """
     source = read_json(candidates / "metrics.json", CandidateMetrics)["candidates"]["source"]
-    for split in datasets.splits(folder):
+    sets = {}
+    for split in datasets.splits(folder):  # all are read before the first is written
         qrels = datasets.qrels(folder, split)
         if split == "train":
             qrels = {qid: qrels[qid] for qid in supervision.in_hash_order(list(qrels))[:train_count]}
         run = read_run(candidates / f"{split}.run.gz")
-        write_run(output / f"{split}.run.gz", cut({qid: run[qid] for qid in qrels if qid in run}, depth), tag=source)
+        sets[split] = cut({qid: run[qid] for qid in qrels if qid in run}, depth), qrels
+    for split, (run, qrels) in sets.items():
+        write_run(output / f"{split}.run.gz", run, tag=source)
         lines = [f"{qid} 0 {pid} {rel}\n" for qid, judged in qrels.items() for pid, rel in judged.items()]
         with atomic(output / f"{split}.qrels.tsv") as path:
             path.write_text("".join(lines), encoding="utf-8")
