@@ -358,8 +358,9 @@ VARIABLES = {
 
 
 @pytest.fixture
-def plan() -> list[object]:
-    """A command that prints much and is quick."""
+def plan(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """A command that prints and is quick."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # usually, what is printed is written in the end
     return [sys.executable, "-m", "dualenc", "plan", "--config", "scale=smoke"]
 
 
