@@ -60,6 +60,12 @@ def read_candidates(evaluation: Path, split: str, query_rows: Mapping[str, int])
     return run
 
 
+def check_sets(evaluation: Path, data: Data, splits: Iterable[str]) -> None:
+    """Read the candidates of evaluation sets before hours of training, which come first. Raises ``UserError``."""
+    for split in splits:
+        passage_rows(data.folder, read_candidates(evaluation, split, data.query_rows[split]))
+
+
 def read_lists(path: Path, folder: Path, query_rows: Mapping[str, int]) -> Lists:
     """Training lists by row number, with what the train split's judgements say of their queries."""
     qrels = datasets.qrels(folder, "train")

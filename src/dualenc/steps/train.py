@@ -11,6 +11,7 @@ from dualenc.parameters import Experiment
 from dualenc.runs import write_run
 from dualenc.steps.inputs import (
     Data,
+    check_sets,
     data,
     passage_rows,
     read_candidates,
@@ -41,6 +42,7 @@ def train(
     with resumable.locked(state):
         finished = state / "finished"
         if not group.told(finished.exists()):
+            check_sets(evaluation, texts, texts.sources)
             read = read_lists(lists, folder, texts.query_rows["train"])
             source, lengths = texts.sources["train"], settings["lengths"]
             job = training.Training(encoder, read, source, experiment, lengths, seed, state)
