@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest.mock import Mock
 
+import numpy as np
 import pandas as pd
 import pytest
 import typer
@@ -21,7 +22,8 @@ import typer
 import results_tree
 import scored_tree
 import tiny_study
-from dualenc import __main__, cli, settings
+from dualenc import __main__, cli, launch, settings
+from dualenc.errors import UserError
 from dualenc.steps.claims import judge
 
 COMMAND_LINE = typer.main.get_command(cli.app)
@@ -411,3 +413,72 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
         monkeypatch.setattr("dualenc.steps.summary.summary", Mock(side_effect=error))
         with pytest.raises(type(error)):
             cli.main()
+
+
+@pytest.mark.parametrize(
+    ("processes", "nodes", "environment", "words"),
+    [
+        (3, 2, {}, ["--processes 3", "--nodes 2"]),
+        (1, 2, {}, ["--processes 1", "--nodes 2"]),
+        (2, 2, {}, ["has to be a Slurm job"]),
+        (2, 2, {"SLURM_JOB_ID": "7", "PATH": "/nowhere"}, ["srun", "PATH"]),
+        (2, 2, {"SLURM_JOB_ID": "7", "DUALENC_PORT": "80"}, ["DUALENC_PORT", "SLURM_LAUNCH_NODE_IPADDR"]),
+    ],
+)
+def test_processes_that_cannot_start(processes, nodes, environment, words, monkeypatch):
+    monkeypatch.setattr(os, "environ", environment)
+    with pytest.raises(UserError) as error:
+        launch.together(processes, nodes, 1, ["train"])
+    assert all(word in str(error.value) for word in words)
+
+
+def test_shards_that_are_not_all_or_not_of_this_model(places, call, tmp_path):
+    assert call(*example("encode", places, tmp_path))[0] == 0
+    shard = tmp_path / "output"
+    np.save(tmp_path / "narrow.npy", np.load(shard)[:, :3])
+    np.save(tmp_path / "few.npy", np.zeros(7, np.float32))
+    retrieval, scores = (example(name, places, tmp_path / "new") for name in ("retrieval", "teacher-scores"))
+    for arguments, words in (
+        ([*retrieval, "--embeddings", shard, "--embeddings", shard], ["each shard once"]),
+        ([*retrieval, "--embeddings", tmp_path / "narrow.npy"], ["narrow.npy", "width 16"]),
+        ([*scores, "--scores", tmp_path / "few.npy"], ["7 scores", "lists.parquet"]),
+    ):
+        result = call(*arguments)
+        assert what_is_wrong(result, tmp_path / "new", words[0]) is None
+        assert all(word in result[1] for word in words)
+
+
+@pytest.mark.parametrize(
+    ("command", "changes", "words"),
+    [
+        ("candidates", {"bm25": None}, "one of bm25 and official"),
+        ("candidates", {"bm25": {**BM25, "b": 2}}, "bm25.b = 2"),
+        ("lists", {"list_length": 1}, "list_length = 1"),
+        ("lists", {"list_length": "many"}, "list_length = 'many'"),
+        ("lists", {"length": 1}, "length is not a known key"),
+        ("encode", {"shards": 0}, "shards = 0"),
+        ("train", {"lengths": {"text": 20}}, "lengths.pair is missing"),
+        ("table", {"runs": [{"name": "ca"}]}, "runs.0.experiment is missing"),
+        ("evaluate", {"measures": "MRR@10"}, "measures = 'MRR@10'"),
+    ],
+)
+def test_a_slice_that_is_not_one(command, changes, words):
+    assert settings.read(command, json.dumps(PARAMS[command])) is not None
+    with pytest.raises(UserError, match=r"^--params: ") as error:
+        settings.read(command, json.dumps({**PARAMS[command], **changes}))
+    assert words in str(error.value)
+
+
+def test_every_key_of_a_slice_is_needed(places):
+    """But for those that have a default, such as the shape of an encoder from the hub."""
+    for command, told in PARAMS.items():
+        for key in told:
+            if key in ("bm25", "sets"):
+                continue
+            with pytest.raises(UserError, match=f"--params: (\\w+\\.)?{key} is missing"):
+                settings.read(command, json.dumps({name: value for name, value in told.items() if name != key}))
+
+
+@pytest.mark.parametrize("text", ["scale", "=smoke", "", "scale=[", "scale=smoke: {"])
+def test_a_key_for_a_plan_is_a_key_and_a_value(text, call, tmp_path):
+    assert what_is_wrong(call("plan", "--config", text), tmp_path, f"--config {text}") is None

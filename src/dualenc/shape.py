@@ -20,6 +20,9 @@ def checked(value: Any, shape: Any, where: str) -> Any:
     except ValidationError as errors:
         error = errors.errors()[0]
         key = ".".join(map(str, error["loc"]))
+        if error["type"] == "union_tag_not_found":  # the key that says which of several types it is
+            tag = error["ctx"]["discriminator"].strip("'")
+            raise UserError(f"{where}: {'.'.join(filter(None, (key, tag)))} is missing.") from None
         if error["type"] == "missing":
             raise UserError(f"{where}: {key} is missing.") from None
         if error["type"] == "extra_forbidden":
