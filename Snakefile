@@ -5,10 +5,9 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 from dualenc import config as parameters
-from dualenc import builds, origins, provenance, resources, slices, slurm, warm
+from dualenc import builds, origins, plan, provenance, resources, slices, slurm, warm
 from dualenc import workflow as study_of
 from dualenc.errors import UserError
-from dualenc.files import read_json
 
 min_version("9.27")
 
@@ -31,7 +30,7 @@ try:
     STUDY = parameters.study(config)
     study_of.check_encoders(STUDY)
     origins.check(STUDY)
-    ASKS = resources.of(STUDY, read_json(Path(workflow.basedir, "benchmarks", "throughput.json")))
+    ASKS = resources.of(STUDY, plan.measured(Path(workflow.basedir, "benchmarks", "throughput.json")))
 except UserError as error:
     sys.exit(str(error))
 

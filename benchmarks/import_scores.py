@@ -42,10 +42,10 @@ SPOILED = {  # a line and the first one -> what stands in its place
 
 
 def main(
-    rows: int,
+    rows: Annotated[int, typer.Argument(min=60)],
     result: Annotated[str, typer.Argument(help="JSON file to write, or - to only print")],
-    passages: int = 8_841_823,
-    list_length: int = 20,
+    passages: Annotated[int, typer.Option(min=1000)] = 8_841_823,
+    list_length: Annotated[int, typer.Option(min=2)] = 20,
 ) -> None:
     """Generate, import, and report."""
     spoiled = {what: rows * number // 6 + 1 for number, what in enumerate(SPOILED, start=1)}

@@ -6,6 +6,7 @@ Random weights and random tokens, through the project's own batches and models; 
 `dualenc.plan`. Appends to throughput.json, or replaces the entry of the same hardware.
 """
 
+import re
 import time
 from collections.abc import Callable
 from functools import partial
@@ -24,16 +25,23 @@ RESULTS = Path(__file__).parent / "throughput.json"
 
 def main(
     widths: Annotated[str, typer.Option(help="by commas")],
-    layers: Annotated[int, typer.Option()],
-    length: Annotated[int, typer.Option(help="tokens of a text")],
-    tokens: Annotated[int, typer.Option(help="tokens of a batch")],
+    layers: Annotated[int, typer.Option(min=1)],
+    length: Annotated[int, typer.Option(min=3, help="tokens of a text")],
+    tokens: Annotated[int, typer.Option(min=1, help="tokens of a batch")],
     hardware: Annotated[str, typer.Option(help="what this device is called in the plan")],
-    seconds: Annotated[float, typer.Option(help="of each measurement")] = 5.0,
-    threads: Annotated[int, typer.Option()] = 1,
-    vocabulary: Annotated[int, typer.Option()] = 8192,
-    seconds_per_job: Annotated[float, typer.Option(help="that a job takes beside its arithmetic; not measured")] = 3.0,
+    seconds: Annotated[float, typer.Option(min=0, help="of each measurement")] = 5.0,
+    threads: Annotated[int, typer.Option(min=1)] = 1,
+    vocabulary: Annotated[int, typer.Option(min=6)] = 8192,
+    seconds_per_job: Annotated[
+        float, typer.Option(min=0, help="that a job takes beside its arithmetic; not measured")
+    ] = 3.0,
 ) -> None:
     """Measure each width, in training and in scoring."""
+    wrong = next((one for one in widths.split(",") if not re.fullmatch("[1-9][0-9]*", one)), None)
+    if wrong is not None:
+        raise typer.BadParameter(f"--widths: {wrong!r} is not a whole number from 1, such as 64.")
+    if tokens < length:
+        raise typer.BadParameter(f"--tokens {tokens} has no room for a text of --length {length}.")
     torch.set_num_threads(threads)
     rates = []
     for width in map(int, widths.split(",")):

@@ -30,8 +30,8 @@ DRAWN = (".pdf", ".png")
 
 
 def main(
-    kills: Annotated[int, typer.Option(help="processes to kill")] = 20,
-    cores: Annotated[int, typer.Option()] = os.cpu_count() or 1,
+    kills: Annotated[int, typer.Option(min=0, help="processes to kill")] = 20,
+    cores: Annotated[int, typer.Option(min=1)] = os.cpu_count() or 1,
     seed: Annotated[int, typer.Option(help="of the moments and the processes; their load has a part in it, too")] = 0,
 ) -> None:
     """Print what was killed and what was compared; exit status 1 if anything differs or is missing."""

@@ -260,8 +260,8 @@ def test_c12_compares_how_far_other_pairs_move(ca, de, expected, tmp_path):
 def matrix(root, scores):
     """The score matrix of CA."""
     queries, passages = scores.shape
-    frame = pd.DataFrame({"evalset": "test", "qid": np.repeat(np.arange(queries), passages)})
-    frame["pid"], frame["score"] = np.tile(np.arange(passages), queries), scores.ravel()
+    frame = pd.DataFrame({"evalset": "test", "qid": np.repeat(np.arange(queries).astype(str), passages)})
+    frame["pid"], frame["score"] = np.tile(np.arange(passages).astype(str), queries), scores.ravel()
     (root / "score-matrices/ca").mkdir(parents=True)
     frame.to_parquet(root / "score-matrices/ca/seed-1.parquet")
 

@@ -19,15 +19,16 @@ try:
 except BaseException as error:
     print(type(error).__name__, *sys.modules)
 """
-ABSENT = {
-    "candidates": ["dataset", "output"],
-    "lists": ["dataset", "candidates", "output"],
-    "evaluation-sets": ["dataset", "candidates", "output"],
-    "evaluate": ["evaluation", "runs", "output"],
-    "table": ["root", "output"],
-    "figure": ["root", "data", "pdf", "png"],
-    "claim": ["root", "output"],
+EMPTY = {
+    "candidates": ["dataset"],
+    "lists": ["dataset", "candidates"],
+    "evaluation-sets": ["dataset", "candidates"],
+    "evaluate": ["evaluation", "runs"],
+    "table": ["root"],
+    "figure": ["root"],
+    "claim": ["root"],
 }
+WRITTEN = {"figure": ["data", "pdf", "png"]}
 WORDS = {"evaluate": ["--splits", "test"], "table": ["tab1"], "figure": ["fig1"], "claim": ["C1"]}
 
 
@@ -39,10 +40,16 @@ def slice_of(command):
     return getattr(slices, command.replace("-", "_"))(STUDY)
 
 
-@pytest.mark.parametrize("command", ABSENT)
+@pytest.mark.parametrize("command", EMPTY)
 def test_steps_without_models_import_no_model_library(command, tmp_path):
-    """Their folders are missing, so they end at the first look at them, with all imports behind them."""
-    folders = [word for name in ABSENT[command] for word in (f"--{name}", str(tmp_path / "absent" / name))]
+    """Their folders are empty, so they end at the first look into them, with all imports behind them."""
+    folders = []
+    for name in EMPTY[command]:
+        (tmp_path / name).mkdir()
+        folders += [f"--{name}", str(tmp_path / name)]
+    folders += [
+        word for name in WRITTEN.get(command, ["output"]) for word in (f"--{name}", str(tmp_path / "new" / name))
+    ]
     arguments = [command, *WORDS.get(command, []), "--params", json.dumps(slice_of(command)), *folders]
     done = subprocess.run([sys.executable, "-c", PROGRAM, "dualenc", *arguments], capture_output=True, encoding="utf-8")
     error, *modules = done.stdout.split()

@@ -15,12 +15,15 @@ def main() -> None:
     if sys.getfilesystemencoding() != "utf-8":
         os.environ["PYTHONUTF8"] = "1"  # for the processes that this one starts
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
-    status = warm.run()
-    if status is not None:
-        sys.exit(status)
-    from dualenc import cli
+    try:
+        status = warm.run()
+        if status is not None:
+            sys.exit(status)
+        from dualenc import cli
 
-    cli.main()
+        cli.main()
+    except KeyboardInterrupt:
+        sys.exit(130)  # as shells have it, without a traceback
 
 
 if __name__ == "__main__":

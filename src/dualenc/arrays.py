@@ -7,6 +7,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import DTypeLike
 
+from dualenc.errors import UserError
 from dualenc.files import atomic
 
 
@@ -29,8 +30,24 @@ def _header(file: BinaryIO, dtype: DTypeLike, shape: tuple[int, ...]) -> None:
     np.lib.format.write_array_header_1_0(file, about)
 
 
+def read(path: str | Path, dimensions: int, mmap_mode: str | None = None) -> np.ndarray:
+    """The array of numbers in ``path``, which has so many ``dimensions``; mapped as `numpy.load` does.
+
+    Raises ``UserError`` that names the file if it is missing, is not whole, or holds something else.
+    """
+    try:
+        array = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: make it first, or correct the path.") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path} cannot be read as an array ({error}): make it again.") from None
+    if not isinstance(array, np.ndarray) or array.ndim != dimensions or array.dtype.kind not in "fiu":
+        raise UserError(f"{path} does not hold numbers in {dimensions} dimensions: make it again.")
+    return array
+
+
 def blocks(path: str | Path, size: int) -> Iterator[np.ndarray]:
-    """The array in ``path``, ``size`` rows at a time."""
+    """The array (n, D) in ``path``, ``size`` rows at a time. Raises ``UserError`` as ``read`` does."""
     # Mapped anew for each block: what a mapping has shown counts as memory of this process until it ends.
-    for start in range(0, len(np.load(path, mmap_mode="r")), size):
-        yield np.array(np.load(path, mmap_mode="r")[start : start + size])
+    for start in range(0, len(read(path, 2, mmap_mode="r")), size):
+        yield np.array(read(path, 2, mmap_mode="r")[start : start + size])

@@ -11,16 +11,24 @@ from typing import Annotated
 import typer
 
 from dualenc import caches, commands, slurm
-from dualenc.commands import Folder, Output
+from dualenc.commands import Folder, OutputFolder, creatable
 from dualenc.errors import UserError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(commands.app)
 VERSIONS = "Results in DVC"
+MOST_THREADS = 4096
+FILES_ERRORS = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP),
+    *(errno.ENAMETOOLONG, errno.EIO, errno.ESTALE),
+}
+"""What the system says of a file that is not as it should be, and which no code of ours can be the reason for."""
 
 
 @app.callback()
-def options(threads: Annotated[int, typer.Option(help="threads of this process")] = 1) -> None:
+def options(
+    threads: Annotated[int, typer.Option(min=1, max=MOST_THREADS, help="threads of this process")] = 1,
+) -> None:
     """Rebuild "In defense of dual-encoders for neural ranking" (Menon et al., ICML 2022)."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
         os.environ[name] = str(threads)
@@ -35,7 +43,7 @@ def options(threads: Annotated[int, typer.Option(help="threads of this process")
 
 
 @app.command()
-def ship(encoder: Folder, output: Output) -> None:
+def ship(encoder: Folder, output: OutputFolder) -> None:
     """Copy a pre-trained miniature with float16 weights and a card: what miniatures/ holds."""
     from dualenc.steps.ship import ship as copy
 
@@ -43,7 +51,7 @@ def ship(encoder: Folder, output: Output) -> None:
 
 
 @app.command()
-def summary(root: Folder, figures: Folder) -> None:
+def summary(root: Folder, figures: Annotated[Path, typer.Option(file_okay=False, help="may be missing")]) -> None:
     """Say where the results are and how long what took."""
     from dualenc.steps.summary import summary as summarise
 
@@ -60,7 +68,6 @@ def plan(
     """Show the runs, jobs, hours, memory and storage that each artefact will take."""
     from dualenc import config as parameters
     from dualenc import plan as room
-    from dualenc.files import read_json
     from dualenc.lookup import choose
     from dualenc.workflow import check_encoders
 
@@ -69,7 +76,7 @@ def plan(
     names = artefacts.split(",") if artefacts else list(study.artefacts)
     for name in names:
         choose("--artefacts", name, study.artefacts)
-    rows = room.plan(study, names, read_json(throughput))
+    rows = room.plan(study, names, room.measured(throughput))
     print(json.dumps(rows, indent=2) if as_json else room.as_text(rows, study))
 
 
@@ -129,7 +136,7 @@ def search(
 @app.command()
 def export(
     experiment: Annotated[str, typer.Argument(help="an experiment of params.yaml, or <experiment>.<encoder>")],
-    output: Annotated[Path, typer.Option(help="a folder that is new or empty")],
+    output: Annotated[Path, typer.Option(callback=creatable, help="a folder that is new or empty")],
     scale: Annotated[str | None, typer.Option(help="the scale, if not that of params.yaml")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="the seed, if not the first of the scale")] = None,
 ) -> None:
@@ -146,16 +153,27 @@ def export(
 def main() -> None:
     """Run the command line: wrong input ends with one sentence and status 2, a full disk with status 1.
 
-    What it prints is UTF-8, on any terminal.
+    What only a bug can be the reason for keeps its traceback. What it prints is UTF-8, on any terminal.
     """
     print_in_utf_8()
     try:
-        _check_arguments(sys.argv[1:])
-        app()
+        try:
+            _check_arguments(sys.argv[1:])
+            app()
+        finally:
+            sys.stdout.flush()  # here, where it can be told, and not as the interpreter ends
     except UserError as error:
         print(f"dualenc: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # whoever read the output has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in FILES_ERRORS and error.filename is not None:
+            print(
+                f"dualenc: {error.filename} cannot be used ({error.strerror}): correct it or its path.", file=sys.stderr
+            )
+            sys.exit(2)
         if not _disk_is_full(error):
             raise
         why = textwrap.shorten(str(error), 200, placeholder="...")

@@ -20,6 +20,9 @@ Qrels = dict[str, dict[str, int]]
 PerQuery = dict[str, dict[str, float]]
 """measure -> qid -> value."""
 
+Metrics = dict[str, dict[str, dict[str, float]]]
+"""What ``metrics.json`` of an evaluation has: evaluation set -> `summarise`."""
+
 
 def evaluate(run: Run, qrels: Qrels, measures: list[str]) -> PerQuery:
     """The value of each measure for every query of ``qrels``, in the order of ``measures`` and ``qrels``.

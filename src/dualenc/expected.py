@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from dualenc.evaluation import Metrics
 from dualenc.files import read_json
 from dualenc.results import BM25, RETRIEVAL
 
@@ -25,7 +26,7 @@ def rows(scale: str, root: Path, made: Collection[str]) -> list[dict[str, Any]]:
         values = [
             metrics[evalset][one["measure"]]["mean"]
             for path, evalset in _files(root, one["run"], one["evalset"], made)
-            if one["measure"] in (metrics := read_json(path)).get(evalset, {})
+            if one["measure"] in (metrics := read_json(path, Metrics)).get(evalset, {})
         ]
         obtained = sum(values) / len(values) if values else None
         within = None if obtained is None else abs(obtained - one["value"]) <= one["tolerance"]

@@ -7,6 +7,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dualenc.errors import UserError
+from dualenc.shape import checked
 
 
 @contextmanager
@@ -62,17 +68,50 @@ def _remove(path: Path) -> None:
 
 
 def md5(path: str | Path) -> str:
-    """MD5 of a file's bytes, as 32 hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
+    """MD5 of a file's bytes, as 32 hexadecimal digits. Raises ``UserError`` if there is no such file."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "md5").hexdigest()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: make it first, or correct the path.") from None
 
 
 def write_json(path: str | Path, value: object) -> None:
     """Write ``value`` as indented JSON with a final newline, atomically. NaN is refused (``ValueError``)."""
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        temporary.write_text(text, encoding="utf-8")
 
 
-def read_json(path: str | Path) -> object:
-    """The value of a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+def read_json(path: str | Path, shape: Any = Any) -> Any:
+    """The value of a JSON file, which has to be as the type ``shape`` says (`dualenc.shape.checked`).
+
+    Raises ``UserError`` that names the file if it is missing, is not JSON in UTF-8, or has another shape.
+    """
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: make it first, or correct the path.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read as JSON ({error}): make it again.") from None
+    checked(value, shape, str(path))
+    return value
+
+
+def read_yaml(path: str | Path, shape: Any = Any) -> Any:
+    """The value of a YAML file. Raises ``UserError`` as ``read_json`` does."""
+    try:
+        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: make it first, or correct the path.") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read as YAML ({' '.join(str(error).split())}): make it again.") from None
+    checked(value, shape, str(path))
+    return value
+
+
+def required(path: Path) -> Path:
+    """``path``, which has to be a file. Raises ``UserError`` if it is not."""
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: make it first, or correct the path.")
+    return path

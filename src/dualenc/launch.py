@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dualenc.errors import UserError
 
 PORT = "DUALENC_PORT"  # the environment variable with the port at which the processes of several nodes meet
+OF_A_STEP = ("SLURM_LAUNCH_NODE_IPADDR", "SLURM_JOB_ID", "SLURM_NODEID")
 PARENT_DEATH = 1  # PR_SET_PDEATHSIG
 
 
@@ -18,8 +19,10 @@ def together(processes: int, nodes: int, threads: int, command: Sequence[str]) -
     """The exit status of ``dualenc <command>`` by ``processes`` on ``nodes``; None if this process is to do it.
 
     It is if there is one process, and in each of several once they are started. Raises ``UserError`` if there are
-    several nodes outside of a Slurm job.
+    several nodes outside of a Slurm job, or a number of processes that they cannot share.
     """
+    if processes % nodes:
+        raise UserError(f"--processes {processes} cannot be spread over --nodes {nodes}: give a multiple of it.")
     if processes == 1:
         return None
     if "TORCHELASTIC_RUN_ID" in os.environ:
@@ -43,7 +46,10 @@ def _on_each_node(nodes: int, threads: int, command: Sequence[str]) -> int:
         free.bind(("", 0))
         environment = os.environ | {PORT: str(free.getsockname()[1])}
     step = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", f"--cpus-per-task={threads}"]
-    return subprocess.call([*step, sys.executable, "-m", "dualenc", *command], env=environment)
+    try:
+        return subprocess.call([*step, sys.executable, "-m", "dualenc", *command], env=environment)
+    except FileNotFoundError:
+        raise UserError(f"a training by {nodes} nodes needs srun, which is not in PATH: set nodes to 1.") from None
 
 
 def _on_this_node(processes: int, nodes: int, command: Sequence[str]) -> int:
@@ -54,6 +60,9 @@ def _on_this_node(processes: int, nodes: int, command: Sequence[str]) -> int:
     if nodes == 1:
         meeting = {"rdzv_endpoint": "localhost:0", "local_addr": "localhost", "run_id": f"process-{os.getpid()}"}
     else:  # srun runs on the first node of a job
+        missing = [name for name in OF_A_STEP if name not in os.environ]
+        if missing:
+            raise UserError(f"{PORT} is set, but {missing[0]} is not, as in a step of a Slurm job: unset {PORT}.")
         host = os.environ["SLURM_LAUNCH_NODE_IPADDR"]
         meeting = {"rdzv_endpoint": f"{host}:{os.environ[PORT]}", "run_id": os.environ["SLURM_JOB_ID"]}
         meeting["rdzv_configs"] = {"is_host": os.environ["SLURM_NODEID"] == "0"}

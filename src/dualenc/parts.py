@@ -41,8 +41,8 @@ def kept(folder: Path, rows: range, size: int, make: Callable[[range], np.ndarra
 
 
 def joined(paths: Sequence[Path]) -> np.ndarray:
-    """The rows of all files."""
-    return np.concatenate([np.load(path) for path in paths])
+    """The numbers (n,) of all files. Raises ``UserError`` as `dualenc.arrays.read` does."""
+    return np.concatenate([arrays.read(path, 1) for path in paths])
 
 
 def digest(*columns: np.ndarray) -> str:

@@ -6,10 +6,14 @@ an estimate of the order of magnitude: texts are taken as long as `scales.<scale
 """
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
+
+from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from dualenc import workflow
 from dualenc.config import Study
+from dualenc.files import read_json
 from dualenc.parameters import Encoder, Experiment
 
 BACKWARD = 2  # the backward pass takes twice the arithmetic of the forward pass
@@ -18,6 +22,28 @@ STATES = 16  # bytes for each weight in training: itself, its gradient and Adam'
 ACTIVATIONS = 40  # numbers kept for the backward pass, for each token, layer and unit of width
 HALF, SINGLE = 2, 4  # bytes
 MODEL_RULES = {"train", "checkpoints", "teacher_scores", "retrieval", "score_matrix", "score_updates"}
+
+
+class Rate(BaseModel):
+    """Operations a second of a model of some width."""
+
+    width: PositiveInt
+    training: PositiveFloat
+    scoring: PositiveFloat
+
+
+class Hardware(BaseModel):
+    """What an entry of `benchmarks/throughput.json` has to say of a device."""
+
+    hardware: str
+    gpu: bool = False
+    seconds_per_job: NonNegativeFloat
+    rates: list[Rate] = Field(min_length=1)
+
+
+def measured(path: str | Path) -> list[Mapping[str, Any]]:
+    """The entries of a file such as `benchmarks/throughput.json`. Raises ``UserError`` that names a broken one."""
+    return read_json(path, list[Hardware])
 
 
 class Job(NamedTuple):

@@ -10,13 +10,28 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from pydantic import BaseModel, Field
+
 PACKAGE = Path(__file__).parent
 # Cannot change a result: how errors read, how progress is shown, how files are put in place, how modules are found, how
 # a job is started; and what params.yaml says reaches a step as its slice.
 PLUMBING = {
     *("artefacts", "config", "checks", "lookup", "parameters", "errors", "files", "download", "progress"),
-    *("sources", "trainer_progress", "provenance", "locks", "states", "warm"),
+    *("settings", "shape", "sources", "trainer_progress", "provenance", "locks", "states", "warm"),
 }
+
+
+class Provenance(BaseModel):
+    """What has to be in a ``provenance.json``: `environment`, and the MD5 of each input."""
+
+    inputs: dict[str, str]
+    processes: int
+    commit: str
+    machine: str
+    processor: str
+    torch: str
+    transformers: str
+    sentence_transformers: str = Field(alias="sentence-transformers")
 
 
 def code(module: str) -> list[Path]:

@@ -5,11 +5,12 @@ import csv
 import io
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dualenc import artefacts, expected
 from dualenc.claims import page
-from dualenc.files import read_json
+from dualenc.errors import UserError
+from dualenc.files import read_json, required
 
 KINDS = {"table": ".csv", "figure": ".csv", "claim": ".json"}
 """Rules that make artefacts, and the suffix of the file that is named after the artefact."""
@@ -66,10 +67,16 @@ def _ancestors(job: str, makers: Mapping[str, str], inputs: Mapping[str, set[str
 
 def _seconds(benchmark: Path) -> float:
     """What a benchmark says, 0 if there is none."""
-    if not benchmark.is_file():
-        return 0.0
-    with open(benchmark, encoding="utf-8") as file:
-        return float(next(csv.DictReader(file, delimiter="\t"))["s"])
+    return seconds(benchmark) if benchmark.is_file() else 0.0
+
+
+def seconds(benchmark: Path) -> float:
+    """What a benchmark of Snakemake says. Raises ``UserError`` if it is not one."""
+    try:
+        with open(benchmark, encoding="utf-8", newline="") as file:
+            return float(next(csv.DictReader(file, delimiter="\t"))["s"])
+    except (OSError, ValueError, KeyError, TypeError, StopIteration, csv.Error):
+        raise UserError(f"{benchmark} is not a benchmark of Snakemake: remove it, or run its job again.") from None
 
 
 def made(summary: str) -> set[str]:
@@ -83,8 +90,8 @@ def _rows(summary: str) -> Iterator[dict[str, str]]:
 
 def front(root: Path, figures: Path, scale: str, cost_of: Mapping[str, Cost], files: Collection[str]) -> str:
     """The first page, as Markdown; ``files`` are those that the workflow makes."""
-    records: Mapping[str, Any] = read_json(root / "claims.json")
-    image = base64.b64encode((figures / "fig1.png").read_bytes()).decode()
+    records = read_json(root / "claims.json", dict[str, page.Verdict])
+    image = base64.b64encode(required(figures / "fig1.png").read_bytes()).decode()
     compared = expected.table(scale, root, files)
     parts = [
         "# In defense of dual-encoders for neural ranking, rebuilt",
@@ -97,7 +104,7 @@ def front(root: Path, figures: Path, scale: str, cost_of: Mapping[str, Cost], fi
         f"![Figure 1](data:image/png;base64,{image})",
         artefacts.caption("figure", "fig1"),
         "## Table 1",
-        (root / "tables" / "tab1.md").read_text(encoding="utf-8"),
+        required(root / "tables" / "tab1.md").read_text(encoding="utf-8"),
         *(["## Expected and obtained", compared] if compared else []),
         "## What it costs",
         _cost_table(cost_of),

@@ -33,7 +33,7 @@ def of(study: Study, measured: Sequence[Mapping[str, Any]]) -> dict[str, dict[st
     first without. Raises ``UserError`` if there is none. A training by several nodes has all that Slurm needs to know
     for that.
     """
-    hardware = next((one for one in measured if one["gpu"] == bool(study.at.gpus)), None)
+    hardware = next((one for one in measured if one.get("gpu", False) == bool(study.at.gpus)), None)
     if hardware is None:
         raise UserError("benchmarks/throughput.json has no measurement of such a device: see benchmarks/README.md.")
     jobs: dict[str, set[plan.Job]] = defaultdict(set)

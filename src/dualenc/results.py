@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from dualenc import frames
 from dualenc.errors import UserError
 from dualenc.statistics import bootstrap_interval, difference_interval, holm, paired_test
 
@@ -178,13 +179,8 @@ def _bootstrap(evaluation: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read(path: Path) -> pd.Series:
     """Values indexed by (evalset, measure, qid), sorted."""
-    try:
-        frame = pd.read_parquet(path, columns=["evalset", "measure", "qid", "value"])
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: train and evaluate this run first.") from None
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} is no table of per-query values ({reason}): evaluate this run again.") from error
+    keys = {name: frames.text for name in ("evalset", "measure", "qid")}
+    frame = frames.read(path, {**keys, "value": frames.number}, "train and evaluate this run first")
     column = frame.set_index(["evalset", "measure", "qid"])["value"].sort_index()
     if not column.index.is_unique:
         evalset, measure, qid = column.index[column.index.duplicated()][0]

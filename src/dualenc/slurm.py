@@ -27,7 +27,7 @@ def leave_cancelled_jobs(scheduler: Any) -> None:
 def about(environment: Mapping[str, str]) -> str:
     """The Slurm job (with its number in an array), the node and the GPUs of a process with this environment."""
     job = environment["SLURM_JOB_ID"]
-    if "SLURM_ARRAY_TASK_ID" in environment:
+    if environment.keys() >= {"SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"}:
         job = f"{environment['SLURM_ARRAY_JOB_ID']}_{environment['SLURM_ARRAY_TASK_ID']}"
     node = environment.get("SLURMD_NODENAME") or socket.gethostname()
     return f"Slurm job {job} on {node}, GPUs {environment.get('CUDA_VISIBLE_DEVICES', '')}"

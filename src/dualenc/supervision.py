@@ -15,13 +15,23 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
+from pydantic import BaseModel
 
+from dualenc import frames
 from dualenc.errors import UserError
 from dualenc.files import atomic, md5, write_json
 from dualenc.runs import Run
 from dualenc.sampling import in_hash_order
 
 Qrels = Mapping[str, Mapping[str, int]]
+COLUMNS = {"qid": frames.text, "pids": frames.texts, "labels": frames.numbers}
+
+
+class Manifest(BaseModel):
+    """What has to be in the manifest of lists."""
+
+    rows: int
+    md5: str
 
 
 class Lists(NamedTuple):
@@ -104,15 +114,29 @@ def check_scores(frame: pd.DataFrame, scores: np.ndarray) -> None:
         )
 
 
+def load(path: str | Path) -> pd.DataFrame:
+    """Lists as ``write`` wrote them: qid, pids, labels and, if a teacher has scored them, teacher_scores.
+
+    Raises ``UserError`` that names the file if it is missing or broken, has no lists, or has some of different lengths.
+    """
+    frame = frames.read(path, COLUMNS, "build the lists again", optional={"teacher_scores": frames.numbers})
+    lengths = {len(values) for name in frame.columns.drop("qid") for values in frame[name]}
+    if len(lengths) != 1:
+        raise UserError(f"{path} has lists of {sorted(lengths) or 'no'} passages, not of one number: build them again.")
+    return frame
+
+
 def read(path: str | Path, query_rows: Mapping[str, int], passage_rows: Mapping[str, int], qrels: Qrels) -> Lists:
     """Lists by row number; ``qrels`` are the judgements of their queries.
 
-    Raises ``UserError`` for an unknown id, a passage twice in a list, a score not finite."""
-    frame = pd.read_parquet(path)
+    Raises ``UserError`` as ``load`` does, and for an unknown id, a passage twice in a list, a score not finite."""
+    frame = load(path)
     for qid, pids in zip(frame.qid, frame.pids, strict=True):
         unknown = [one for one in pids if one not in passage_rows] + [qid] * (qid not in query_rows)
         if unknown:
             raise UserError(f"{path} names {unknown[0]!r}, which is not in the dataset: build the lists again.")
+        if qid not in qrels:
+            raise UserError(f"{path} has a list of query {qid!r}, which has no judgement: build the lists again.")
         if len(set(pids)) < len(pids):
             raise UserError(f"{path} has a passage twice in the list of query {qid!r}: build the lists again.")
     teacher = None

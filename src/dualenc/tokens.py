@@ -8,13 +8,14 @@ scores for the text itself. (Which side of a pair loses a token may depend on ho
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from pydantic import BaseModel
 
 from dualenc import arrays, encoder_files, tokenizer_files
 from dualenc.errors import UserError
-from dualenc.files import atomic, md5, read_json, write_json
+from dualenc.files import atomic, md5, read_json, required, write_json
 from dualenc.tokenizer_files import SPECIAL
 
 TEXTS_AT_ONCE = 1 << 10  # more are slower, too
@@ -74,15 +75,25 @@ def write_tokenizer(
     write_json(folder / "tokenizer_config.json", config)
 
 
+def read_tokenizer(file: str | Path) -> Any:
+    """The ``tokenizers.Tokenizer`` in a ``tokenizer.json``. Raises ``UserError`` if it is missing or broken."""
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_file(str(required(Path(file))))
+    except UserError:
+        raise
+    except Exception as error:  # the library knows no other kind
+        raise UserError(f"{file} is not a tokenizer ({error}): make it again.") from None
+
+
 def write(folder: str | Path, tokenizer_file: str | Path, columns: Mapping[str, Iterable[str]]) -> None:
     """Write each column of texts as ``<name>.ids.npy`` and ``<name>.offsets.npy``; ``manifest.json`` last.
 
     Texts are read once, and few are in memory. The manifest holds the tokenizer's MD5, those of its parts, its
     special ids and vocabulary size, and the counts of each column.
     """
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    tokenizer = read_tokenizer(tokenizer_file)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     dtype = np.uint16 if tokenizer.get_vocab_size() <= 1 << 16 else np.uint32
@@ -115,13 +126,16 @@ def _ids(tokenizer, texts: Iterable[str], lengths: list[np.ndarray]) -> Iterator
 
 
 def read(folder: str | Path, name: str) -> Tokens:
-    """Memory-map one column. Raises ``UserError`` if it is not there."""
-    try:
-        files = [Path(folder) / f"{name}.{part}.npy" for part in Tokens._fields]
-        # Plain arrays over the mapped files: slicing a `np.memmap`, once for each text, takes several times as long.
-        return Tokens(*(np.asarray(np.load(file, mmap_mode="r")) for file in files))
-    except FileNotFoundError as error:
-        raise UserError(f"{error.filename} is missing: write the tokens of {name!r} first.") from None
+    """Memory-map one column. Raises ``UserError`` if its files are not there or not whole."""
+    files = [Path(folder) / f"{name}.{part}.npy" for part in Tokens._fields]
+    for file in files:
+        if not file.exists():
+            raise UserError(f"{file} is missing: write the tokens of {name!r} first.")
+    # Plain arrays over the mapped files: slicing a `np.memmap`, once for each text, takes several times as long.
+    column = Tokens(*(np.asarray(arrays.read(file, 1, mmap_mode="r")) for file in files))
+    if not len(column.offsets) or column.offsets[0] or column.offsets[-1] != len(column.ids):
+        raise UserError(f"{files[0]} does not belong to {files[1]}: write the tokens of {name!r} again.")
+    return column
 
 
 def concatenate(columns: Sequence[Tokens]) -> Tokens:
@@ -139,6 +153,15 @@ def check_encoder(encoder: str | Path, folder: str | Path) -> None:
     tokenizer_files.check_same(Path(encoder) / "tokenizer.json", about["tokenizer_parts"], about["tokenizer"])
 
 
+class Manifest(BaseModel):
+    """What has to be in ``manifest.json``."""
+
+    tokenizer: str
+    tokenizer_parts: dict[str, str]
+    vocabulary: int
+    special: dict[str, int]
+
+
 def manifest(folder: str | Path) -> dict:
     """What ``write`` recorded: ``special`` ids of pad, unk, cls, sep and mask, ``vocabulary``, counts and MD5."""
-    return read_json(Path(folder) / "manifest.json")
+    return read_json(Path(folder) / "manifest.json", Manifest)

@@ -1,13 +1,31 @@
 """Score matrices and how well embeddings of a given dimension can make them (Proposition 1, finite case)."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
+from dualenc import frames
 from dualenc.errors import UserError
 from dualenc.runs import Run
 from dualenc.supervision import in_hash_order
+
+COLUMNS = {**dict.fromkeys(("evalset", "qid", "pid"), frames.text), "score": frames.number}
+
+
+def read(root: Path, name: str, seed: int, evalset: str) -> pd.DataFrame:
+    """The score matrix (Q, P) of a run below the results folder ``root``, on an evaluation set.
+
+    Raises `UserError` that names the file if it is missing or broken.
+    """
+    path = root / "score-matrices" / name / f"seed-{seed}.parquet"
+    frame = frames.read(path, COLUMNS, "score the matrix with this run first")
+    block = frame[frame.evalset == evalset].set_index(["qid", "pid"]).score
+    if block.empty or not block.index.is_unique or len(block) != np.prod(block.index.levshape):
+        raise UserError(f"{path} has no score of {evalset} for each pair of its queries and passages: make it again.")
+    return block.unstack()
 
 
 def block(

@@ -1,8 +1,25 @@
 """How far an update on one pair carries over to other pairs (section 3.3)."""
 
+from pathlib import Path
+
 import pandas as pd
 
+from dualenc import frames
 from dualenc.errors import UserError
+
+COLUMNS = {
+    **dict.fromkeys(("qid", "pid", "shared", "checkpoint"), frames.text),
+    **dict.fromkeys(("own_change", "change"), frames.number),
+}
+
+
+def read(root: Path, name: str, seed: int) -> pd.DataFrame:
+    """The score updates of a run below the results folder ``root``, as `dualenc.score_updates.changes` gives them.
+
+    Raises `UserError` that names the file if it is missing or broken.
+    """
+    path = root / "score-updates" / name / f"seed-{seed}.parquet"
+    return frames.read(path, COLUMNS, "make the score updates of this run first")
 
 
 def relative(updates: pd.DataFrame) -> pd.Series:

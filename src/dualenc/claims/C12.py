@@ -23,7 +23,7 @@ REASON = "The paper claims a direction, not a size. What moves all scores alike 
 
 def parts(params: Mapping[str, Any], root: Path) -> list[Part]:
     """The numbers behind the claim. Raises `UserError` if a file that it needs is missing."""
-    updates = {name: evidence.read(root / "score-updates" / name, params["seeds"][0]) for name in ("ca", "de")}
+    updates = {name: influence.read(root, name, params["seeds"][0]) for name in ("ca", "de")}
     at_end = {name: frame[frame.checkpoint == "end"] for name, frame in updates.items()}
     numbers = []
     for shared in ("query", "passage"):

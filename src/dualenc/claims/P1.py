@@ -23,8 +23,7 @@ REASON = "Rounding errors of float64 are far smaller, and errors that a plot sho
 def parts(params: Mapping[str, Any], root: Path) -> list[Part]:
     """The numbers behind the claim. Raises `UserError` if a file that it needs is missing."""
     tolerance = params["options"]["tolerance"]
-    scored = evidence.read(root / "score-matrices" / "ca", params["seeds"][0])
-    matrix = scored[scored.evalset == "test"].pivot(index="qid", columns="pid", values="score").to_numpy()
+    matrix = factorisation.read(root, "ca", params["seeds"][0], "test").to_numpy()
     errors = factorisation.best_errors(factorisation.centred(matrix))
     return [
         evidence.exact(f"relative error at dimension {len(errors)}, {errors[0]:.2f} at 1", errors[-1], below=tolerance),

@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 from dualenc import results
 from dualenc.analysis import pairs
 from dualenc.claims import Part
-from dualenc.errors import UserError
 from dualenc.results import System
 from dualenc.statistics import bootstrap_interval, unpaired_interval
 
@@ -61,15 +60,6 @@ def better_teacher(found: Mapping[str, System], params: Mapping[str, Any]) -> Pa
 def per_seed(params: Mapping[str, Any], root: Path, name: str) -> list[pd.DataFrame]:
     """The scored test pairs (`dualenc.analysis.pairs`) of a run, a frame for each seed."""
     return [pairs.of_run(root, name, seed, "test") for seed in params["seeds"]]
-
-
-def read(folder: Path, seed: int) -> pd.DataFrame:
-    """The table ``seed-<seed>.parquet`` of a run's folder. Raises `UserError` that names the file if there is none."""
-    path = folder / f"seed-{seed}.parquet"
-    try:
-        return pd.read_parquet(path)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: make it first, or leave out the claim that needs it.") from None
 
 
 def averaged(per_query: Iterable[pd.Series]) -> pd.Series:

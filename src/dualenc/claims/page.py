@@ -3,7 +3,9 @@
 import math
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel
 
 from dualenc.claims import CONFIRMED, Part, part_verdict, verdict
 
@@ -11,6 +13,36 @@ ENDS = ("value", "low", "high")
 MARKS = {"confirmed": "✓", "refuted": "✗", "undecided": "?"}
 OWN_DATASETS = ("msmarco-passage", "natural-questions")
 """The paper's datasets, as params.yaml names them."""
+
+
+class JudgedPart(BaseModel):
+    """What a part of a verdict's file has to say."""
+
+    what: str
+    value: float | None
+    low: float | None
+    high: float | None
+    above: float | None
+    below: float | None
+    premise: bool
+    verdict: str
+
+
+class Verdict(BaseModel):
+    """What a verdict's file (`record`) has to say."""
+
+    claim: str
+    paper: str
+    test: str
+    reason: str
+    verdict: Literal["confirmed", "refuted", "undecided"]
+    parts: list[JudgedPart]
+    runs: dict[str, str]
+    scale: str
+    dataset: str
+    seeds: list[int]
+    confidence: float
+    resamples: int
 
 
 def record(module: ModuleType, params: Mapping[str, Any], parts: list[Part]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
+from pydantic import BaseModel
 
 from dualenc.errors import UserError
 from dualenc.files import atomic_entries, md5, read_json, write_json
@@ -69,11 +70,24 @@ def write(
     write_json(folder / "manifest.json", {**about, "files": files})
 
 
+class WrittenFile(BaseModel):
+    """What ``manifest.json`` has to say of a file."""
+
+    rows: int
+    md5: str
+
+
+class Manifest(BaseModel):
+    """What has to be in ``manifest.json``."""
+
+    files: dict[str, WrittenFile]
+
+
 def splits(folder: str | Path) -> list[str]:
     """The splits of a dataset, `SPLITS` and then its further test sets. Raises ``UserError`` if it has no manifest."""
     manifest = Path(folder) / "manifest.json"
     _require(manifest)
-    found = [name.split(".")[1] for name in read_json(manifest)["files"] if name.startswith("queries.")]
+    found = [name.split(".")[1] for name in read_json(manifest, Manifest)["files"] if name.startswith("queries.")]
     return [*SPLITS, *(split for split in found if split not in SPLITS)]
 
 

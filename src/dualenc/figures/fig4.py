@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from dualenc import naming
+from dualenc import frames, naming
 from dualenc.errors import UserError
 from dualenc.figures import COLOURS, MARKERS
 
@@ -54,10 +54,7 @@ def data(params: Mapping[str, Any], root: Path) -> pd.DataFrame:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    try:
-        curve = pd.read_csv(path)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: train this run first.") from None
+    curve = frames.read_curve(path, "train this run first")
     for split in ("validation", *EVALSETS):
         if split not in set(curve.split):
             raise UserError(f"{path} says nothing about {split}: train this run again, with a probe on each split.")

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from dualenc import figures, naming
 from dualenc.analysis import influence
-from dualenc.errors import UserError
 from dualenc.figures import COLOURS, distributions
 from dualenc.statistics import bootstrap_interval
 
@@ -35,7 +34,7 @@ def data(params: Mapping[str, Any], root: Path) -> pd.DataFrame:
     """
     values, excesses = {}, []
     for run in params["runs"]:
-        for stage, updates in _read(root, run["name"], params["seeds"][0]).groupby("checkpoint", sort=False):
+        for stage, updates in influence.read(root, run["name"], params["seeds"][0]).groupby("checkpoint", sort=False):
             relative = influence.relative(updates)
             about = naming.series(run), stage.replace("-", " ")
             for shared in SHARED:
@@ -48,14 +47,6 @@ def data(params: Mapping[str, Any], root: Path) -> pd.DataFrame:
     names = ["series", "stage", "shared"]
     measured = pd.DataFrame(excesses, columns=[*names, "excess", "excess_low", "excess_high"])
     return distributions.curves(values, params, names).merge(measured, on=names, how="left")
-
-
-def _read(root: Path, name: str, seed: int) -> pd.DataFrame:
-    path = root / "score-updates" / name / f"seed-{seed}.parquet"
-    try:
-        return pd.read_parquet(path)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: make the score updates of this run first.") from None
 
 
 def draw(frame: pd.DataFrame, params: Mapping[str, Any]) -> Figure:

@@ -48,14 +48,14 @@ def data(params: Mapping[str, Any], root: Path) -> pd.DataFrame:
     teacher = params["options"]["teacher"]
     runs = {run["name"]: run for run in params["runs"] if run["name"] != teacher}
     for evalset in EVALSETS:
-        scores = _matrix(root, teacher, params["seeds"][0], evalset)
+        scores = factorisation.read(root, teacher, params["seeds"][0], evalset)
         target = factorisation.centred(scores)
         errors = factorisation.best_errors(target)
         ranks = [rank for rank in params["options"]["ranks"] if rank <= len(errors)]
         shown = [("CA", teacher, None, 0.0, target)]
         shown += [("SVD", None, rank, errors[rank - 1], factorisation.best(target, rank)) for rank in ranks]
         for name, run in runs.items():
-            other = _matrix(root, name, params["seeds"][0], evalset)
+            other = factorisation.read(root, name, params["seeds"][0], evalset)
             if not (other.index.equals(scores.index) and other.columns.equals(scores.columns)):
                 raise UserError(f"The score matrices of {teacher} and {name} are of different blocks: make both again.")
             approximation = factorisation.centred(other)
@@ -68,16 +68,6 @@ def data(params: Mapping[str, Any], root: Path) -> pd.DataFrame:
             ranked = pd.DataFrame(approximation, scores.index, scores.columns)
             rows.append({**about, **_effectiveness(ranked, qrels, params["evaluation"]), **size})
     return pd.DataFrame(rows).astype({"width": "Int64"})
-
-
-def _matrix(root: Path, name: str, seed: int, evalset: str) -> pd.DataFrame:
-    """The scores (queries, passages) of a run."""
-    path = root / "score-matrices" / name / f"seed-{seed}.parquet"
-    try:
-        frame = pd.read_parquet(path)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: score the matrix with this run first.") from None
-    return frame[frame.evalset == evalset].pivot(index="qid", columns="pid", values="score")
 
 
 def _effectiveness(scores: pd.DataFrame, qrels: Mapping, evaluation: Mapping[str, Any]) -> dict[str, float]:

@@ -5,20 +5,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
-import yaml
+from pydantic import BaseModel
 from safetensors import safe_open
 
-from dualenc import models, slices, workflow
+from dualenc import datasets, evaluation, frames, models, slices, supervision, workflow
 from dualenc.config import Study
 from dualenc.errors import UserError
-from dualenc.files import md5, read_json
+from dualenc.files import md5, read_json, read_yaml
 from dualenc.parameters import Experiment
+from dualenc.provenance import Provenance
 from dualenc.results import BM25, RETRIEVAL
 from dualenc.training import CHOOSES
 
 Metrics = dict[tuple[str, str], dict[str, dict[str, float]]]
 """(room, evaluation set) -> measure -> mean, low, high, queries; ``room`` is "runs" (re-ranked) or "retrieval"."""
+
+
+class Settings(BaseModel):
+    """What has to be in a run's ``config.yaml``, beside what is compared with params.yaml."""
+
+    experiment: dict[str, Any]
 
 
 class Facts(NamedTuple):
@@ -73,18 +79,21 @@ def read(study: Study, run: str, seed: int, results: Path, name: str) -> Facts:
             f"{run}, seed {seed}, is not trained and evaluated yet at scale {study.scale} ({missing} is missing): "
             f"{make}, or bring it with `dvc pull`."
         )
-    settings, made = yaml.safe_load(own["config.yaml"].read_text(encoding="utf-8")), read_json(own["provenance.json"])
+    settings, made = read_yaml(own["config.yaml"], Settings), read_json(own["provenance.json"], Provenance)
+    lists_manifest = read_json(f"{lists}.json", supervision.Manifest)
     changed = _changed_key(settings, slices.train(study, run, seed)) or _changed_file(
         made["inputs"],
-        {data: md5(data), lists: read_json(f"{lists}.json")["md5"]},
+        {data: md5(data), lists: lists_manifest["md5"]},
         Path(workflow.encoder_folder(study, experiment.encoder), "model.safetensors"),
     )
     if changed:
         raise UserError(f"{folder / 'model'} was trained with another {changed} than is here now: {make}.")
-    curve = pd.read_csv(own["curve.csv"])
+    curve = frames.read_curve(own["curve.csv"], make)
     split, _, measure = CHOOSES.partition("_")
     # At step 0 the start is probed, which no checkpoint has.
     probes = curve[(curve.split == split) & (curve.metric == measure) & (curve.step > 0)]
+    if probes.empty:
+        raise UserError(f"{own['curve.csv']} has no {measure} on {split} after step 0: {make}.")
     teacher = experiment.teacher
     others = {f"its teacher `{teacher}`": f"{teacher}/seed-{study.at.seeds[0]}"} if teacher else {}
     others = {system: _metrics(root, place) for system, place in (others | {"BM25": BM25}).items()}
@@ -97,8 +106,8 @@ def read(study: Study, run: str, seed: int, results: Path, name: str) -> Facts:
         folder=folder,
         settings=settings,
         made=made,
-        data=read_json(data),
-        lists=read_json(f"{lists}.json"),
+        data=read_json(data, datasets.Manifest),
+        lists=lists_manifest,
         metrics=_metrics(root, f"{run}/seed-{seed}"),
         others={system: metrics for system, metrics in others.items() if metrics},
         parameters=sum(_size(path) for path in (folder / "model").rglob("*.safetensors")),
@@ -131,7 +140,7 @@ def _metrics(root: Path, place: str) -> Metrics:
         (room, split): measures
         for room, path in rooms.items()
         if path.is_file()
-        for split, measures in read_json(path).items()
+        for split, measures in read_json(path, evaluation.Metrics).items()
     }
 
 

@@ -8,7 +8,7 @@ from dualenc import group, models, provenance, resumable, states, tokens, traini
 from dualenc.files import atomic
 from dualenc.parameters import Experiment
 from dualenc.runs import write_run
-from dualenc.steps.inputs import data, read_lists, rerank_sets
+from dualenc.steps.inputs import check_sets, data, read_lists, rerank_sets
 from dualenc.steps.train import made_of
 
 SPLITS = ("train", "test")
@@ -30,6 +30,7 @@ def checkpoints(
     state = states.state_folder(scratch, about, inputs, provenance.code("training"))
     texts = data(folder, token_folder, settings["tokens_per_batch"])
     with resumable.locked(state):
+        check_sets(evaluation, texts, SPLITS)
         read = read_lists(lists, folder, texts.query_rows["train"])
         source, lengths = texts.sources["train"], settings["lengths"]
         job = training.Training(encoder, read, source, experiment, lengths, seed, state)

@@ -17,7 +17,7 @@ def judge(claim: str, params: Mapping[str, Any], root: Path, output: Path) -> No
 
 def collect(names: Sequence[str], verdicts: Path, output: Path) -> None:
     """Write ``claims.json``, ``.md`` and ``.html`` into ``output``, from ``<name>.json`` of the folder ``verdicts``."""
-    records = {name: read_json(verdicts / f"{name}.json") for name in names}
+    records = {name: read_json(verdicts / f"{name}.json", page.Verdict) for name in names}
     readable = page.markdown(records)
     write_json(output / "claims.json", records)
     for suffix, text in ((".md", readable), (".html", pages.page(readable, "claims"))):

@@ -29,5 +29,5 @@ def encode(
             return scoring.embed(encoder, source.passages, np.arange(part.start, part.stop), source).astype(np.float16)
 
         blocks = parts.kept(state / "blocks", rows, retrieval.PASSAGES_AT_ONCE, block, "encoding")
-        arrays.write(output, map(np.load, blocks), np.float16, encoder.get_embedding_dimension())
+        arrays.write(output, (arrays.read(file, 2) for file in blocks), np.float16, encoder.get_embedding_dimension())
         shutil.rmtree(state)

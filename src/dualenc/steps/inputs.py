@@ -1,15 +1,15 @@
 """What the steps that run a model read and write alike."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-import pyarrow.compute as pc
 import yaml
-from pyarrow import parquet
 
 from dualenc import datasets, group, provenance, scoring, supervision
+from dualenc.errors import UserError
 from dualenc.files import md5, write_json
 from dualenc.runs import Run, read_run
 from dualenc.supervision import Lists
@@ -41,15 +41,35 @@ def rows(folder: Path, name: str) -> dict[str, int]:
 
 
 def passage_rows(folder: Path, *runs: Run) -> dict[str, int]:
-    """Row number of each passage that the runs name: of millions, few."""
+    """Row number of each passage that the runs name: of millions, few. Raises ``UserError`` for an unknown one."""
     named = {pid for run in runs for ranking in run.values() for pid in ranking.pids}
-    return datasets.rows(folder, "passages", named)
+    known = datasets.rows(folder, "passages", named)
+    if len(known) < len(named):
+        unknown = min(named - known.keys())
+        raise UserError(f"{folder} has no passage {unknown!r}, which the candidates name: make these again from it.")
+    return known
+
+
+def read_candidates(evaluation: Path, split: str, query_rows: Mapping[str, int]) -> Run:
+    """The candidates of an evaluation set. Raises ``UserError`` as `read_run` does, and for an unknown query."""
+    file = evaluation / f"{split}.run.gz"
+    run = read_run(file)
+    unknown = min(run.keys() - query_rows.keys(), default=None)
+    if unknown is not None:
+        raise UserError(f"{file} names query {unknown!r}, which the dataset does not have: make it again from that.")
+    return run
+
+
+def check_sets(evaluation: Path, data: Data, splits: Iterable[str]) -> None:
+    """Read the candidates of evaluation sets before hours of training, which come first. Raises ``UserError``."""
+    for split in splits:
+        passage_rows(data.folder, read_candidates(evaluation, split, data.query_rows[split]))
 
 
 def read_lists(path: Path, folder: Path, query_rows: Mapping[str, int]) -> Lists:
     """Training lists by row number, with what the train split's judgements say of their queries."""
     qrels = datasets.qrels(folder, "train")
-    listed = pc.unique(pc.list_flatten(parquet.read_table(path, columns=["pids"])["pids"])).to_pylist()
+    listed = chain.from_iterable(supervision.load(path).pids)
     judged = {pid for passages in qrels.values() for pid in passages}
     return supervision.read(path, query_rows, datasets.rows(folder, "passages", judged.union(listed)), qrels)
 
@@ -59,7 +79,7 @@ def rerank_sets(
 ) -> Iterator[tuple[str, Run]]:
     """Evaluation sets, each re-ranked by a model. Scores are kept in ``keep``, a folder of this model's."""
     for split in splits:
-        candidates = read_run(evaluation / f"{split}.run.gz")
+        candidates = read_candidates(evaluation, split, data.query_rows[split])
         identifiers = data.query_rows[split], passage_rows(data.folder, candidates)
         yield split, scoring.rerank(model, data.sources[split], candidates, *identifiers, keep)
 

@@ -10,9 +10,8 @@ from dualenc import models, pretraining, provenance, resumable, scoring, states,
 from dualenc.datasets import read_qrels
 from dualenc.files import atomic, write_json
 from dualenc.parameters import Encoder, Pretraining
-from dualenc.runs import read_run
 from dualenc.scoring import Texts
-from dualenc.steps.inputs import passage_rows, read_lists, rows, write_about, write_curve
+from dualenc.steps.inputs import passage_rows, read_candidates, read_lists, rows, write_about, write_curve
 from dualenc.supervision import Lists
 
 
@@ -37,12 +36,13 @@ def pretrain(
         parts = [read(data / name, corpora / f"{name}.parquet", settings["tokens_per_batch"]) for name in names]
         source, lists = together(parts)
         folder = data / dataset
-        candidates = read_run(evaluation / "validation.run.gz")
+        query_rows = rows(folder, "validation")
+        candidates = read_candidates(evaluation, "validation", query_rows)
         held_out = pretraining.Held(
             scoring.texts(folder / "tokens", "validation", settings["tokens_per_batch"]),
             candidates,
             read_qrels(evaluation / "validation.qrels.tsv"),
-            rows(folder, "validation"),
+            query_rows,
             passage_rows(folder, candidates),
         )
         model, curve = pretraining.pretrain(

@@ -5,6 +5,7 @@ from itertools import chain
 from pathlib import Path
 
 from dualenc import arrays, datasets, models, scoring, tokens
+from dualenc.errors import UserError
 from dualenc.progress import reported
 from dualenc.retrieval import PASSAGES_AT_ONCE, encode, retrieve
 from dualenc.runs import write_run
@@ -24,6 +25,7 @@ def retrieval(
     source = sources[0]._replace(queries=tokens.concatenate([one.queries for one in sources]))
     encoder = models.load(model, "dual-encoder")
     if embeddings:
+        _check(embeddings, len(pids), encoder.get_embedding_dimension())
         saved = chain.from_iterable(arrays.blocks(path, PASSAGES_AT_ONCE) for path in embeddings)
         blocks = reported(saved, "searching", "blocks", -(-len(pids) // PASSAGES_AT_ONCE))
     else:
@@ -31,3 +33,16 @@ def retrieval(
     run = retrieve(encoder, source, list(chain.from_iterable(qids.values())), pids, blocks, depth)
     for split, asked in qids.items():
         write_run(output / f"{split}.run.gz", {qid: run[qid] for qid in asked}, tag="-".join(output.parts[-2:]))
+
+
+def _check(embeddings: Sequence[Path], count: int, width: int) -> None:
+    """Raise ``UserError`` if these files do not hold one vector of this width for each of so many passages."""
+    vectors = [arrays.read(path, 2, mmap_mode="r") for path in embeddings]
+    wrong = next((path for path, rows in zip(embeddings, vectors, strict=True) if rows.shape[1] != width), None)
+    if wrong is not None:
+        raise UserError(f"{wrong} has no vectors of width {width}, as the model makes them: encode the passages again.")
+    if sum(map(len, vectors)) != count:
+        raise UserError(
+            f"the files of {embeddings[0].parent} have {sum(map(len, vectors)):,} vectors of {count:,} passages: give "
+            "each shard once."
+        )

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dualenc import datasets, models, scoring
+from dualenc import models, scoring
 from dualenc.analysis import factorisation
 from dualenc.datasets import read_qrels
 from dualenc.files import atomic
-from dualenc.runs import read_run
-from dualenc.steps.inputs import rows
+from dualenc.runs import Ranking
+from dualenc.steps.inputs import passage_rows, read_candidates, rows
 
 SPLITS = ["train", "test"]
 
@@ -29,12 +29,13 @@ def score_matrix(
     size = {name: parameters[name] for name in ("queries", "passages")}
     frames = []
     for split in SPLITS:
-        candidates, qrels = read_run(evaluation / f"{split}.run.gz"), read_qrels(evaluation / f"{split}.qrels.tsv")
+        query_rows, qrels = rows(folder, split), read_qrels(evaluation / f"{split}.qrels.tsv")
+        candidates = read_candidates(evaluation, split, query_rows)
         qids, pids = factorisation.block(candidates, qrels, **size)
-        query_rows, passage_rows = rows(folder, split), datasets.rows(folder, "passages", pids)
+        known = passage_rows(folder, {"": Ranking(pids, np.zeros(len(pids)))})
         source = scoring.texts(token_folder, split, parameters["tokens_per_batch"])
         frame = pd.DataFrame({"evalset": split, "qid": np.repeat(qids, len(pids)), "pid": pids * len(qids)})
-        pairs = [query_rows[qid] for qid in frame.qid], [passage_rows[pid] for pid in frame.pid]
+        pairs = [query_rows[qid] for qid in frame.qid], [known[pid] for pid in frame.pid]
         frames.append(frame.assign(score=scoring.score(model, source, *map(np.array, pairs))))
     with atomic(output) as temporary:
         pd.concat(frames, ignore_index=True).to_parquet(temporary, index=False)

@@ -9,8 +9,7 @@ import pandas as pd
 from dualenc import models, score_updates, scoring
 from dualenc.datasets import read_qrels
 from dualenc.files import atomic
-from dualenc.runs import read_run
-from dualenc.steps.inputs import passage_rows, rows
+from dualenc.steps.inputs import passage_rows, read_candidates, rows
 
 SPLIT = "test"
 
@@ -25,10 +24,11 @@ def updates(
     "end", the model in the folder ``run``. ``parameters`` also has the kind of ``model``, ``pairs``, ``others``,
     ``step`` and ``tokens_per_batch``.
     """
-    candidates, qrels = read_run(evaluation / f"{SPLIT}.run.gz"), read_qrels(evaluation / f"{SPLIT}.qrels.tsv")
+    query_rows, qrels = rows(folder, SPLIT), read_qrels(evaluation / f"{SPLIT}.qrels.tsv")
+    candidates = read_candidates(evaluation, SPLIT, query_rows)
     watched = score_updates.neighbours(candidates, qrels, pairs=parameters["pairs"], others=parameters["others"])
     source = scoring.texts(token_folder, SPLIT, parameters["tokens_per_batch"])
-    identifiers = rows(folder, SPLIT), passage_rows(folder, candidates)
+    identifiers = query_rows, passage_rows(folder, candidates)
     stages = {f"step-{step}": checkpoints / f"step-{step}" for step in parameters["checkpoints"]} | {"end": run}
     frames = []
     for checkpoint, stage in stages.items():

@@ -3,13 +3,14 @@
 import shutil
 from pathlib import Path
 
-import pandas as pd
 import torch
-import yaml
+from pydantic import BaseModel
 from safetensors.torch import load_file, save_file
 
-from dualenc import models
-from dualenc.files import atomic, md5, read_json
+from dualenc import frames, models
+from dualenc.files import atomic, md5, read_json, read_yaml
+from dualenc.parameters import Encoder, Pretraining
+from dualenc.provenance import Provenance
 
 CARD = """---
 license: apache-2.0
@@ -45,6 +46,19 @@ pairs.
 """
 
 
+class Settings(BaseModel):
+    """What has to be in the ``config.yaml`` of a pre-trained miniature."""
+
+    encoder: Encoder
+    pretraining: Pretraining
+
+
+class Shape(BaseModel):
+    """What has to be in its ``config.json``."""
+
+    vocab_size: int
+
+
 def ship(encoder: Path, output: Path) -> None:
     """Copy a miniature to ``output`` with float16 weights, its curve and a card.
 
@@ -52,10 +66,10 @@ def ship(encoder: Path, output: Path) -> None:
     lacks a file.
     """
     models.check(encoder, "encoder")
-    about = yaml.safe_load((encoder / "config.yaml").read_text(encoding="utf-8"))
-    made = read_json(encoder / "provenance.json")
+    about = read_yaml(encoder / "config.yaml", Settings)
+    made = read_json(encoder / "provenance.json", Provenance)
     shape, pretraining = about["encoder"], about["pretraining"]
-    curve = pd.read_csv(encoder / "curve.csv")
+    curve = frames.read_curve(encoder / "curve.csv", "pre-train this encoder again")
     probes = curve[curve.split == "validation"].pivot(index="step", columns="metric", values="value")
     weights = load_file(encoder / "model.safetensors")
     with atomic(output) as temporary:
@@ -71,7 +85,7 @@ def ship(encoder: Path, output: Path) -> None:
             **{key: made[key] for key in ("processor", "commit", "torch", "transformers")},
             grows_from=shape["grows_from"] or "nothing: word vectors of a latent semantic analysis of the same text",
             parameters=sum(tensor.numel() for tensor in weights.values()),
-            vocabulary=read_json(encoder / "config.json")["vocab_size"],
+            vocabulary=read_json(encoder / "config.json", Shape)["vocab_size"],
             corpora=", ".join(f"{name} (x{times} an epoch)" for name, times in pretraining["corpora"].items()),
             steps=int(curve.step.max()),
             digest=md5(temporary / "model.safetensors"),

@@ -1,7 +1,8 @@
 """What a finished build tells: where the results are, and how long each kind of job took."""
 
-import csv
 from pathlib import Path
+
+from dualenc import report
 
 
 def summary(root: Path, figures: Path) -> str:
@@ -10,8 +11,7 @@ def summary(root: Path, figures: Path) -> str:
     times: dict[str, list[float]] = {}
     for path in sorted((root / "times").rglob("*.tsv")):
         rule = path.relative_to(root / "times").parts[0].removesuffix(".tsv")
-        with open(path, encoding="utf-8") as file:
-            times.setdefault(rule, []).append(float(next(csv.DictReader(file, delimiter="\t"))["s"]))
+        times.setdefault(rule, []).append(report.seconds(path))
     for rule, seconds in sorted(times.items(), key=lambda item: -sum(item[1])):
         lines.append(f"{rule:<18}{len(seconds):>6}{sum(seconds):>10.1f}{max(seconds):>10.1f}")
     total = sum(map(sum, times.values()))

@@ -1,5 +1,6 @@
 """The teacher's scores of the training lists."""
 
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from dualenc import arrays, models, parts, provenance, scoring, states, supervision
+from dualenc.errors import UserError
 from dualenc.files import md5
 from dualenc.scoring import PAIRS_AT_ONCE
 from dualenc.steps.inputs import data, model_files, read_lists
@@ -41,12 +42,18 @@ def teacher_scores(task: Task, shards: Sequence[Path], scratch: Path, output: Pa
 def shard(task: Task, count: int, number: int, scratch: Path, output: Path) -> None:
     """Scores (n,) float32, .npy, of the pairs of shard ``number`` (from 0) of ``count``; pairs come list by list."""
     with _scored(task, count, number, scratch) as (_, scores):
-        arrays.write(output, map(np.load, scores), np.float32)
+        arrays.write(output, (arrays.read(file, 1) for file in scores), np.float32)
 
 
 def _write(task: Task, model: models.Model, files: Sequence[Path], output: Path) -> None:
-    frame = pd.read_parquet(task.lists)
-    scores = parts.joined(files).reshape(len(frame), -1)
+    frame = supervision.load(task.lists)
+    scores, shape = parts.joined(files), (len(frame), len(frame.pids[0]))
+    if scores.size != math.prod(shape):
+        raise UserError(
+            f"{files[0].parent} has {scores.size:,} scores of the {math.prod(shape):,} pairs in {task.lists}: score "
+            "all shards of these lists again."
+        )
+    scores = scores.reshape(shape)
     about = {
         "teacher_md5": md5(task.model / "model.safetensors"),
         "max_length": models.max_length(model),

@@ -8,8 +8,18 @@ from dualenc import group, models, provenance, resumable, states, supervision, t
 from dualenc.datasets import SPLITS, read_qrels
 from dualenc.files import atomic, atomic_entries
 from dualenc.parameters import Experiment
-from dualenc.runs import read_run, write_run
-from dualenc.steps.inputs import Data, data, passage_rows, read_lists, rerank_sets, write_about, write_curve
+from dualenc.runs import write_run
+from dualenc.steps.inputs import (
+    Data,
+    check_sets,
+    data,
+    passage_rows,
+    read_candidates,
+    read_lists,
+    rerank_sets,
+    write_about,
+    write_curve,
+)
 
 
 def train(
@@ -32,6 +42,7 @@ def train(
     with resumable.locked(state):
         finished = state / "finished"
         if not group.told(finished.exists()):
+            check_sets(evaluation, texts, texts.sources)
             read = read_lists(lists, folder, texts.query_rows["train"])
             source, lengths = texts.sources["train"], settings["lengths"]
             job = training.Training(encoder, read, source, experiment, lengths, seed, state)
@@ -73,7 +84,7 @@ def probe(evaluation: Path, split: str, texts: Data, count: int) -> training.Pro
     """The first ``count`` queries (in hash order) of an evaluation set, as a probe."""
     qrels = read_qrels(evaluation / f"{split}.qrels.tsv")
     sample = supervision.in_hash_order(list(qrels))[:count]
-    run = read_run(evaluation / f"{split}.run.gz")
+    run = read_candidates(evaluation, split, texts.query_rows[split])
     candidates = {qid: run[qid] for qid in sample if qid in run}
     judged = {qid: qrels[qid] for qid in sample}
     return training.Probe(texts.sources[split], candidates, judged, texts.query_rows[split])

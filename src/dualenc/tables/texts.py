@@ -4,8 +4,7 @@ import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
-import pandas as pd
-
+from dualenc import frames
 from dualenc.errors import UserError
 
 
@@ -24,10 +23,8 @@ def _texts(path: Path, key: str, wanted: Iterable[str]) -> dict[str, str]:
     wanted = sorted(set(wanted))
     if not wanted:
         return {}
-    try:
-        frame = pd.read_parquet(path, filters=[(key, "in", wanted)])
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: make the dataset first.") from None
+    columns = {key: frames.text, "text": frames.text}
+    frame = frames.read(path, columns, "make the dataset first", filters=[(key, "in", wanted)])
     found = dict(zip(frame[key], frame.text, strict=True))
     missing = [identifier for identifier in wanted if identifier not in found]
     if missing:
