@@ -22,7 +22,7 @@ def names(module):
 
 def test_code_is_a_module_and_all_that_it_imports():
     assert names("runs") == {"runs", "text"}
-    assert names("evaluation") == {"evaluation", "runs", "statistics", "text"}
+    assert names("evaluation") == {"evaluation", "measures", "runs", "statistics", "text"}
     assert set(RUNS_MODELS) <= names("steps.train") | names("steps.pretrain")
     assert names("training") < names("steps.train") and "pretraining" not in names("steps.train")
     assert {"figures", "figures.fig1"} <= names("figures.fig1")

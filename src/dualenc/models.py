@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from functools import wraps
 from pathlib import Path
 from types import MethodType
+from typing import Annotated, Any
 
 import torch
+from pydantic import BaseModel, Field
 from safetensors import safe_open
 from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer
 from sentence_transformers.base.modules import Dense
@@ -24,7 +26,8 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.bert.modeling_bert import BertEncoder
 from transformers.utils import logging as transformers_logging
 
-from dualenc import encoder_files
+from dualenc import encoder_files, tokenizer_files
+from dualenc.files import read_json
 from dualenc.parameters import Experiment
 
 Model = SentenceTransformer | CrossEncoder | MultiVectorEncoder
@@ -50,7 +53,27 @@ FILES = {
     ],
 }
 FLOAT32 = {"dtype": torch.float32}  # else weights that are stored in half precision would be trained in it
+
 CLASSES = {"cross-attention": CrossEncoder, "dual-encoder": SentenceTransformer, "late-interaction": MultiVectorEncoder}
+
+
+class Module(BaseModel):
+    """What an entry of a saved model's ``modules.json`` has to say."""
+
+    idx: int
+    name: str
+    path: str
+    type: str
+
+
+class TokenizerConfig(BaseModel):
+    """What a saved model's ``tokenizer_config.json`` has to say: how many tokens the model reads."""
+
+    model_max_length: int
+
+
+SHAPES = {"modules.json": Annotated[list[Module], Field(min_length=1)], "tokenizer_config.json": TokenizerConfig}
+"""File of a saved model -> what it holds; any other JSON file holds an object."""
 
 
 def device() -> str:
@@ -231,8 +254,14 @@ def max_length(model: Model) -> int:
 
 
 def check(folder: str | Path, kind: str) -> None:
-    """Raise ``UserError`` naming the first file of ``FILES[kind]``, or the first weight, that ``folder`` lacks."""
+    """Raise ``UserError`` naming the first file of ``FILES[kind]``, or the first weight, that is missing or broken."""
     encoder_files.check_files(folder, FILES[kind], kind)
+    if kind == "encoder":
+        tokenizer_files.check_tokenizer(folder)
+    else:
+        for name in [*FILES["encoder"], *FILES[kind]]:
+            if name.endswith(".json"):
+                read_json(Path(folder) / name, SHAPES.get(name, dict[str, Any]))
     check_weights(folder, kind)
 
 
