@@ -124,7 +124,7 @@ def test_a_scorer_starts_from_the_encoder(tiny, kind):
     ending = name.partition("bert.")[2]
     (found,) = (tensor for key, tensor in scorer.state_dict().items() if key.endswith(ending))
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
-    with pytest.raises(UserError, match=r"config.json is missing: .* no complete encoder folder"):
+    with pytest.raises(UserError, match=r"config.json is missing: .* is not a complete encoder folder"):
         start(tiny / "tokens", kind)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from dualenc import artefacts, config, plan, resources, slices, workflow
+from dualenc import artefacts, config, plan, resources, settings, slices, workflow
 from dualenc.errors import UserError
 from dualenc.evaluation import _parse
 from dualenc.files import read_json
@@ -335,9 +335,8 @@ def test_a_random_change_loads_or_is_one_sentence(seed):
 
 def test_a_job_refuses_what_params_yaml_may_not_hold():
     """Its slice of params.yaml comes on the command line, where a person may write it, too."""
-    told = json.loads(slices.as_json(slices.dataset(config.study(VALUES), "arxiv-cs")))
-    assert config.validate(Dataset, told).model_dump() == told
-    with pytest.raises(
-        UserError, match=r"params.yaml: max_queries.test = -1 is not allowed: give a whole number from 1"
-    ):
-        config.validate(Dataset, told | {"max_queries": told["max_queries"] | {"test": -1}})
+    told = slices.dataset(config.study(VALUES), "arxiv-cs")
+    assert settings.read("dataset", slices.as_json(told)).model_dump() == told
+    wrong = told | {"max_queries": told["max_queries"] | {"test": -1}}
+    with pytest.raises(UserError, match=r"--params: max_queries\.test = -1 is not allowed: give a whole number from 1"):
+        settings.read("dataset", slices.as_json(wrong))

@@ -9,30 +9,21 @@ A *run name* is ``<experiment>`` or ``<experiment>.<encoder>``, the experiment w
 that the experiment has anyway is left out of the name, so that runs shared by several artefacts are made once.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, create_model
 
 from dualenc import artefacts, checks
 from dualenc.errors import UserError
-from dualenc.lookup import choose, dotted, nearest, shown
+from dualenc.lookup import choose, dotted
 from dualenc.parameters import OPTIONS, Artefact, Experiment, Params, Strict
+from dualenc.shape import checked
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C, where it is there: ten times as fast
-WORDS = {
-    "bool_type": "give true or false",
-    "string_type": "give a text",
-    "list_type": "give a list",
-    "dict_type": "give keys with their values",
-    "model_type": "give keys with their values",
-    "model_attributes_type": "give keys with their values",
-    "too_short": "give at least one",
-}
-"""What to give where there is something of another type."""
 
 
 class Study:
@@ -79,7 +70,7 @@ class Study:
             merged |= self.params.experiments[level]
             merged |= self.at.experiments.get(level, {})
         merged.pop("inherits", None)
-        experiment = validate(Experiment, merged, f"experiments.{name}")
+        experiment = checked(merged, Experiment, "params.yaml", f"experiments.{name}")
         # An experiment may name a family of the scale; its largest encoder, listed last, is meant.
         family = self.at.encoders.get(experiment.encoder)
         return experiment.model_copy(update={"encoder": family[-1]}) if family else experiment
@@ -87,10 +78,10 @@ class Study:
     def _artefact(self, name: str) -> Artefact:
         """The artefact ``name`` at this scale."""
         values = self.params.artefacts[name] | self.at.artefacts.get(name, {})
-        artefact = validate(Artefact, values, f"artefacts.{name}")
+        artefact = checked(values, Artefact, "params.yaml", f"artefacts.{name}")
         checks.module(name, artefact)
         kinds = artefacts.requires(artefact.kind, name).get("options", {})
-        options = validate(_options(**kinds), artefact.options, f"artefacts.{name}.options")
+        options = checked(artefact.options, _options(**kinds), "params.yaml", f"artefacts.{name}.options")
         return artefact.model_copy(update={"options": options.model_dump()})
 
     def run(self, name: str, key: str = "run") -> Experiment:
@@ -205,7 +196,7 @@ def _check_node(path: str | Path, node: yaml.Node, done: dict[int, bool], *keys:
 def study(values: Mapping[str, Any]) -> Study:
     """The study in the values of a params.yaml. Raises ``UserError`` that names the key at fault."""
     _check_keys(values)
-    return Study(validate(Params, values, ""))
+    return Study(checked(values, Params, "params.yaml"))
 
 
 @cache
@@ -223,75 +214,3 @@ def _check_keys(values: Any, *keys: str) -> None:
             where = f"{dotted(*keys)} has " if keys else ""
             raise UserError(f"params.yaml: {where}the key {key!r}, which is not a text: put it in quotes or change it.")
         _check_keys(value, *keys, key)
-
-
-def validate(model: Any, values: Any, where: str = "") -> Any:
-    """``model`` from ``values``; the first error as one sentence, an unknown key before all that it leads to."""
-    try:
-        return TypeAdapter(model).validate_python(values)
-    except ValidationError as errors:
-        error = min(errors.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        raise UserError(f"params.yaml: {_told(error, model, values, where)}") from None
-
-
-def _told(error: Mapping[str, Any], model: Any, values: Any, where: str) -> str:
-    """What is wrong, where, and what is allowed, after the name of the file."""
-    kind, location, about = error["type"], error["loc"], error.get("ctx", {})
-    path = dotted(*([where] if where else []), *(key for key in _keys(values, location) if key != "[key]"))
-    if kind == "extra_forbidden":
-        return f"{path} is not a known key; {nearest(location[-1], _fields(model, location[:-1]))}"
-    if kind == "missing":
-        return f"{path} is missing."
-    if kind == "union_tag_not_found":
-        return f"{path}.kind is missing."
-    if kind == "union_tag_invalid":
-        allowed = [tag.strip("'") for tag in about["expected_tags"].split(", ")]
-        return f"{path}.kind = {about['tag']!r} is not allowed; {nearest(about['tag'], allowed)}"
-    if kind == "name":
-        return f"{path} has {_fault(error['input'])}: name it with up to 100 letters, digits, - and _."
-    value = shown(error["input"])
-    if kind == "twice":
-        return f"{path} = {value} holds {error['msg']}."
-    if kind == "literal_error":
-        names = [part.strip("'") for part in about["expected"].replace(" or ", ", ").split(", ")]
-        return f"{path} = {value} is not allowed; {nearest(error['input'], names)}"
-    return f"{path} = {value} is not allowed: {WORDS.get(kind) or error['msg'][0].lower() + error['msg'][1:]}."
-
-
-def _fault(name: str) -> str:
-    """What is wrong with a name, in words."""
-    if not name or len(name) > 100:
-        return "an empty name" if not name else f"a name of {len(name)} characters"
-    wrong = next((one for one in name if not (one.isascii() and (one.isalnum() or one in "-_"))), name[0])
-    return {".": "a dot in its name", " ": "a space in its name"}.get(wrong, f"{wrong!r} in its name")
-
-
-def _keys(values: Any, location: tuple) -> Iterator[str | int]:
-    """The keys of ``values`` on the way to an error; its ``location`` also names the kind of what may be of several."""
-    for key in location:
-        if isinstance(values, Mapping) and key not in values and key == values.get("kind"):
-            continue
-        yield key
-        values = values[key] if isinstance(values, Mapping) and key in values else None
-
-
-def _fields(model: type[BaseModel], location: tuple) -> list[str]:
-    """Names of the fields of the model nested in ``model`` at the ``location`` of an error."""
-    models = list(_models(model))
-    for key in location:
-        within = [
-            inner for one in models if key in one.model_fields for inner in _models(one.model_fields[key].annotation)
-        ]
-        of_kind = [
-            one for one in models if "kind" in one.model_fields and key in get_args(one.model_fields["kind"].annotation)
-        ]
-        models = within or of_kind or models
-    return list(models[0].model_fields)
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models within an annotation such as ``dict[str, Scale | None]``."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from _models(inner)

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from dualenc.errors import UserError
+from dualenc.lookup import shown
 from dualenc.parameters import (
     Bm25,
     Dataset,
@@ -18,7 +19,7 @@ from dualenc.parameters import (
     PublishedScores,
     Strict,
 )
-from dualenc.shape import checked, shown
+from dualenc.shape import checked
 
 Kind = Literal["cross-attention", "dual-encoder", "late-interaction"]
 
