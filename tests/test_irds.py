@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import lzma
 import re
 from collections.abc import Iterator
 
@@ -14,7 +15,7 @@ from ir_datasets.util import LocalDownload
 import file_server
 import msmarco_files
 from dualenc import cli, datasets
-from dualenc.datasets import irds
+from dualenc.datasets import irds, irds_errors
 from dualenc.errors import UserError
 from dualenc.files import read_json
 from dualenc.parameters import IrDataset
@@ -232,3 +233,16 @@ def test_a_file_to_be_downloaded_by_hand(mine, build, tmp_path):
     (tmp_path / "mine" / "qrels.test").unlink()
     with pytest.raises(UserError, match=f"mine/test has to be downloaded by hand: .* put the file at {tmp_path}/mine"):
         build(splits=mine)
+
+
+@pytest.mark.parametrize("cut", [0, 12, 40, -4])
+@pytest.mark.parametrize("packed", [gzip, lzma])
+def test_a_file_that_is_cut_off(packed, cut, tmp_path):
+    content = packed.compress(bytes(range(256)) * 9)
+    (tmp_path / "docs").write_bytes(content[:cut] or b"text")
+    with (
+        pytest.raises(UserError, match=r"ir_datasets cannot read mine \(.+\): remove its files in .* and run again\."),
+        irds_errors.explained("mine"),
+        packed.open(tmp_path / "docs") as file,
+    ):
+        file.read()

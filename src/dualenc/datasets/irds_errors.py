@@ -1,5 +1,8 @@
 """What goes wrong in ir_datasets, in one sentence: which id, which URL, and what to do."""
 
+import gzip
+import lzma
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +14,16 @@ from ir_datasets.util import DownloadConfig, HashVerificationError
 
 from dualenc.errors import UserError
 
+BROKEN = (RuntimeError, ValueError, EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
+"""What reading a file that is cut off, or not what it should be, ends in."""
+
 
 @contextmanager
 def explained(identifier: str) -> Iterator[None]:
     """Raise what ir_datasets raises in the block, when it reads ``identifier``, as `UserError`."""
     try:
         yield
-    except (requests.RequestException, HashVerificationError, FileNotFoundError, RuntimeError, ValueError) as error:
+    except (requests.RequestException, HashVerificationError, FileNotFoundError, *BROKEN) as error:
         if len(error.args) == 2 and isinstance(error.args[1], list):  # several mirrors, each with its error
             error = error.args[1][-1][1]
         raise _explanation(identifier, error) from error
@@ -45,10 +51,10 @@ def _explanation(identifier: str, error: Exception) -> Exception:
         )
     if "disk space" in str(error):
         return UserError(f"ir_datasets cannot download {identifier} ({error}): free some and run again.")
-    if isinstance(error, RuntimeError | ValueError):
+    if isinstance(error, BROKEN):
         return UserError(
-            f"ir_datasets cannot read {identifier} ({error}): remove its files in {ir_datasets.util.home_path()} and "
-            "run again."
+            f"ir_datasets cannot read {identifier} ({str(error) or type(error).__name__}): remove its files in "
+            f"{ir_datasets.util.home_path()} and run again."
         )
     return error
 
