@@ -104,7 +104,7 @@ def test_what_cannot_be_imported(folder, tmp_path):
         run(folder, tmp_path, path=str(path), length=12)
     frame = pd.read_parquet(folder / "passages.parquet")
     frame.assign(pid="D" + frame.pid).to_parquet(folder / "passages.parquet")
-    with pytest.raises(UserError, match=r"dataset has an id that is no whole number \(.*'D29'.*\)"):
+    with pytest.raises(UserError, match=r"dataset has an id that is not a whole number \(.*'D29'.*\)"):
         run(folder, tmp_path, path=str(path))
     assert not (tmp_path / "lists").exists() and not any((tmp_path / "scratch").iterdir())
 

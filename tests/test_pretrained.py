@@ -214,8 +214,8 @@ WRONG = {
     "unknown": r"vocab.txt knows no word of 'who wrote",
     "special": r"vocab.txt has no \[PAD\]",
     "missing": r"pytorch_model.bin: bert.pooler.dense.weight is missing",
-    "other": r"bert.encoder.layer.2.output.dense.bias \(16,\) is no weight of a BERT of its config.json",
-    "size": r"bert.pooler.dense.bias \(17,\) is no weight",
+    "other": r"bert.encoder.layer.2.output.dense.bias \(16,\) is not a weight of the BERT that config.json describes",
+    "size": r"bert.pooler.dense.bias \(17,\) is not a weight",
     "pickle": r"pytorch_model.bin does not hold tensors alone \(.*\), and nothing else is loaded",
     "quantised": r"bert.pooler.dense.bias is of type torch.int8: take a checkpoint that is not quantised",
     "one-type": r"type_vocab_size = 1, but query and passage of a pair need two token types",
@@ -353,8 +353,8 @@ def test_where_an_encoder_from_the_hub_is():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"revision": "main"}, r"revision = 'main' is no commit of google/bert.*: give the 40 hexadecimal digits"),
-        ({"revision": REVISION[:-1]}, r"is no commit"),
+        ({"revision": "main"}, r"revision = 'main' is not a commit of google/bert.*: give the 40 hexadecimal digits"),
+        ({"revision": REVISION[:-1]}, r"is not a commit"),
         ({"hub": None}, r"encoders.small-1-32 has a revision but no hub"),
         ({"folder": "miniatures/x"}, r"encoders.small-1-32 comes from the hub: leave out its folder"),
     ],

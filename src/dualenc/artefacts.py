@@ -37,7 +37,7 @@ def title(kind: str, name: str) -> str:
 
 
 def caption(kind: str, name: str) -> str:
-    """``CAPTION`` of an artefact's module, which is not imported. Raises `UserError` if it is no literal."""
+    """``CAPTION`` of an artefact's module, which is not imported. Raises `UserError` if it is not a literal."""
     for node in _parsed(kind, name).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "CAPTION":
             try:
@@ -51,7 +51,7 @@ def caption(kind: str, name: str) -> str:
 def requires(kind: str, name: str) -> dict[str, Any]:
     """``REQUIRES`` of an artefact's module (`dualenc.parameters.Requirements`), which is neither imported nor parsed.
 
-    It is empty for a module that has none. Raises `UserError` if it is no literal.
+    It is empty for a module that has none. Raises `UserError` if it is not a literal.
     """
     path = PACKAGE / f"{kind}s" / f"{name}.py"
     text = path.read_text(encoding="utf-8")

@@ -149,8 +149,8 @@ def _origin(name: str, encoder: Encoder) -> None:
         raise UserError(f"params.yaml: encoders.{name} comes from the hub: leave out its folder and grows_from.")
     if encoder.revision is not None and not re.fullmatch("[0-9a-f]{40}", encoder.revision):
         raise UserError(
-            f"params.yaml: encoders.{name}.revision = {encoder.revision!r} is no commit of {encoder.hub}: give the 40 "
-            "hexadecimal digits of one, as what a branch or a tag names may change."
+            f"params.yaml: encoders.{name}.revision = {encoder.revision!r} is not a commit of {encoder.hub}: give "
+            "the 40 hexadecimal digits of one, as what a branch or a tag names may change."
         )
 
 

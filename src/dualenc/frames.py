@@ -79,4 +79,4 @@ def read_curve(path: Path, make: str) -> pd.DataFrame:
 
 def _no_table(path: Path, columns: Mapping[str, Any], error: Exception, make: str) -> UserError:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return UserError(f"{path} is no table of {', '.join(columns)} ({reason}): {make}.")
+    return UserError(f"{path} is not a table of {', '.join(columns)} ({reason}): {make}.")

@@ -108,7 +108,7 @@ class WordLoss(torch.nn.Module):
         mean = masked_loss(self.bert, self.head, side)[0]
         if group.size() == 1:
             return mean
-        masked = (side["labels"] != IGNORED).sum()  # a share may have none, whose mean is no number
+        masked = (side["labels"] != IGNORED).sum()  # a share may have none, whose mean is not a number
         own = torch.stack([torch.where(masked > 0, mean * masked, 0.0), masked.to(mean.dtype)])
         total, count = group.gather(own[None]).sum(0)
         return total / count

@@ -1,7 +1,7 @@
 """The schema of params.yaml: which keys there are, and what each may hold.
 
-Nothing is taken for something else: a truth value or a text is no number, and 3.0 is no whole number. Every number has
-its bounds, and an error about one says what they are.
+Nothing is taken for something else: a truth value or a text is not a number, and 3.0 is not a whole number. Every
+number has its bounds, and an error about one says what they are.
 """
 
 import re
@@ -72,7 +72,7 @@ def _measures(values: list[str]) -> list[str]:
         if not MEASURE.fullmatch(measure):
             allowed = "RR@k, MRR@k, nDCG@k or R@k with a cutoff k, such as RR@10, or RR(rel=2)@10"
             raise PydanticCustomError(
-                "not_allowed", "{value} is no measure; give {allowed}", {"value": repr(measure), "allowed": allowed}
+                "not_allowed", "{value} is not a measure; give {allowed}", {"value": repr(measure), "allowed": allowed}
             )
     _once([called(measure) for measure in values])
     return values

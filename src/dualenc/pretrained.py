@@ -101,20 +101,23 @@ def _weights(checkpoint: Path, config: BertConfig) -> dict[str, torch.Tensor]:
         expected = BertForPreTraining(config).state_dict()
     file = next((checkpoint / name for name in WEIGHTS if (checkpoint / name).exists()), None)
     if file is None:
-        raise UserError(f"{checkpoint} has neither {WEIGHTS[0]} nor {WEIGHTS[1]}: it is no whole checkpoint.")
+        raise UserError(f"{checkpoint} has neither {WEIGHTS[0]} nor {WEIGHTS[1]}: it is not a whole checkpoint.")
     weights = {}
     for name, tensor in _read(file).items():
         name = encoder_files.current_name(name)
         name = name if name.startswith(("bert.", "cls.")) else f"bert.{name}"
         if name not in NOT_KEPT:
             if name not in expected or expected[name].shape != tensor.shape:
-                raise UserError(f"{file}: {name} {tuple(tensor.shape)} is no weight of a BERT of its config.json.")
+                raise UserError(
+                    f"{file}: {name} {tuple(tensor.shape)} is not a weight of the BERT that config.json describes: take "
+                    "another checkpoint."
+                )
             if not tensor.is_floating_point():
                 raise UserError(f"{file}: {name} is of type {tensor.dtype}: take a checkpoint that is not quantised.")
             weights[name] = tensor.to(torch.float32).contiguous()
     missing = [name for name in expected if name.startswith("bert.") and name not in weights]
     if missing:
-        raise UserError(f"{file}: {missing[0]} is missing, so it is no whole BERT: take another checkpoint.")
+        raise UserError(f"{file}: {missing[0]} is missing, so it is not a whole BERT: take another checkpoint.")
     return weights
 
 
@@ -153,5 +156,5 @@ def _vocabulary(file: Path, size: int) -> dict[str, int]:
         )
     for word in tokens.SPECIAL.values():
         if word not in vocabulary:
-            raise UserError(f"{file} has no {word}: it is no vocabulary of a BERT.")
+            raise UserError(f"{file} has no {word}: it is not the vocabulary of a BERT.")
     return vocabulary

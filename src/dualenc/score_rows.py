@@ -39,7 +39,7 @@ class Defect(NamedTuple):
 def deal(path: Path, folder: Path, allowed_defects: int) -> tuple[list[Path], int, list[Defect]]:
     """Deal the rows of a file into files of ``ROW`` in ``folder``, all rows of a query into the same one.
 
-    Returns these files, the number of rows in them, and the defects of lines that are no rows. Raises ``UserError`` as
+    Returns these files, the number of rows in them, and the defects of lines that are not rows. Raises ``UserError`` as
     ``text.opened`` does, and as ``refuse`` once there are more than the ``allowed_defects`` and can be listed.
     """
     defects, line, count = [], 1, 0

@@ -9,7 +9,7 @@ from dualenc.progress import SECONDS_BETWEEN_LINES
 
 
 class ProgressLines(TrainerCallback):
-    """Print ``step 40/200, loss 1.234, 8.1 steps/s, 20 s left`` every few seconds where stderr is no terminal.
+    """Print ``step 40/200, loss 1.234, 8.1 steps/s, 20 s left`` every few seconds where stderr is not a terminal.
 
     Of processes that train together the first one does it.
     """

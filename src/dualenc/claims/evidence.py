@@ -48,7 +48,7 @@ def unpaired(what: str, first: ArrayLike, second: ArrayLike, params: Mapping[str
 
 
 def exact(what: str, value: float, **claimed: Any) -> Part:
-    """A number that is no estimate from a sample of queries."""
+    """A number that is not an estimate from a sample of queries."""
     return Part(what, value, value, value, **claimed)
 
 

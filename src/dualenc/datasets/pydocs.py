@@ -178,7 +178,7 @@ def read_module(
 
 
 def distinct(pairs: list[Pair]) -> list[Pair]:
-    """The pairs whose passage is no near-duplicate: at least half its word 4-grams are in none kept before.
+    """The pairs whose passage is not a near-duplicate: at least half its word 4-grams are in none kept before.
 
     So any two kept passages have a Jaccard similarity of at most 1/2. Passages put together from several
     others (templates, inherited parameters) go as well.

@@ -88,7 +88,7 @@ def _numbers(ids: pa.Array, folder: Path) -> np.ndarray:
         numbers = ids.cast(pa.uint32())
     except pa.ArrowInvalid as error:
         raise UserError(
-            f"{folder} has an id that is no whole number ({error}), but published scores name passages by number: "
+            f"{folder} has an id that is not a whole number ({error}), but published scores name passages by number: "
             "take published_scores out of the scale, or another dataset."
         ) from None
     for other in ids.filter(pc.not_equal(ids, numbers.cast(ids.type)))[:1].to_pylist():
