@@ -109,8 +109,8 @@ def _weights(checkpoint: Path, config: BertConfig) -> dict[str, torch.Tensor]:
         if name not in NOT_KEPT:
             if name not in expected or expected[name].shape != tensor.shape:
                 raise UserError(
-                    f"{file}: {name} {tuple(tensor.shape)} is not a weight of the BERT that config.json describes: take "
-                    "another checkpoint."
+                    f"{file}: {name} {tuple(tensor.shape)} is not a weight of the BERT that config.json describes: "
+                    "take another checkpoint."
                 )
             if not tensor.is_floating_point():
                 raise UserError(f"{file}: {name} is of type {tensor.dtype}: take a checkpoint that is not quantised.")
