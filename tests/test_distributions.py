@@ -153,7 +153,7 @@ def test_the_step_writes_the_same_bytes_again(root, tmp_path):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_a_missing_run_names_its_file(name, root):
-    with pytest.raises(UserError, match=r"de-mse/seed-1/\S+\.run\.gz: there is no such run|not ca, de-mse"):
+    with pytest.raises(UserError, match=r"de-mse/seed-1/\S+\.run\.gz does not exist|not ca, de-mse"):
         MODULES[name].data(params(name, ["ca", "de-mse"]), root)
 
 

@@ -31,14 +31,14 @@ def losses_are(change, monkeypatch):
 @pytest.mark.parametrize("model", training.TRAINERS)
 def test_a_rate_that_is_too_large(tiny, tmp_path, capfd, model):
     with refused("the loss", 3) as caught:
-        tiny_study.train(tiny, tmp_path, experiment(model=model, learning_rate=1e30))
+        tiny_study.train(tiny, tmp_path, experiment(model=model).model_copy(update={"learning_rate": 1e30}))
     assert "look at learning_rate (1e+30)" in str(caught.value)
     assert "nan" not in capfd.readouterr().err
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["lock"]
 
 
 def test_a_pretraining(tiny, tmp_path, monkeypatch):
-    parameters = tiny_study.pretraining(learning_rate=1e30)
+    parameters = tiny_study.pretraining().model_copy(update={"learning_rate": 1e30})
     monkeypatch.setattr(tiny_study, "pretraining", lambda: parameters)
     with refused("the loss", 3):
         tiny_study.pretrain(tiny, tmp_path, tiny_study.ENCODER)
@@ -82,7 +82,7 @@ def test_what_was_kept_before_is_resumed_with_the_same_bits(tiny, trained, tmp_p
 def test_no_model_is_kept_whose_weights_are_not_finite(tiny, tmp_path):
     """No loss has shown it yet: the second step is the first with a rate above 0, and too large for a weight."""
     data = tiny / "dataset", tiny / "tokens", tiny / "encoder", tiny / "lists.parquet", tiny / "evaluation"
-    about = experiment(learning_rate=1e39)
+    about = experiment().model_copy(update={"learning_rate": 1e39})
     settings = SETTINGS | {"checkpoints": [0, 2]}
     with refused("a weight", 2):
         checkpoints(*data, about, settings, 1, tmp_path / "scratch", tmp_path / "out")
@@ -103,7 +103,8 @@ def test_one_weight_is_enough(value):
 
 @pytest.mark.long
 def test_processes_that_train_together(tiny, tmp_path):
-    about = experiment(learning_rate=1e30, steps=4, evaluate_every=4)
+    infinite = {"temperature": 1e-40, "label_smoothing": 0.0}  # what the scores are divided by
+    about = experiment(loss_parameters=infinite, steps=4, evaluate_every=4)
     command = tiny_study.train_command(tiny, about, tmp_path / "scratch", tmp_path / "out" / "seed-1")
     assert run([*command, "--processes", 2], tmp_path / "log") == 2
     log = (tmp_path / "log").read_text(encoding="utf-8")

@@ -70,7 +70,9 @@ def test_reading_in_parts_changes_neither_loss_nor_gradient(tiny, kind, bfloat16
     assert parts == pytest.approx(whole, rel=1e-5)
     largest = max(float(one.abs().max()) for one in gradient.values())
     for name, one in gradient.items():
-        torch.testing.assert_close(of_parts[name], one, rtol=0, atol=1e-5 * largest)
+        # What moves all scores of a list alike changes no loss: this gradient is a sum of up to 1 that is 0.
+        rounding = torch.finfo(torch.float32).eps if name.endswith("classifier.bias") else 1e-5 * largest
+        torch.testing.assert_close(of_parts[name], one, rtol=0, atol=rounding)
 
 
 @every_kind

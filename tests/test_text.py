@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dualenc import datasets, score_rows, text
+from dualenc import datasets, score_rows, sources, text
 from dualenc.datasets import dpr, tsv
 from dualenc.errors import UserError
 from dualenc.files import read_json
@@ -192,11 +192,14 @@ def test_two_forms_of_a_file_are_refused_with_both_names(place, name):
 def test_the_files_of_a_dataset_are_those_that_it_reads(place):
     place("collection.tsv").with_name("collection.tsv.zst").write_bytes(PACK[".zst"](TSV["collection.tsv"].encode()))
     folder = place("collection.tsv").parent
-    assert {file.name for file in tsv.files(folder, SPLITS)} == TSV.keys() - {"collection.tsv"} | {"collection.tsv.zst"}
-    assert tsv.files(str(folder), {"validation": "dev"})[1:] == [folder / "queries.dev.tsv", folder / "qrels.dev.tsv"]
+    assert {file.name for file in sources.tsv_files(folder, SPLITS)} == TSV.keys() - {"collection.tsv"} | {
+        "collection.tsv.zst"
+    }
+    two = [folder / "queries.dev.tsv", folder / "qrels.dev.tsv"]
+    assert sources.tsv_files(str(folder), {"validation": "dev"})[1:] == two
     (folder / "qrels.dev.tsv").unlink()
     with pytest.raises(UserError, match=r"qrels.dev.tsv \(or .gz, .xz, .bz2, .zst\) does not exist"):
-        tsv.files(folder, SPLITS)
+        sources.tsv_files(folder, SPLITS)
 
 
 @pytest.mark.parametrize("block", [1, 7, 1 << 20])

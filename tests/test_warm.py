@@ -1,5 +1,6 @@
 """Jobs forked from a warm process do, say and leave what fresh processes do, and end when they must."""
 
+import json
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
+import results_tree
 import tiny_study
 from dualenc import resumable, warm
 from dualenc.errors import UserError
@@ -109,7 +111,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def test_a_job_says_what_it_does_in_utf_8_whatever_the_locale(process, tmp_path):
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    arguments = ["table", "तालिका…", "--params", "{}", "--root", tmp_path, "--output", tmp_path / "out"]
+    arguments = ["table", "तालिका…", "--params", TOLD, "--root", tmp_path, "--output", tmp_path / "out"]
     results = [outcome(address, arguments, tmp_path, **locale) for address in (process.address, "off")]
     assert results[0] == results[1]
     assert results[0][0] == 2 and "'तालिका…'" in results[0][2]
@@ -134,8 +136,9 @@ def test_two_jobs_at_once_leave_the_bytes_of_fresh_processes(process, tiny, tmp_
     assert forked == fresh
 
 
-NO_TABLE = ["table", "tab99", "--params", "{}", "--root", "results", "--output", "tables"]
-BUG = ["evaluate", "--params", "{}", "--evaluation", "a", "--runs", "b", "--splits", "test", "--output", "c"]
+TOLD = json.dumps({**results_tree.params("P3", [], options={}), "checkpoints": []})
+NO_TABLE = ["table", "tab99", "--params", TOLD, "--root", ".", "--output", "tables"]
+BUG = ["claim", "P3", "--params", TOLD, "--root", ".", "--output", "c.json"]  # P3 looks for an option
 FROM_FORK = 'warm.py", line'  # in a traceback of a fork, above the frames of a fresh process
 
 

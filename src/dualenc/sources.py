@@ -42,9 +42,9 @@ def tsv_files(path: str | Path, splits: Mapping[str, str]) -> list[Path]:
 def tsv_file(path: str | Path, name: str) -> Path:
     """The file ``<name>.tsv`` of a folder, plain or compressed.
 
-    Raises ``UserError`` if it is missing or there in two forms.
+    Raises ``UserError`` as ``text.opened`` does, and if it is there in two forms.
     """
-    return only_form(Path(path) / f"{name}.tsv")
+    return at(only_form(Path(path) / f"{name}.tsv"))
 
 
 def pinned(source: Source) -> bool:

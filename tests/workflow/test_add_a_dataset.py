@@ -63,7 +63,7 @@ def test_a_missing_file_is_named(project, call_in):
     target = "results/wiki/data/wiki-qa/manifest.json"
     failed = call_in(project, "snakemake", "--cores", "1", "--config", "scale=wiki", "--", target)
     assert failed.returncode != 0
-    assert "data/wiki_qa/collection.tsv (or .gz, .xz) does not exist" in failed.stdout, failed.stdout
+    assert "data/wiki_qa/collection.tsv (or .gz, .xz, .bz2, .zst) does not exist" in failed.stdout, failed.stdout
 
 
 @pytest.mark.skipif(not WIKI_QA.is_dir(), reason=f"the real collection is not at {WIKI_QA}")

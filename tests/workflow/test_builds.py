@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from dualenc.builds import FOLDER
 
@@ -17,6 +18,7 @@ def test_a_second_build_of_a_scale_is_refused_and_another_scale_is_not(repositor
         shutil.copy2(repository / name, tmp_path)
     for name in ("benchmarks", "profiles", "src", "workflow"):
         (tmp_path / name).symlink_to(repository / name)
+    (tmp_path / "miniatures").symlink_to(Path(__file__).parents[2] / "miniatures")
     target = f"results/smoke/data/{study.at.dataset}/manifest.json"
 
     def build(scale, *arguments):

@@ -11,7 +11,7 @@ def plan(repository, call_in, tmp_path):
     """How many jobs of each rule table 1 and the table of teachers need, with encoders and keys of smoke changed."""
     for name in ("Snakefile", "benchmarks", "profiles", "src", "workflow"):
         (tmp_path / name).symlink_to(repository / name)
-    (tmp_path / "scores.tsv").touch()
+    (tmp_path / "scores.tsv").write_text("0.5\t0.25\t1\t1\t2\n", encoding="utf-8")
 
     def make(encoders=(), **changes):
         params = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))

@@ -29,8 +29,9 @@ def built(tmp_path_factory, call_in):
     splits = {"train": "train", "validation": "dev", "test": "test"}
     sizes = {"max_words": None, "max_passages": None, "max_queries": dict.fromkeys(splits, 9)}
     params["datasets"]["mine"] = {"kind": "tsv", "path": "data/mine", "splits": splits, **sizes}
-    mini = {"layers": 2, "width": 32, "heads": 2, "folder": str(REPOSITORY / "miniatures/small-2-32")}
-    params["encoders"] |= {"small-1-16": mini, "small-1-32": mini}
+    for width in (24, 32):
+        mini = {"layers": 2, "width": width, "heads": 2, "folder": str(REPOSITORY / f"miniatures/small-2-{width}")}
+        params["encoders"] |= {f"small-1-{16 if width == 24 else 32}": mini}
     params["scales"]["mine"] = params["scales"]["smoke"] | {"dataset": "mine"}
     params["scale"] = "mine"
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
