@@ -3,7 +3,7 @@
 import pytest
 
 from dualenc.errors import UserError
-from dualenc.lookup import choose, nearest
+from dualenc.lookup import LONGEST, choose, nearest, shown
 
 
 def test_a_known_name_is_its_value_or_itself():
@@ -22,3 +22,8 @@ def test_an_unknown_name_is_told_with_the_nearest():
         choose("scale", ["mini"], {"mini": 1})
     assert nearest("m3es", ["mse", "m3se"]) == "allowed are mse, m3se; did you mean m3se?"
     assert nearest("zzz", ["mse"]) == "allowed are mse."
+
+
+def test_of_a_long_value_the_start_is_shown():
+    assert shown("two\nlines") == r"'two\nlines'"
+    assert shown("x" * 500) == f"'{'x' * (LONGEST - 1)}..."

@@ -1,16 +1,18 @@
 """Names looked up among those allowed: an unknown one is an error that tells the nearest."""
 
 import difflib
-import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dualenc.errors import UserError
 
+LONGEST = 120  # characters of a value that an error shows
+
 
 def shown(value: object) -> str:
-    """A value as an error shows it: on one line, and not all of a long one."""
-    return textwrap.shorten(repr(value), 200, placeholder=" ...")
+    """A value as an error shows it: on one line, and only the start of a long one."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def dotted(*keys: object) -> str:

@@ -20,7 +20,8 @@ from numpy.typing import ArrayLike
 
 from dualenc.errors import UserError
 from dualenc.files import atomic
-from dualenc.text import lines, shown
+from dualenc.lookup import shown
+from dualenc.text import lines
 
 
 class Ranking(NamedTuple):

@@ -15,7 +15,8 @@ import pyarrow as pa
 from pyarrow import csv
 
 from dualenc.errors import UserError
-from dualenc.text import MARK, UNPACKED, blocks, opened, shown
+from dualenc.lookup import shown
+from dualenc.text import MARK, UNPACKED, blocks, opened
 
 SCORES = ("pos_score", "neg_score")
 IDS = ("query_id", "pos_passage_id", "neg_passage_id")

@@ -21,7 +21,6 @@ from dualenc.progress import Progress
 
 MARK = "\ufeff"
 BLOCK = 1 << 20  # bytes that are read at once
-LONGEST = 120  # characters of a line that an error shows
 
 
 def _unpacked_zst(packed: BinaryIO) -> BinaryIO:
@@ -157,8 +156,3 @@ def only_form(path: str | Path) -> Path:
     if len(found) > 1:
         raise UserError(f"{found[0]} and {found[1]} are two forms of one file: remove the one that is not to be read.")
     return found[0]
-
-
-def shown(text: str) -> str:
-    """A text as an error shows it: quoted, and only its start if it is long."""
-    return repr(text if len(text) <= LONGEST else f"{text[:LONGEST]}...")

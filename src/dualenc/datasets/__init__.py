@@ -28,7 +28,8 @@ from pydantic import BaseModel
 
 from dualenc.errors import UserError
 from dualenc.files import atomic_entries, md5, read_json, write_json
-from dualenc.text import lines, shown
+from dualenc.lookup import shown
+from dualenc.text import lines
 
 SPLITS = ("train", "validation", "test")
 ID = pa.large_string()  # offsets of 64 bits: all ids of a collection together may be long
