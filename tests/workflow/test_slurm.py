@@ -71,7 +71,7 @@ def started(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen, P
 def run(folder: Path, *arguments: str) -> str:
     """What it prints when it succeeds."""
     with started(folder, *arguments) as (process, log):
-        assert process.wait(900) == 0, log.read_text(encoding="utf-8")
+        assert process.wait(1800) == 0, log.read_text(encoding="utf-8")
         return log.read_text(encoding="utf-8")
 
 

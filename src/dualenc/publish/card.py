@@ -152,7 +152,8 @@ def _training(facts: Facts) -> str:
         "the best on validation",
         "commit": f"`{made['commit']}`",
         "software": versions,
-        "hardware": f"{made['processor']} ({made['machine']}); processes: {made['processes']}",
+        "hardware": f"{made['processor']} ({made['machine']}); processes: {made['processes']}; "
+        f"MKL_CBWR: {made['mkl_cbwr']}",
     }
     table = "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())])
     settings = yaml.safe_dump(dict(facts.settings), sort_keys=False)
