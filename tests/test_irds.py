@@ -243,6 +243,6 @@ def test_a_file_that_is_cut_off(packed, cut, tmp_path):
     with (
         pytest.raises(UserError, match=r"ir_datasets cannot read mine \(.+\): remove its files in .* and run again\."),
         irds_errors.explained("mine"),
-        packed.open(tmp_path / "docs") as file,
+        packed.open(tmp_path / "docs", "rb") as file,
     ):
         file.read()

@@ -93,7 +93,7 @@ def test_a_broken_file_is_named(tmp_path):
     results_tree.write(tmp_path, {"ca": 0.5}, seeds=[1])
     path = tmp_path / "runs/ca/seed-1/per_query.parquet"
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(UserError, match=r"seed-1/per_query\.parquet is no table"):
+    with pytest.raises(UserError, match=r"seed-1/per_query\.parquet is not a table"):
         results.load(tmp_path, "ca", [1])
 
 
