@@ -26,8 +26,10 @@ configfile: "params.yaml"
 report: "workflow/report/workflow.rst"
 
 
+# Snakemake knows True and False on its command line; ours has YAML there, so that true and false mean the same.
+told = [f"{key}={value}" for key, value in workflow.overwrite_config.items() if isinstance(value, str)]
 try:
-    STUDY = parameters.study(config)
+    STUDY = parameters.study({**config, **dict(map(parameters.override, told))})
     study_of.check_encoders(STUDY)
     origins.check(STUDY)
     ASKS = resources.of(STUDY, plan.measured(Path(workflow.basedir, "benchmarks", "throughput.json")))

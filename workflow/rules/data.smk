@@ -90,7 +90,7 @@ rule candidates:
 
 rule tokenizer:
     input:
-        expand(rules.dataset.output, dataset=list(STUDY.at.pretraining.corpora)),
+        expand(rules.dataset.output, dataset=study_of.pretrained_on(STUDY)),
         code=f"{ROOT}/code/tokenizer",
     output:
         multiext(f"{ROOT}/tokenizer/", *study_of.TOKENIZER_FILES),
@@ -100,7 +100,7 @@ rule tokenizer:
         f"{TIMES}/tokenizer.tsv"
     params:
         slice=slices.as_json(slices.tokenizer(STUDY)),
-        datasets=[f"--dataset {ROOT}/data/{dataset}" for dataset in STUDY.at.pretraining.corpora],
+        datasets=[f"--dataset {ROOT}/data/{dataset}" for dataset in study_of.pretrained_on(STUDY)],
         output=ROOT / "tokenizer",
     message:
         "Training the tokenizer"

@@ -25,12 +25,40 @@ rule corpus:
         " --output {output.lists} > {log} 2>&1"
 
 
+rule texts:
+    input:
+        expand(rules.dataset.output, dataset=list(STUDY.at.pretraining.texts)),
+        f"{TOKENIZER}/tokenizer.json",
+        code=f"{ROOT}/code/texts",
+    output:
+        multiext(f"{ROOT}/texts/", *study_of.texts_files(STUDY)),
+    log:
+        f"{LOGS}/texts.log",
+    benchmark:
+        f"{TIMES}/texts.tsv"
+    threads: workflow.resource_settings.cores or 1
+    resources:
+        **ASKS["texts"],
+    params:
+        slice=slices.as_json(slices.texts(STUDY)),
+        data=ROOT / "data",
+        tokenizer=TOKENIZER,
+        origins=origins.tokenizer(STUDY),
+        output=ROOT / "texts",
+    message:
+        "Taking texts to pre-train on"
+    shell:
+        "dualenc --threads {threads} texts --params {params.slice:q} --data {params.data}"
+        " --tokenizer {params.tokenizer} --scratch scratch --output {params.output} > {log} 2>&1"
+
+
 rule pretrain:
     input:
         DATASET,
         TOKENS,
         expand(rules.tokens.output, dataset=list(STUDY.at.pretraining.corpora)),
         expand(rules.corpus.output, dataset=list(STUDY.at.pretraining.corpora)),
+        rules.texts.output,
         rules.evaluation_sets.output,
         multiext(f"{TOKENIZER}/", *study_of.TOKENIZER_FILES),
         start=lambda wildcards: [ROOT / path for path in study_of.grows_from(STUDY, wildcards.encoder)],
@@ -48,6 +76,7 @@ rule pretrain:
         slice=lambda wildcards: slices.as_json(slices.pretrain(STUDY, wildcards.encoder)),
         data=ROOT / "data",
         corpora=ROOT / "corpora",
+        texts=ROOT / "texts",
         dataset=STUDY.at.dataset,
         evaluation=ROOT / "evaluation",
         tokenizer=TOKENIZER,
@@ -58,7 +87,7 @@ rule pretrain:
         "Pre-training {wildcards.encoder}"
     shell:
         "dualenc --threads {threads} pretrain --params {params.slice:q} --data {params.data}"
-        " --corpora {params.corpora} --dataset {params.dataset} --evaluation {params.evaluation}"
+        " --corpora {params.corpora} --texts {params.texts} --dataset {params.dataset} --evaluation {params.evaluation}"
         " --tokenizer {params.tokenizer} {params.start} --scratch scratch --output {params.output} > {log} 2>&1"
 
 

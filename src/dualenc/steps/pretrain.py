@@ -6,28 +6,31 @@ from pathlib import Path
 
 import numpy as np
 
-from dualenc import models, pretraining, provenance, resumable, scoring, states, tokens
+from dualenc import arrays, models, pretraining, provenance, resumable, scoring, states, tokens
 from dualenc.datasets import read_qrels
 from dualenc.files import atomic, write_json
 from dualenc.parameters import Encoder, Pretraining
+from dualenc.pretraining_batches import Unlabelled
 from dualenc.scoring import Texts
 from dualenc.steps.inputs import passage_rows, read_candidates, read_lists, rows, write_about, write_curve
 from dualenc.supervision import Lists
 
 
 def pretrain(
-    data: Path, corpora: Path, dataset: str, evaluation: Path, tokenizer: Path, start: Path | None,
+    data: Path, corpora: Path, texts: Path, dataset: str, evaluation: Path, tokenizer: Path, start: Path | None,
     encoder: Encoder, parameters: Pretraining, settings: Mapping, scratch: Path, output: Path,
 ) -> None:  # fmt: skip
     """Pre-train one miniature: its folder, ``curve.csv`` and ``metrics.json`` (the last probe).
 
-    ``data/<dataset>`` are dataset folders with their tokens, ``corpora/<dataset>.parquet`` the lists of each corpus;
-    ``dataset`` and ``evaluation`` are what is probed, on its validation split. ``start`` is the folder of the miniature
-    that this one grows from. ``settings`` has ``lengths`` and ``tokens_per_batch``.
+    ``data/<dataset>`` are dataset folders with their tokens, ``corpora/<dataset>.parquet`` the lists of each corpus,
+    ``texts`` is the folder of the texts without labels; ``dataset`` and ``evaluation`` are what is probed, on its
+    validation split. ``start`` is the folder of the miniature that this one grows from. ``settings`` has ``lengths``
+    and ``tokens_per_batch``.
     """
     names = list(parameters.corpora)
     inputs = [corpora / f"{name}.parquet" for name in names]
     inputs += [data / name / "tokens" / "manifest.json" for name in dict.fromkeys([*names, dataset])]
+    inputs += [texts / "manifest.json", texts / "about.json"]
     inputs += [evaluation / name for name in ("validation.run.gz", "validation.qrels.tsv")]
     inputs += [start / "model.safetensors"] if start else []
     about = {"encoder": encoder.model_dump(), "pretraining": parameters.model_dump(), **settings}
@@ -48,6 +51,7 @@ def pretrain(
         model, curve = pretraining.pretrain(
             source,
             lists,
+            unlabelled(texts),
             held_out,
             times=np.repeat(list(parameters.corpora.values()), [len(part.queries) for _, part in parts]),
             encoder=encoder,
@@ -63,6 +67,13 @@ def pretrain(
             write_json(temporary / "metrics.json", {"steps": int(frame.step.max()), **last.to_dict()})
             write_about(temporary, about, inputs)
         shutil.rmtree(state)
+
+
+def unlabelled(folder: Path) -> Unlabelled:
+    """The texts without labels, and what the sentence encoder says of them if it was asked."""
+    files = [folder / f"{name}.npy" for name in ("sentences", "pieces")]
+    said = [arrays.read(file, 2, mmap_mode="r") for file in files] if files[0].exists() else [None, None]
+    return Unlabelled(tokens.read(folder, "texts"), *said)
 
 
 def read(folder: Path, lists: Path, tokens_per_batch: int) -> tuple[Texts, Lists]:

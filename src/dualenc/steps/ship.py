@@ -22,13 +22,17 @@ tags: [bert, dense-retrieval, re-ranking]
 
 A BERT of {layers} layers, width {width} and {heads} attention heads ({parameters:,} parameters, {vocabulary:,}
 word pieces), pre-trained by the package `dualenc` of this repository as a start for dual-encoders and
-cross-attention models: masked words, which passage belongs to the query (BM25 negatives), and pooled vectors.
-Weights are float16, everything computes in float32.
+cross-attention models. Weights are float16, everything computes in float32.
 
-- Corpora: {corpora}; the train text alone, nothing that is relevant to a validation or test query.
+- Objectives: {objectives}
+- Pairs of queries and passages, with BM25's negatives: {corpora}
+- Texts without labels: {texts}
+- Sentence encoder that says what texts and words are alike: {sentence_encoder}
+- All text is that of train splits, nothing that is relevant to a validation or test query.
 - Grows from: {grows_from}
 - Command: `snakemake --cores 2 --config pretrain=true -- results/mini/encoders/{name}/model.safetensors`
-- Steps: {steps}, {batch_size} lists of {list_size} passages each, learning rate {learning_rate}, one thread
+- Steps: {steps}, {batch_size} lists of {list_size} passages and {texts_per_step} texts each, learning rate
+  {learning_rate}, one thread
 - Hardware: {processor}
 - Software: commit {commit}, torch {torch}, transformers {transformers}
 - MD5: {digest} (model.safetensors)
@@ -37,7 +41,7 @@ MD5 of what it was made of:
 
 {inputs}
 
-Probes on the validation split of pydocs before any fine-tuning (150 queries, re-ranking 30 BM25 candidates):
+Probes on the validation split of pydocs before any fine-tuning, re-ranking BM25's candidates:
 `pair_MRR@10` by the sentence-pair head, `vector_MRR@10` by dot products of mean-pooled vectors, `pair_accuracy` how
 often the pair head puts the relevant passage above another candidate, `masked_accuracy` on masked words of relevant
 pairs.
@@ -69,6 +73,7 @@ def ship(encoder: Path, output: Path) -> None:
     about = read_yaml(encoder / "config.yaml", Settings)
     made = read_json(encoder / "provenance.json", Provenance)
     shape, pretraining = about["encoder"], about["pretraining"]
+    objectives, told = shape["objectives"] or pretraining["objectives"], pretraining["sentence_encoder"]
     curve = frames.read_curve(encoder / "curve.csv", "pre-train this encoder again")
     probes = curve[curve.split == "validation"].pivot(index="step", columns="metric", values="value")
     weights = load_file(encoder / "model.safetensors")
@@ -81,12 +86,18 @@ def ship(encoder: Path, output: Path) -> None:
         card = CARD.format(
             name=output.name,
             **{key: shape[key] for key in ("layers", "width", "heads")},
-            **{key: pretraining[key] for key in ("batch_size", "list_size", "learning_rate")},
+            **{key: pretraining[key] for key in ("batch_size", "list_size", "texts_per_step", "learning_rate")},
             **{key: made[key] for key in ("processor", "commit", "torch", "transformers")},
             grows_from=shape["grows_from"] or "nothing: word vectors of a latent semantic analysis of the same text",
             parameters=sum(tensor.numel() for tensor in weights.values()),
             vocabulary=read_json(encoder / "config.json", Shape)["vocab_size"],
-            corpora=", ".join(f"{name} (x{times} an epoch)" for name, times in pretraining["corpora"].items()),
+            objectives=", ".join(f"{name} x {weight}" for name, weight in objectives.items() if weight),
+            corpora=", ".join(pretraining["corpora"]),
+            texts="; ".join(
+                f"{name}, {counts['queries']:,} queries and {counts['passages']:,} passages"
+                for name, counts in pretraining["texts"].items()
+            ),
+            sentence_encoder=f"package `{told['package']}`, SHA-256 {told['sha256']}" if told else "none",
             steps=int(curve.step.max()),
             digest=md5(temporary / "model.safetensors"),
             inputs="\n".join(f"- {path}: {digest}" for path, digest in made["inputs"].items()),

@@ -1,0 +1,88 @@
+"""Texts of train splits without their labels, to pre-train on, and what a sentence encoder says of them."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from dualenc import arrays, datasets, provenance, sentence_encoder, sources, states, tokens
+from dualenc.files import atomic_entries, md5, write_json
+from dualenc.parameters import Counts, SentenceEncoder
+from dualenc.progress import reported
+from dualenc.sampling import in_hash_order
+
+AT_ONCE = 1024  # texts, in a part that is kept
+
+
+def texts(
+    data: Path, tokenizer: Path, counts: Mapping[str, Counts], most: int, encoder: SentenceEncoder | None,
+    tokens_per_batch: int, scratch: Path, output: Path,
+) -> None:  # fmt: skip
+    """Write ``texts`` as a column of tokens, and, if there is a sentence encoder, its vectors of them.
+
+    ``data/<dataset>`` are dataset folders, ``counts[dataset]`` how many texts are taken from them, and ``most`` of
+    all. ``sentences.npy``
+    (N, D) are unit vectors of the texts, ``pieces.npy`` (total, P) vectors of their word pieces as
+    `dualenc.sentence_encoder` has them, not a number for what it did not read; both float16. Raises
+    ``UserError`` as `dualenc.sources.packaged` does.
+    """
+    model = sources.packaged(encoder) if encoder else None
+    found = chosen(data, counts)[:most]
+    tokenizer_file = tokenizer / "tokenizer.json"
+    inputs = [data / name / "manifest.json" for name in counts] + [tokenizer_file]
+    about = {
+        "texts": {name: count.model_dump() for name, count in counts.items()},
+        "most_texts": most,
+        "sentence_encoder": encoder.model_dump() if encoder else None,
+    }
+    state = states.state_folder(scratch, about, inputs, provenance.code("steps.texts"))
+    with states.locked(state), atomic_entries(output) as temporary:
+        tokens.write(temporary, tokenizer_file, {"texts": found})
+        if encoder:
+            said = list(_said(found, model, encoder, tokenizer_file, tokens_per_batch, state))
+            for name, column in zip(("sentences", "pieces"), zip(*said, strict=True), strict=True):
+                width = arrays.read(column[0], 2).shape[1]
+                arrays.write(temporary / f"{name}.npy", (arrays.read(path, 2) for path in column), np.float16, width)
+        write_json(temporary / "about.json", {**about, "inputs": {str(path): md5(path) for path in inputs}})
+        shutil.rmtree(state)
+
+
+def chosen(data: Path, counts: Mapping[str, Counts]) -> list[str]:
+    """The texts, each once: so many queries and passages of train splits as ``counts`` asks for, in hash order.
+
+    Passages are those that are relevant to a train query, so nothing of the other splits is read.
+    """
+    found: list[str] = []
+    for name, count in counts.items():
+        folder = data / name
+        queries = datasets.queries(folder, "train").set_index("qid").text
+        found += queries[in_hash_order(list(queries.index))[: count.queries]].tolist()
+        judged = datasets.qrels(folder, "train").values()
+        relevant = list(dict.fromkeys(pid for one in judged for pid, rel in one.items() if rel > 0))
+        relevant = in_hash_order(relevant)[: count.passages]
+        found += datasets.passages(folder, set(relevant)).set_index("pid").text[relevant].tolist()
+    return in_hash_order(list(dict.fromkeys(found)))
+
+
+def _said(
+    texts: list[str], model: Path, encoder: SentenceEncoder, tokenizer_file: Path, tokens_per_batch: int, state: Path
+) -> Iterator[tuple[Path, Path]]:
+    """Files with the vectors of some texts, and of their pieces, after the other; those that are there are kept."""
+    own = tokens.read_tokenizer(tokenizer_file)
+    own.no_padding()
+    own.no_truncation()
+    sentences = sentence_encoder.Sentences(model, encoder, tokens_per_batch)
+    kept = state / "basis.npy"
+    if not kept.exists():
+        basis = sentences.basis(texts[: sentence_encoder.BASIS])
+        arrays.write(kept, [basis], np.float32, basis.shape[1])
+    basis = arrays.read(kept, 2)
+    for start in reported(range(0, len(texts), AT_ONCE), "sentence encoder", "parts", -(-len(texts) // AT_ONCE)):
+        paths = state / f"{start}.sentences.npy", state / f"{start}.pieces.npy"
+        if not paths[1].exists():
+            some = texts[start : start + AT_ONCE]
+            words = [encoding.word_ids for encoding in own.encode_batch(some, add_special_tokens=False)]
+            for path, rows in zip(paths, sentences.say(some, words, basis), strict=True):
+                arrays.write(path, [rows], np.float16, rows.shape[1])
+        yield paths
