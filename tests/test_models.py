@@ -167,6 +167,24 @@ def test_late_interaction_is_a_mean_of_maxima(tiny, gain):
     np.testing.assert_allclose(scoring.score(model, source, queries, passages), expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["dual-encoder", "late-interaction"])
+@pytest.mark.parametrize("budget", [60, 512])
+def test_each_text_is_encoded_once(tiny, monkeypatch, kind, budget):
+    """Every query with every passage, in no order of the rows: a passage is in more pairs than a batch has."""
+    model, source = start(tiny, kind), scoring.texts(tiny / "tokens", "test", budget)
+    queries, passages = np.meshgrid(np.arange(25), np.arange(3, 33))
+    order = np.random.default_rng(1).permutation(queries.size)
+    queries, passages = queries.ravel()[order], passages.ravel()[order]
+    one_by_one = [
+        scoring.score(model, source, *pair)[0] for pair in zip(queries[:, None], passages[:, None], strict=True)
+    ]
+    read, texts = [], batches.texts
+    monkeypatch.setattr(batches, "texts", lambda column, rows, *about: read.extend(rows) or texts(column, rows, *about))
+    found = scoring.score(model, source, queries, passages)
+    assert sorted(read) == sorted([*range(25), *range(3, 33)])
+    np.testing.assert_allclose(found, one_by_one, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["cross-attention", "dual-encoder"])
 def test_dropout_is_at_the_output_in_training_and_off_in_scoring(tiny, kind):
     source = scoring.texts(tiny / "tokens", "test", 512)

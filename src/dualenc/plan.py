@@ -168,15 +168,13 @@ def _step(study: Study, experiment: Experiment) -> dict[int, int]:
 
 
 def _scored(study: Study, experiment: Experiment, queries: int, depth: int) -> float:
-    """Arithmetic of scoring ``depth`` passages for each query; a dual-encoder encodes each passage once.
+    """Arithmetic of scoring ``depth`` passages for each query; all but cross-attention encode each passage once.
 
     Of large sets it does so in each of the parts that are kept (``scoring.PAIRS_AT_ONCE``), which is not reckoned.
     """
     if experiment.model == "cross-attention":
         return _arithmetic(study, experiment, {_pair(study): queries * depth * _pair(study)})
-    passages = queries * depth
-    if experiment.model == "dual-encoder":
-        passages = min(passages, study.at.sizes.passages)
+    passages = min(queries * depth, study.at.sizes.passages)
     asked = _arithmetic(study, experiment, {_query(study): queries * _query(study)})
     return asked + _arithmetic(study, experiment, {_passage(study): passages * _passage(study)})
 

@@ -98,20 +98,42 @@ def _cross_attention(
 def _late_interaction(
     model: MultiVectorEncoder, source: Texts, query_rows: np.ndarray, passage_rows: np.ndarray
 ) -> np.ndarray:
-    """Queries are encoded again for each batch of passages: they are short, and so no token embeddings are kept."""
+    """Each distinct text is encoded once: token embeddings of all queries are kept, those of a batch of passages."""
+    queries, query_index = np.unique(query_rows, return_inverse=True)
+    passages, passage_index = np.unique(passage_rows, return_inverse=True)
+    encoded = list(_token_embeddings(model, source.queries, queries, source))
+    asked = torch.cat([embeddings[mask] for _, embeddings, mask in encoded])  # one query after the other
+    lengths = torch.cat([mask.sum(1) for *_, mask in encoded])
+    places = np.argsort(np.concatenate([batch for batch, *_ in encoded]))[query_index]
+    starts = lengths.cumsum(0) - lengths
+    by_passage, ends = np.argsort(passage_index, kind="stable"), np.cumsum(np.bincount(passage_index))
     result = np.empty(len(query_rows), dtype=np.float32)
-    lengths = np.minimum(source.passages.lengths()[passage_rows] + 2, model.max_seq_length)
-    for batch in batches.by_length(lengths, source.tokens_per_batch):
-        sides = []
-        for column, rows in ((source.queries, query_rows[batch]), (source.passages, passage_rows[batch])):
-            distinct, places = np.unique(rows, return_inverse=True)
-            features = batches.texts(column, distinct, source.special, model.max_seq_length)
-            output = model(_to(model, features))
-            sides.append([output[name][places] for name in ("token_embeddings", "attention_mask")])
-        (query, query_mask), (passage, passage_mask) = sides
-        scores = model.similarity_pairwise(query, passage, a_mask=query_mask, b_mask=passage_mask)
-        result[batch] = scores.float().cpu().numpy()
+    for batch, embeddings, mask in _token_embeddings(model, source.passages, passages, source):
+        pairs = [by_passage[ends[one - 1] if one else 0 : ends[one]] for one in batch]
+        own = np.repeat(np.arange(len(batch)), [len(some) for some in pairs])
+        pairs, size = np.concatenate(pairs), max(1, source.tokens_per_batch // mask.shape[1])
+        for start in range(0, len(pairs), size):  # a passage may stand in any number of pairs
+            some = pairs[start : start + size]
+            query, passage = (
+                torch.from_numpy(one).to(model.device) for one in (places[some], own[start : start + size])
+            )
+            at = torch.arange(lengths[query].max(), device=model.device)
+            query_mask = at < lengths[query, None]
+            tokens = asked[(starts[query, None] + at).clamp(max=len(asked) - 1)]
+            scores = model.similarity_pairwise(tokens, embeddings[passage], a_mask=query_mask, b_mask=mask[passage])
+            result[some] = scores.float().cpu().numpy()
     return result
+
+
+def _token_embeddings(
+    model: MultiVectorEncoder, column: Tokens, rows: np.ndarray, source: Texts
+) -> Iterator[tuple[np.ndarray, torch.Tensor, torch.Tensor]]:
+    """Texts of ``rows`` in batches: which (B,), their token embeddings (B, L, D), and which of these count (B, L)."""
+    lengths = np.minimum(column.offsets[rows + 1] - column.offsets[rows] + 2, model.max_seq_length)
+    for batch in batches.by_length(lengths, source.tokens_per_batch):
+        features = batches.texts(column, rows[batch], source.special, model.max_seq_length)
+        output = model(_to(model, features))
+        yield batch, output["token_embeddings"], output["attention_mask"].bool()
 
 
 SCORERS = {CrossEncoder: _cross_attention, SentenceTransformer: _dual, MultiVectorEncoder: _late_interaction}
