@@ -179,10 +179,33 @@ def test_each_text_is_encoded_once(tiny, monkeypatch, kind, budget):
         scoring.score(model, source, *pair)[0] for pair in zip(queries[:, None], passages[:, None], strict=True)
     ]
     read, texts = [], batches.texts
-    monkeypatch.setattr(batches, "texts", lambda column, rows, *about: read.extend(rows) or texts(column, rows, *about))
+    monkeypatch.setattr(batches, "texts", lambda column, at, *about: read.extend(at) or texts(column, at, *about))
     found = scoring.score(model, source, queries, passages)
     assert sorted(read) == sorted([*range(25), *range(3, 33)])
     np.testing.assert_allclose(found, one_by_one, rtol=1e-4, atol=1e-5)
+
+
+@every_kind
+def test_sets_that_are_reranked_together_get_what_each_gets_alone(tiny, trained, monkeypatch, kind):
+    """Each from its own column of queries; a passage that is among the candidates of both is encoded once."""
+    model, folder = models.load(trained[kind] / "model", kind), tiny / "dataset"
+    sets = []
+    for split in ("train", "test"):
+        run, of_qids = read_run(tiny / "evaluation" / f"{split}.run.gz"), rows(folder, split)
+        sets.append(scoring.Candidates(scoring.texts(tiny / "tokens", split, 512), run, of_qids))
+    passages = rows(folder, "passages")
+    alone = [scoring.rerank(model, *one, passages) for one in sets]
+    read, texts = [], batches.texts
+    monkeypatch.setattr(batches, "texts", lambda column, at, *about: read.extend(at) or texts(column, at, *about))
+    for one, found, expected in zip(sets, scoring.rerank_together(model, sets, passages), alone, strict=True):
+        assert list(found) == list(one.run)
+        for qid, ranking in found.items():
+            scores = dict(zip(*ranking, strict=True))
+            assert scores == pytest.approx(dict(zip(*expected[qid], strict=True)), rel=1e-4, abs=1e-5)
+    of_each = [{pid for ranking in one.run.values() for pid in ranking.pids} for one in sets]
+    assert of_each[0] & of_each[1]
+    encoded = len(of_each[0] | of_each[1]) + sum(len(one.run) for one in sets)
+    assert len(read) == (0 if kind == "cross-attention" else encoded)
 
 
 @pytest.mark.parametrize("kind", ["cross-attention", "dual-encoder"])

@@ -1,6 +1,6 @@
 """Scores of (query, passage) pairs by a trained model, from token arrays: float32 raw logits or dot products."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -143,26 +143,44 @@ def _to(model: Model, features: batches.Features) -> batches.Features:
     return {name: tensor.to(model.device) for name, tensor in features.items()}
 
 
+class Candidates(NamedTuple):
+    """What is to be re-ranked: passages of queries, the texts of these, and the rows of the qids."""
+
+    source: Texts
+    run: Run
+    query_rows: Mapping[str, int]
+
+
 def rerank(
     model: Model,
     source: Texts,
     candidates: Run,
     query_rows: Mapping[str, int],
     passage_rows: Mapping[str, int],
-    keep: Path | None = None,
 ) -> Run:
-    """The run that ``model`` makes of the candidates; the mappings give the rows of qids and pids.
+    """The run that ``model`` makes of the candidates; the mappings give the rows of qids and pids."""
+    return rerank_together(model, [Candidates(source, candidates, query_rows)], passage_rows)[0]
+
+
+def rerank_together(
+    model: Model, sets: Sequence[Candidates], passage_rows: Mapping[str, int], keep: Path | None = None
+) -> list[Run]:
+    """The runs of several sets of candidates over the same passages, of which a text in several is encoded once.
 
     With ``keep``, a folder of what belongs to this model, scores are kept there, and an interrupted call's are used.
     """
-    sizes = [len(ranking.pids) for ranking in candidates.values()]
-    queries = np.repeat([query_rows[qid] for qid in candidates], sizes)
-    passages = np.array([passage_rows[pid] for ranking in candidates.values() for pid in ranking.pids])
+    columns = [one.source.queries for one in sets]
+    source = sets[0].source._replace(queries=tokens.joined(columns))
+    firsts = np.cumsum([0, *(len(column.offsets) - 1 for column in columns)])
+    asked = [first + one.query_rows[qid] for one, first in zip(sets, firsts, strict=False) for qid in one.run]
+    rankings = [ranking for one in sets for ranking in one.run.values()]
+    sizes = [len(ranking.pids) for ranking in rankings]
+    queries = np.repeat(asked, sizes)
+    passages = np.array([passage_rows[pid] for ranking in rankings for pid in ranking.pids])
     if keep is None:
         scores = score(model, source, queries, passages)
     else:
         folder = keep / parts.digest(queries, passages)
         scores = parts.joined(score_in_parts(model, source, queries, passages, range(len(queries)), folder))
-    ends = np.cumsum(sizes)
-    places = zip(candidates.items(), ends - sizes, ends, strict=True)
-    return {qid: ranked(qid, ranking.pids, scores[start:end]) for (qid, ranking), start, end in places}
+    of_each = iter(np.split(scores, np.cumsum(sizes)[:-1]))
+    return [{qid: ranked(qid, ranking.pids, next(of_each)) for qid, ranking in one.run.items()} for one in sets]

@@ -58,7 +58,7 @@ def train(
             group.wait()
         model = models.load(finished / "model", experiment.model)
         keep = state / "scores"
-        runs = dict(rerank_sets(model, texts, evaluation, sets, keep))
+        runs = rerank_sets(model, texts, evaluation, sets, keep)
         if not group.first():
             return
         with atomic_entries(output) as temporary:
