@@ -44,7 +44,8 @@ TIMES = ROOT / "times"
 DATA = ROOT / "data" / STUDY.at.dataset
 TOKENIZER = study_of.tokenizer_folder(STUDY)
 SPLITS = study_of.SPLITS
-SETS = study_of.sets(STUDY)  # what models are evaluated on: these splits and further test sets
+ALL_SPLITS = study_of.splits(STUDY)  # these and further test sets
+SETS = study_of.sets(STUDY)  # what models are evaluated on: all of them but validation
 TEST_SETS = study_of.test_sets(STUDY)
 
 

@@ -26,6 +26,7 @@ from test_workflow import PARAMS
 FURTHER = "trec-dl-2019"
 SPLITS = {"train": "train", "validation": "validation", "test": "test", FURTHER: "graded"}
 SETS = list(SPLITS)
+EVALUATED = ["train", "test", FURTHER]
 PLAIN = {key: value for key, value in PARAMS["evaluation"].items() if key != "sets"}
 
 
@@ -68,7 +69,7 @@ def test_every_step_has_the_set(root, tmp_path):
     about = {"source": "bm25", "scored": True, "without_terms": without}
     assert metrics.pop("candidates") == about and list(metrics) == SETS
     run = tiny_study.train(root, tmp_path, tiny_study.experiment())
-    assert sorted(path.name for path in run.glob("*.run.gz")) == sorted(f"{name}.run.gz" for name in SETS)
+    assert sorted(path.name for path in run.glob("*.run.gz")) == sorted(f"{name}.run.gz" for name in EVALUATED)
     test, further = (read_run(run / f"{name}.run.gz") for name in ("test", FURTHER))
     assert 0 < len(further) < len(test)
     for qid, ranking in further.items():  # queries of both sets, with the same candidates
@@ -81,10 +82,12 @@ def test_every_step_has_the_set(root, tmp_path):
 
     own = ["RR(rel=2)@10", "nDCG@10"]
     judged = {"measures": ["MRR@10"], "confidence": 0.95, "resamples": 100, "permutations": 100, "seed": 1}
-    evaluate_runs(root / "evaluation", run, SETS, False, Evaluation(**judged, sets={FURTHER: own}), tmp_path / "out")
+    evaluate_runs(
+        root / "evaluation", run, EVALUATED, False, Evaluation(**judged, sets={FURTHER: own}), tmp_path / "out"
+    )
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
     assert {name: list(measures) for name, measures in metrics.items()} == {
-        **{name: ["MRR@10"] for name in datasets.SPLITS},
+        **{name: ["MRR@10"] for name in ("train", "test")},
         FURTHER: ["MRR(rel=2)@10", "nDCG@10"],
     }
     values = evaluate(further, datasets.qrels(root / "dataset", FURTHER), own)["MRR(rel=2)@10"]
@@ -132,7 +135,8 @@ def study(**changes):
 
 
 def test_what_the_jobs_of_such_a_study_are_told():
-    assert workflow.sets(study()) == SETS and workflow.test_sets(study()) == ["test", FURTHER]
+    assert workflow.splits(study()) == SETS
+    assert workflow.sets(study()) == EVALUATED and workflow.test_sets(study()) == ["test", FURTHER]
     assert slices.evaluation(study())["sets"] == {FURTHER: ["RR(rel=2)@10"]}
     assert slices.evaluation(study(evaluation=PLAIN))["sets"] == {FURTHER: PLAIN["measures"]}
     assert slices.artefact(study(), "tab1")["evaluation"] == slices.evaluation(study())
@@ -143,7 +147,7 @@ def test_what_the_jobs_of_such_a_study_are_told():
 
 def test_other_studies_are_told_nothing_of_it():
     plain = config.study(PARAMS)
-    assert workflow.sets(plain) == list(datasets.SPLITS)
+    assert workflow.splits(plain) == list(datasets.SPLITS) and workflow.sets(plain) == ["train", "test"]
     assert set(slices.candidates(plain)) == {"bm25", "depth"}
     assert slices.evaluation(plain) == PLAIN
     assert "candidates" not in slices.artefact(plain, "tab1")

@@ -167,6 +167,47 @@ def test_late_interaction_is_a_mean_of_maxima(tiny, gain):
     np.testing.assert_allclose(scoring.score(model, source, queries, passages), expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["dual-encoder", "late-interaction"])
+@pytest.mark.parametrize("budget", [60, 512])
+def test_each_text_is_encoded_once(tiny, monkeypatch, kind, budget):
+    """Every query with every passage, in no order of the rows: a passage is in more pairs than a batch has."""
+    model, source = start(tiny, kind), scoring.texts(tiny / "tokens", "test", budget)
+    queries, passages = np.meshgrid(np.arange(25), np.arange(3, 33))
+    order = np.random.default_rng(1).permutation(queries.size)
+    queries, passages = queries.ravel()[order], passages.ravel()[order]
+    one_by_one = [
+        scoring.score(model, source, *pair)[0] for pair in zip(queries[:, None], passages[:, None], strict=True)
+    ]
+    read, texts = [], batches.texts
+    monkeypatch.setattr(batches, "texts", lambda column, at, *about: read.extend(at) or texts(column, at, *about))
+    found = scoring.score(model, source, queries, passages)
+    assert sorted(read) == sorted([*range(25), *range(3, 33)])
+    np.testing.assert_allclose(found, one_by_one, rtol=1e-4, atol=1e-5)
+
+
+@every_kind
+def test_sets_that_are_reranked_together_get_what_each_gets_alone(tiny, trained, monkeypatch, kind):
+    """Each from its own column of queries; a passage that is among the candidates of both is encoded once."""
+    model, folder = models.load(trained[kind] / "model", kind), tiny / "dataset"
+    sets = []
+    for split in ("train", "test"):
+        run, of_qids = read_run(tiny / "evaluation" / f"{split}.run.gz"), rows(folder, split)
+        sets.append(scoring.Candidates(scoring.texts(tiny / "tokens", split, 512), run, of_qids))
+    passages = rows(folder, "passages")
+    alone = [scoring.rerank(model, *one, passages) for one in sets]
+    read, texts = [], batches.texts
+    monkeypatch.setattr(batches, "texts", lambda column, at, *about: read.extend(at) or texts(column, at, *about))
+    for one, found, expected in zip(sets, scoring.rerank_together(model, sets, passages), alone, strict=True):
+        assert list(found) == list(one.run)
+        for qid, ranking in found.items():
+            scores = dict(zip(*ranking, strict=True))
+            assert scores == pytest.approx(dict(zip(*expected[qid], strict=True)), rel=1e-4, abs=1e-5)
+    of_each = [{pid for ranking in one.run.values() for pid in ranking.pids} for one in sets]
+    assert of_each[0] & of_each[1]
+    encoded = len(of_each[0] | of_each[1]) + sum(len(one.run) for one in sets)
+    assert len(read) == (0 if kind == "cross-attention" else encoded)
+
+
 @pytest.mark.parametrize("kind", ["cross-attention", "dual-encoder"])
 def test_dropout_is_at_the_output_in_training_and_off_in_scoring(tiny, kind):
     source = scoring.texts(tiny / "tokens", "test", 512)

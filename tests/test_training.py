@@ -110,7 +110,7 @@ def entropy(lists, temperature):
 def test_a_seed_decides_everything(tiny, trained, tmp_path, kind):
     again = tiny_study.train(tiny, tmp_path, experiment(model=kind))
     other = tiny_study.train(tiny, tmp_path, experiment(model=kind), seed=2)
-    names = ["model/model.safetensors", "curve.csv", "train.run.gz", "validation.run.gz", "test.run.gz"]
+    names = ["model/model.safetensors", "curve.csv", "train.run.gz", "test.run.gz"]
     names += ["model/3_LayerNorm/model.safetensors"] if kind == "dual-encoder" else []
     for name in names:
         expected = (trained[kind] / name).read_bytes()
@@ -131,7 +131,10 @@ def test_the_model_of_the_best_probe_is_kept(tiny, tmp_path, kind):
     assert chosen.value.max() > chosen.value.iloc[-1]
     probed = probe(tiny / "evaluation", "validation", data(tiny), SETTINGS["probe_queries"])
     assert list(probed.qrels) == supervision.in_hash_order(list(probed.qrels)) and len(probed.qrels) == 20
-    values = evaluate(read_run(folder / "validation.run.gz"), probed.qrels, ["nDCG@10"])["nDCG@10"]
+    rows = inputs.rows(tiny / "dataset", "passages")
+    model = models.load(folder / "model", kind)
+    run = scoring.rerank(model, probed.source, probed.candidates, probed.query_rows, rows)
+    values = evaluate(run, probed.qrels, ["nDCG@10"])["nDCG@10"]
     assert np.mean(list(values.values())) == pytest.approx(chosen.value.max(), abs=1e-12)
 
 
@@ -157,7 +160,7 @@ def test_test_queries_choose_nothing(tiny, tmp_path):
         "".join(f"{qid} 0 {pid} 1\n" for qid, pid in worst.items()), encoding="utf-8"
     )
     found = tiny_study.train(tiny, tmp_path / "changed", about, evaluation=changed)
-    for name in ("model/model.safetensors", "validation.run.gz", "test.run.gz"):
+    for name in ("model/model.safetensors", "train.run.gz", "test.run.gz"):
         assert (found / name).read_bytes() == (expected / name).read_bytes(), name
     curves = [
         pd.read_csv(folder / "curve.csv").set_index(["step", "split", "metric"]).value for folder in (found, expected)

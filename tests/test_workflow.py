@@ -40,7 +40,7 @@ def test_metrics_are_those_of_the_runs_with_their_seeds_and_of_untrained_orders(
 @pytest.mark.parametrize(
     ("need", "some", "count"),
     [
-        ("runs", "runs/de/seed-2/validation.run.gz", 6 + 8 * 3),
+        ("runs", "runs/de/seed-2/train.run.gz", 4 + 8 * 2),
         ("curves", "runs/colbert/seed-1/curve.csv", 8),
         ("retrieval", "retrieval/de-m3se/seed-1/metrics.json", 2 + 2 * 2),
         ("checkpoints", "checkpoints/ca/seed-1/step-7/model/model.safetensors", 8 * 2 * 9),

@@ -12,10 +12,13 @@ Features = dict[str, torch.Tensor]
 
 def texts(tokens: Tokens, rows: Sequence[int], special: dict[str, int], max_length: int) -> Features:
     """[CLS] text [SEP] for each row, cut to ``max_length``: ``input_ids`` and ``attention_mask`` (B, L)."""
-    cls, sep = [special["cls"]], [special["sep"]]
-    sequences = [np.concatenate([cls, tokens.row(row)[: max_length - 2], sep]) for row in rows]
-    ids, mask = _pad(sequences, special["pad"])
-    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids)}
+    rows = np.asarray(rows)
+    lengths = np.minimum(tokens.offsets[rows + 1] - tokens.offsets[rows], max_length - 2)
+    ids, mask = _empty(lengths + 2, special)
+    _put(ids, 1, tokens, rows, lengths)
+    ids[np.arange(len(rows)), lengths + 1] = special["sep"]
+    ids = torch.from_numpy(ids)
+    return {"input_ids": ids, "attention_mask": torch.from_numpy(mask), "token_type_ids": torch.zeros_like(ids)}
 
 
 def pairs(
@@ -30,32 +33,39 @@ def pairs(
 
     Gives ``input_ids``, ``attention_mask`` and ``token_type_ids`` (B, L), the last 1 on the passage and its [SEP].
     """
-    cls, sep = [special["cls"]], [special["sep"]]
-    sequences, starts = [], []
-    for query_row, passage_row in zip(query_rows, passage_rows, strict=True):
-        query, passage = queries.row(query_row), passages.row(passage_row)
-        query_length, passage_length = pair_lengths(len(query), len(passage), max_length - 3)
-        sequences.append(np.concatenate([cls, query[:query_length], sep, passage[:passage_length], sep]))
-        starts.append(query_length + 2)
-    ids, mask = _pad(sequences, special["pad"])
-    types = (torch.arange(ids.shape[1]) >= torch.tensor(starts)[:, None]) & mask.bool()
-    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types.long()}
+    sides = [(queries, np.asarray(query_rows)), (passages, np.asarray(passage_rows))]
+    whole = [column.offsets[rows + 1] - column.offsets[rows] for column, rows in sides]
+    query, passage = pair_lengths(*whole, max_length - 3)
+    ids, mask = _empty(query + passage + 3, special)
+    for column, rows, first, lengths in ((*sides[0], 1, query), (*sides[1], query + 2, passage)):
+        _put(ids, first, column, rows, lengths)
+        ids[np.arange(len(rows)), first + lengths] = special["sep"]
+    types = mask * (np.arange(ids.shape[1]) >= (query + 2)[:, None])
+    found = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+    return {name: torch.from_numpy(array) for name, array in found.items()}
 
 
-def pair_lengths(query: int, passage: int, room: int) -> tuple[int, int]:
+def pair_lengths(query: np.ndarray, passage: np.ndarray, room: int) -> tuple[np.ndarray, np.ndarray]:
     """How many tokens of each side stay when a pair gets ``room``: the library's "longest first" truncation."""
-    if query + passage <= room:
-        return query, passage
-    shorter = min(query, passage, room // 2)
-    return (shorter, room - shorter) if query <= passage else (room - shorter, shorter)
+    shorter = np.minimum(np.minimum(query, passage), room // 2)
+    fits, query_first = query + passage <= room, query <= passage
+    cut = np.where(query_first, shorter, room - shorter), np.where(query_first, room - shorter, shorter)
+    return np.where(fits, query, cut[0]), np.where(fits, passage, cut[1])
 
 
-def _pad(sequences: list[np.ndarray], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    lengths = np.array([len(sequence) for sequence in sequences])
-    mask = np.arange(lengths.max()) < lengths[:, None]
-    ids = np.full(mask.shape, pad, dtype=np.int64)
-    ids[mask] = np.concatenate(sequences)
-    return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))
+def _empty(lengths: np.ndarray, special: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Ids (B, L) of rows that have a [CLS] and padding so far, and which of them will be there: 1 or 0."""
+    mask = (np.arange(lengths.max()) < lengths[:, None]).astype(np.int64)
+    ids = np.full(mask.shape, special["pad"], dtype=np.int64)
+    ids[:, 0] = special["cls"]
+    return ids, mask
+
+
+def _put(ids: np.ndarray, first: int | np.ndarray, tokens: Tokens, rows: np.ndarray, lengths: np.ndarray) -> None:
+    """Write the first ``lengths`` (B,) ids of texts into a batch, each from its column ``first`` on."""
+    row = np.repeat(np.arange(len(rows)), lengths)
+    at = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    ids[row, np.broadcast_to(first, len(rows))[row] + at] = tokens.ids[tokens.offsets[rows][row] + at]
 
 
 def unpadded(features: Features, tokens_per_batch: int) -> tuple[list[Features], torch.Tensor]:

@@ -5,7 +5,7 @@ number has its bounds, and an error about one says what they are.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -145,6 +145,11 @@ class Fractions(Strict):
 
 
 SPLITS = tuple(MaxQueries.model_fields)
+
+
+def evaluated(splits: Iterable[str]) -> list[str]:
+    """Those of a dataset's splits that models are evaluated on: validation only chooses among them, by its probes."""
+    return [split for split in splits if split != "validation"]
 
 
 def _sets(sets: dict[str, str]) -> dict[str, str]:

@@ -113,9 +113,10 @@ def cost(study: Study, job: Job) -> Cost:
     encoder = study.params.encoders[experiment.encoder]
     weights = at.vocabulary * encoder.width + encoder.layers * 12 * encoder.width**2
     model = SINGLE * weights
-    lists = sum(_scored(study, experiment, count, at.depth) for count in at.sizes.queries.values())
-    train_set = _scored(study, experiment, at.train_evaluation, at.depth)
-    lines = (sum(at.sizes.queries.values()) + at.train_evaluation) * at.depth * RUN_LINE
+    evaluated = {**at.sizes.queries, "train": at.train_evaluation}
+    validation = _scored(study, experiment, evaluated.pop("validation"), at.depth)
+    lists = sum(_scored(study, experiment, count, at.depth) for count in evaluated.values())
+    lines = sum(evaluated.values()) * at.depth * RUN_LINE
     if job.rule in ("train", "checkpoints"):
         steps = experiment.steps if job.rule == "train" else at.early
         tokens = _step(study, experiment)
@@ -124,10 +125,9 @@ def cost(study: Study, job: Job) -> Cost:
         memory = STATES * weights + kept / at.processes
         if job.rule == "checkpoints":
             models = len(workflow.checkpoint_steps(study))
-            return Cost(training, models * (lists + train_set), memory, models * (model + lines))
+            return Cost(training, models * lists, memory, models * (model + lines))
         probes = -(-steps // experiment.evaluate_every)
-        validation = _scored(study, experiment, at.sizes.queries["validation"], at.depth)
-        return Cost(training, lists + train_set + probes * validation, memory, model + lines)
+        return Cost(training, lists + probes * validation, memory, model + lines)
     if job.rule == "teacher_scores":
         pairs = at.train_lists * at.list_length
         scoring = _scored(study, experiment, at.train_lists, at.list_length)
@@ -168,15 +168,13 @@ def _step(study: Study, experiment: Experiment) -> dict[int, int]:
 
 
 def _scored(study: Study, experiment: Experiment, queries: int, depth: int) -> float:
-    """Arithmetic of scoring ``depth`` passages for each query; a dual-encoder encodes each passage once.
+    """Arithmetic of scoring ``depth`` passages for each query; all but cross-attention encode each passage once.
 
     Of large sets it does so in each of the parts that are kept (``scoring.PAIRS_AT_ONCE``), which is not reckoned.
     """
     if experiment.model == "cross-attention":
         return _arithmetic(study, experiment, {_pair(study): queries * depth * _pair(study)})
-    passages = queries * depth
-    if experiment.model == "dual-encoder":
-        passages = min(passages, study.at.sizes.passages)
+    passages = min(queries * depth, study.at.sizes.passages)
     asked = _arithmetic(study, experiment, {_query(study): queries * _query(study)})
     return asked + _arithmetic(study, experiment, {_passage(study): passages * _passage(study)})
 

@@ -1,6 +1,6 @@
 """Scores of (query, passage) pairs by a trained model, from token arrays: float32 raw logits or dot products."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -98,20 +98,42 @@ def _cross_attention(
 def _late_interaction(
     model: MultiVectorEncoder, source: Texts, query_rows: np.ndarray, passage_rows: np.ndarray
 ) -> np.ndarray:
-    """Queries are encoded again for each batch of passages: they are short, and so no token embeddings are kept."""
+    """Each distinct text is encoded once: token embeddings of all queries are kept, those of a batch of passages."""
+    queries, query_index = np.unique(query_rows, return_inverse=True)
+    passages, passage_index = np.unique(passage_rows, return_inverse=True)
+    encoded = list(_token_embeddings(model, source.queries, queries, source))
+    asked = torch.cat([embeddings[mask] for _, embeddings, mask in encoded])  # one query after the other
+    lengths = torch.cat([mask.sum(1) for *_, mask in encoded])
+    places = np.argsort(np.concatenate([batch for batch, *_ in encoded]))[query_index]
+    starts = lengths.cumsum(0) - lengths
+    by_passage, ends = np.argsort(passage_index, kind="stable"), np.cumsum(np.bincount(passage_index))
     result = np.empty(len(query_rows), dtype=np.float32)
-    lengths = np.minimum(source.passages.lengths()[passage_rows] + 2, model.max_seq_length)
-    for batch in batches.by_length(lengths, source.tokens_per_batch):
-        sides = []
-        for column, rows in ((source.queries, query_rows[batch]), (source.passages, passage_rows[batch])):
-            distinct, places = np.unique(rows, return_inverse=True)
-            features = batches.texts(column, distinct, source.special, model.max_seq_length)
-            output = model(_to(model, features))
-            sides.append([output[name][places] for name in ("token_embeddings", "attention_mask")])
-        (query, query_mask), (passage, passage_mask) = sides
-        scores = model.similarity_pairwise(query, passage, a_mask=query_mask, b_mask=passage_mask)
-        result[batch] = scores.float().cpu().numpy()
+    for batch, embeddings, mask in _token_embeddings(model, source.passages, passages, source):
+        pairs = [by_passage[ends[one - 1] if one else 0 : ends[one]] for one in batch]
+        own = np.repeat(np.arange(len(batch)), [len(some) for some in pairs])
+        pairs, size = np.concatenate(pairs), max(1, source.tokens_per_batch // mask.shape[1])
+        for start in range(0, len(pairs), size):  # a passage may stand in any number of pairs
+            some = pairs[start : start + size]
+            query, passage = (
+                torch.from_numpy(one).to(model.device) for one in (places[some], own[start : start + size])
+            )
+            at = torch.arange(lengths[query].max(), device=model.device)
+            query_mask = at < lengths[query, None]
+            tokens = asked[(starts[query, None] + at).clamp(max=len(asked) - 1)]
+            scores = model.similarity_pairwise(tokens, embeddings[passage], a_mask=query_mask, b_mask=mask[passage])
+            result[some] = scores.float().cpu().numpy()
     return result
+
+
+def _token_embeddings(
+    model: MultiVectorEncoder, column: Tokens, rows: np.ndarray, source: Texts
+) -> Iterator[tuple[np.ndarray, torch.Tensor, torch.Tensor]]:
+    """Texts of ``rows`` in batches: which (B,), their token embeddings (B, L, D), and which of these count (B, L)."""
+    lengths = np.minimum(column.offsets[rows + 1] - column.offsets[rows] + 2, model.max_seq_length)
+    for batch in batches.by_length(lengths, source.tokens_per_batch):
+        features = batches.texts(column, rows[batch], source.special, model.max_seq_length)
+        output = model(_to(model, features))
+        yield batch, output["token_embeddings"], output["attention_mask"].bool()
 
 
 SCORERS = {CrossEncoder: _cross_attention, SentenceTransformer: _dual, MultiVectorEncoder: _late_interaction}
@@ -121,26 +143,44 @@ def _to(model: Model, features: batches.Features) -> batches.Features:
     return {name: tensor.to(model.device) for name, tensor in features.items()}
 
 
+class Candidates(NamedTuple):
+    """What is to be re-ranked: passages of queries, the texts of these, and the rows of the qids."""
+
+    source: Texts
+    run: Run
+    query_rows: Mapping[str, int]
+
+
 def rerank(
     model: Model,
     source: Texts,
     candidates: Run,
     query_rows: Mapping[str, int],
     passage_rows: Mapping[str, int],
-    keep: Path | None = None,
 ) -> Run:
-    """The run that ``model`` makes of the candidates; the mappings give the rows of qids and pids.
+    """The run that ``model`` makes of the candidates; the mappings give the rows of qids and pids."""
+    return rerank_together(model, [Candidates(source, candidates, query_rows)], passage_rows)[0]
+
+
+def rerank_together(
+    model: Model, sets: Sequence[Candidates], passage_rows: Mapping[str, int], keep: Path | None = None
+) -> list[Run]:
+    """The runs of several sets of candidates over the same passages, of which a text in several is encoded once.
 
     With ``keep``, a folder of what belongs to this model, scores are kept there, and an interrupted call's are used.
     """
-    sizes = [len(ranking.pids) for ranking in candidates.values()]
-    queries = np.repeat([query_rows[qid] for qid in candidates], sizes)
-    passages = np.array([passage_rows[pid] for ranking in candidates.values() for pid in ranking.pids])
+    columns = [one.source.queries for one in sets]
+    source = sets[0].source._replace(queries=tokens.joined(columns))
+    firsts = np.cumsum([0, *(len(column.offsets) - 1 for column in columns)])
+    asked = [first + one.query_rows[qid] for one, first in zip(sets, firsts, strict=False) for qid in one.run]
+    rankings = [ranking for one in sets for ranking in one.run.values()]
+    sizes = [len(ranking.pids) for ranking in rankings]
+    queries = np.repeat(asked, sizes)
+    passages = np.array([passage_rows[pid] for ranking in rankings for pid in ranking.pids])
     if keep is None:
         scores = score(model, source, queries, passages)
     else:
         folder = keep / parts.digest(queries, passages)
         scores = parts.joined(score_in_parts(model, source, queries, passages, range(len(queries)), folder))
-    ends = np.cumsum(sizes)
-    places = zip(candidates.items(), ends - sizes, ends, strict=True)
-    return {qid: ranked(qid, ranking.pids, scores[start:end]) for (qid, ranking), start, end in places}
+    of_each = iter(np.split(scores, np.cumsum(sizes)[:-1]))
+    return [{qid: ranked(qid, ranking.pids, next(of_each)) for qid, ranking in one.run.items()} for one in sets]

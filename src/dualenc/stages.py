@@ -144,7 +144,7 @@ def _data(study: Study, root: str) -> dict[str, Stage]:
     data, scale = f"{root}/data/{study.at.dataset}", f"scales.{study.scale}"
     stages = {}
     for name in dict.fromkeys([study.at.dataset, *_pretrained_on(study)]):
-        own, sets = ("", workflow.sets(study)) if name == study.at.dataset else (f"-{name}", workflow.SPLITS)
+        own, sets = ("", workflow.splits(study)) if name == study.at.dataset else (f"-{name}", workflow.SPLITS)
         folder = f"{root}/data/{name}"
         texts = [f"{folder}/{file}" for s in sets for file in (f"queries.{s}.parquet", f"qrels.{s}.tsv")]
         manifest, passages = f"{folder}/manifest.json", f"{folder}/passages.parquet"
@@ -170,7 +170,7 @@ def _data(study: Study, root: str) -> dict[str, Stage]:
         f"{candidates}/metrics.json",
         deps=[f"{root}/code/candidates", f"{data}/manifest.json", *read],
         params=[f"{scale}.depth", *(official if study.at.candidates == "official" else [f"{scale}.bm25", *few])],
-        outs=[f"{candidates}/{name}.run.gz" for name in workflow.sets(study)],
+        outs=[f"{candidates}/{name}.run.gz" for name in workflow.splits(study)],
         metrics=_in_git(f"{candidates}/metrics.json"),
     )
     stages["evaluation-sets"] = _stage(

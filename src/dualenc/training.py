@@ -90,6 +90,7 @@ class Probes(BaseEvaluator):
     def __call__(self, model: Model, output_path=None, epoch: float = -1, steps: int = -1) -> dict[str, float]:
         """Re-rank and evaluate; the other arguments are the trainer's and are not used.
 
+        Each probe is scored by itself, so that what validation chooses has the same bits whatever else is probed.
         Of processes that train together the trainer lets the first one do it, and tells the others.
         """
         metrics = {}

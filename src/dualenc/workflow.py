@@ -9,7 +9,7 @@ from typing import Any
 from dualenc import artefacts, encoder_files, tokenizer_files
 from dualenc.config import Study
 from dualenc.errors import UserError
-from dualenc.parameters import SPLITS
+from dualenc.parameters import SPLITS, evaluated
 
 UNTRAINED = ("random", "bm25")  # orders of the candidates that no model made
 TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json"]
@@ -42,14 +42,19 @@ def checkpoint_steps(study: Study) -> list[int]:
     return [0, study.at.early]
 
 
-def sets(study: Study) -> list[str]:
-    """The sets that models are evaluated on: train, validation, test, and the further test sets of the dataset."""
+def splits(study: Study) -> list[str]:
+    """Train, validation, test, and the further test sets of the dataset: each has candidates and judgements."""
     return [*SPLITS, *(name for name in getattr(study.dataset, "splits", ()) if name not in SPLITS)]
+
+
+def sets(study: Study) -> list[str]:
+    """The sets that models are evaluated on: train, test and the further test sets."""
+    return evaluated(splits(study))
 
 
 def test_sets(study: Study) -> list[str]:
     """Test and the further test sets."""
-    return sets(study)[SPLITS.index("test") :]
+    return splits(study)[SPLITS.index("test") :]
 
 
 def _seeded(study: Study, artefact: str, room: str, names: Iterable[str] | None = None) -> list[PurePosixPath]:
@@ -64,8 +69,9 @@ def _metrics(study: Study, artefact: str) -> list[PurePosixPath]:
 
 
 def _runs(study: Study, artefact: str) -> list[PurePosixPath]:
-    evaluation = [PurePosixPath("evaluation", f"{s}.{kind}") for s in SPLITS for kind in ("run.gz", "qrels.tsv")]
-    return evaluation + [folder / f"{s}.run.gz" for folder in _seeded(study, artefact, "runs") for s in SPLITS]
+    names = sets(study)
+    evaluation = [PurePosixPath("evaluation", f"{s}.{kind}") for s in names for kind in ("run.gz", "qrels.tsv")]
+    return evaluation + [folder / f"{s}.run.gz" for folder in _seeded(study, artefact, "runs") for s in names]
 
 
 def _curves(study: Study, artefact: str) -> list[PurePosixPath]:

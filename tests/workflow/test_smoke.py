@@ -14,6 +14,7 @@ import yaml
 from dualenc import workflow
 
 SPLITS = ("train", "validation", "test")
+EVALUATED = ("train", "test")
 MODEL = ("config.json", "model.safetensors", "modules.json", "tokenizer.json", "tokenizer_config.json")
 PROGRESS = re.compile(r"step \d+/\d+, loss \d+\.\d+, \d+\.\d+ steps/s, \d+ s left")
 
@@ -81,7 +82,7 @@ def test_every_artefact_has_all_its_files(finished, results, study):
 def test_every_run_is_complete(results, study, run_names):
     for name in run_names:
         folder = results / "runs" / name / "seed-1"
-        files = [f"model/{file}" for file in MODEL] + [f"{split}.run.gz" for split in SPLITS]
+        files = [f"model/{file}" for file in MODEL] + [f"{split}.run.gz" for split in EVALUATED]
         files += ["curve.csv", "metrics.json", "per_query.parquet"]
         for file in files:
             assert (folder / file).stat().st_size > 0, folder / file
@@ -118,7 +119,7 @@ def test_metrics_are_those_of_the_run_files(results, run_names):
     runs[results / "retrieval/bm25"] = results / "evaluation"
     for evaluated, folder in runs.items():
         metrics = json.loads((evaluated / "metrics.json").read_text(encoding="utf-8"))
-        assert set(metrics) == ({"test"} if "retrieval" in evaluated.parts else set(SPLITS))
+        assert set(metrics) == ({"test"} if "retrieval" in evaluated.parts else set(EVALUATED))
         for split in metrics:
             expected = reciprocal_rank(folder / f"{split}.run.gz", results / f"evaluation/{split}.qrels.tsv")
             found = metrics[split]["MRR@10"]
@@ -133,7 +134,7 @@ def pairs(path):
 
 
 def test_runs_rerank_the_same_candidates(results, run_names):
-    for split in SPLITS:
+    for split in EVALUATED:
         candidates = pairs(results / f"evaluation/{split}.run.gz")
         runs = [results / "runs" / name / f"seed-1/{split}.run.gz" for name in run_names]
         for run in [*runs, *results.glob(f"checkpoints/*/*/*/{split}.run.gz")]:

@@ -67,7 +67,7 @@ rule candidates:
         DATASET,
         code=f"{ROOT}/code/candidates",
     output:
-        expand(f"{DATA}/candidates/{{split}}.run.gz", split=SETS),
+        expand(f"{DATA}/candidates/{{split}}.run.gz", split=ALL_SPLITS),
         f"{DATA}/candidates/metrics.json",
     log:
         f"{LOGS}/candidates.log",
@@ -170,8 +170,8 @@ rule evaluation_sets:
         rules.candidates.output,
         code=f"{ROOT}/code/evaluation_sets",
     output:
-        expand(f"{ROOT}/evaluation/{{split}}.run.gz", split=SETS),
-        expand(f"{ROOT}/evaluation/{{split}}.qrels.tsv", split=SETS),
+        expand(f"{ROOT}/evaluation/{{split}}.run.gz", split=ALL_SPLITS),
+        expand(f"{ROOT}/evaluation/{{split}}.qrels.tsv", split=ALL_SPLITS),
     log:
         f"{LOGS}/evaluation_sets.log",
     benchmark:

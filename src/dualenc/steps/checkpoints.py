@@ -37,7 +37,7 @@ def checkpoints(
         kept = training.keep(job, settings["checkpoints"])
         for step, saved in kept.items():
             model = models.load(saved, experiment.model)
-            runs = dict(rerank_sets(model, texts, evaluation, SPLITS, state / f"scores-{step}"))
+            runs = rerank_sets(model, texts, evaluation, SPLITS, state / f"scores-{step}")
             if not group.first():
                 continue
             with atomic(output / f"step-{step}") as temporary:

@@ -1,6 +1,6 @@
 """What the steps that run a model read and write alike."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -75,13 +75,14 @@ def read_lists(path: Path, folder: Path, query_rows: Mapping[str, int]) -> Lists
 
 
 def rerank_sets(
-    model: scoring.Model, data: Data, evaluation: Path, splits: Iterable[str], keep: Path
-) -> Iterator[tuple[str, Run]]:
-    """Evaluation sets, each re-ranked by a model. Scores are kept in ``keep``, a folder of this model's."""
-    for split in splits:
-        candidates = read_candidates(evaluation, split, data.query_rows[split])
-        identifiers = data.query_rows[split], passage_rows(data.folder, candidates)
-        yield split, scoring.rerank(model, data.sources[split], candidates, *identifiers, keep)
+    model: scoring.Model, data: Data, evaluation: Path, splits: Sequence[str], keep: Path
+) -> dict[str, Run]:
+    """Evaluation sets, re-ranked by a model. Scores are kept in ``keep``, a folder of this model's."""
+    rows = data.query_rows
+    runs = {split: read_candidates(evaluation, split, rows[split]) for split in splits}
+    sets = [scoring.Candidates(data.sources[split], run, rows[split]) for split, run in runs.items()]
+    known = passage_rows(data.folder, *runs.values())
+    return dict(zip(splits, scoring.rerank_together(model, sets, known, keep), strict=True))
 
 
 def model_files(folder: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from dualenc import group, models, provenance, resumable, states, supervision, tokens, training
 from dualenc.datasets import SPLITS, read_qrels
 from dualenc.files import atomic, atomic_entries
-from dualenc.parameters import Experiment
+from dualenc.parameters import Experiment, evaluated
 from dualenc.runs import write_run
 from dualenc.steps.inputs import (
     Data,
@@ -26,7 +26,9 @@ def train(
     folder: Path, token_folder: Path, encoder: Path, lists: Path, evaluation: Path, experiment: Experiment,
     settings: Mapping, seed: int, scratch: Path, output: Path,
 ) -> None:  # fmt: skip
-    """Train one model and re-rank every evaluation set with it: ``model/``, ``curve.csv``, ``<set>.run.gz``.
+    """Train one model and re-rank evaluation sets with it: ``model/``, ``curve.csv``, ``<set>.run.gz``.
+
+    All but validation, which chooses the step, by probes: its numbers are in ``curve.csv``.
 
     ``settings`` has ``lengths``, ``tokens_per_batch`` and ``probe_queries``, of the validation split and, if its
     ``curves`` are wanted, of train and test. A finished model stays in its state folder: when only what is re-ranked
@@ -39,10 +41,11 @@ def train(
     judged = [evaluation / f"{split}.{kind}" for split in SPLITS for kind in ("run.gz", "qrels.tsv")]
     state = states.state_folder(scratch, about, inputs + judged, provenance.code("training"))
     texts = data(folder, token_folder, settings["tokens_per_batch"])
+    sets = evaluated(texts.sources)
     with resumable.locked(state):
         finished = state / "finished"
         if not group.told(finished.exists()):
-            check_sets(evaluation, texts, texts.sources)
+            check_sets(evaluation, texts, sets)
             read = read_lists(lists, folder, texts.query_rows["train"])
             source, lengths = texts.sources["train"], settings["lengths"]
             job = training.Training(encoder, read, source, experiment, lengths, seed, state)
@@ -55,7 +58,7 @@ def train(
             group.wait()
         model = models.load(finished / "model", experiment.model)
         keep = state / "scores"
-        runs = dict(rerank_sets(model, texts, evaluation, texts.sources, keep))
+        runs = rerank_sets(model, texts, evaluation, sets, keep)
         if not group.first():
             return
         with atomic_entries(output) as temporary:
