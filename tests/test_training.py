@@ -218,6 +218,22 @@ def test_the_first_checkpoint_is_where_a_training_starts(tiny, tmp_path, kind):
     }
 
 
+def test_a_probe_scores_the_queries_that_can_count_and_counts_all(tiny):
+    """Its measures are those of all queries' candidates, re-ranked."""
+    texts = data(tiny)
+    probed = probe(tiny / "evaluation", "validation", texts, 30)
+    run = inputs.read_candidates(tiny / "evaluation", "validation", texts.query_rows["validation"])
+    whole = {qid: run[qid] for qid in probed.qrels if qid in run}
+    assert len(probed.candidates) < len(whole) and len(probed.qrels) == 30
+    model = models.start(tiny / "encoder", experiment(), LENGTHS)
+    rows = inputs.passage_rows(tiny / "dataset", whole)
+    measured = [
+        evaluate(scoring.rerank(model, probed.source, some, probed.query_rows, rows), probed.qrels, training.MEASURES)
+        for some in (probed.candidates, whole)
+    ]
+    assert measured[0] == measured[1] and all(len(values) == 30 for values in measured[0].values())
+
+
 def test_training_ends_when_probes_do_not_get_better(tiny, tmp_path):
     about = experiment(steps=60, evaluate_every=5, learning_rate=1e-12, patience=3)
     curve = pd.read_csv(tiny_study.train(tiny, tmp_path, about) / "curve.csv")

@@ -168,9 +168,11 @@ def probe(
     for start in range(0, len(queries), 512):
         at = np.arange(start, min(start + 512, len(queries)))
         by_pair[at] = read_pairs(model, on_device(pair_features(at)))[0].float().cpu().numpy()
-        unique, index = np.unique(queries[at], return_inverse=True)
-        asked, found = text_vectors(source.queries, unique)[index], text_vectors(source.passages, passages[at])
-        by_vector[at] = np.einsum("nd,nd->n", asked, found)
+        sides = []
+        for column, rows in ((source.queries, queries[at]), (source.passages, passages[at])):
+            unique, index = np.unique(rows, return_inverse=True)
+            sides.append(text_vectors(column, unique)[index])
+        by_vector[at] = np.einsum("nd,nd->n", *sides)
     values = {}
     for name, scores in {"pair": by_pair, "vector": by_vector}.items():
         ends = np.cumsum(sizes)

@@ -170,7 +170,7 @@ def rerank_together(
     With ``keep``, a folder of what belongs to this model, scores are kept there, and an interrupted call's are used.
     """
     columns = [one.source.queries for one in sets]
-    source = sets[0].source._replace(queries=tokens.joined(columns))
+    source = sets[0].source._replace(queries=tokens.concatenate(columns))
     firsts = np.cumsum([0, *(len(column.offsets) - 1 for column in columns)])
     asked = [first + one.query_rows[qid] for one, first in zip(sets, firsts, strict=False) for qid in one.run]
     rankings = [ranking for one in sets for ranking in one.run.values()]

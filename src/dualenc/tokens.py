@@ -36,15 +36,6 @@ class Tokens(NamedTuple):
         return np.diff(self.offsets)
 
 
-def joined(columns: Sequence[Tokens]) -> Tokens:
-    """The texts of several columns, one column after the other; of one, the column itself."""
-    if len(columns) == 1:
-        return columns[0]
-    starts = np.cumsum([0, *(len(column.ids) for column in columns[:-1])])
-    offsets = [column.offsets[1:] + start for column, start in zip(columns, starts, strict=True)]
-    return Tokens(np.concatenate([column.ids for column in columns]), np.concatenate([[0], *offsets]))
-
-
 def train_tokenizer(texts: Sequence[str], vocabulary: int, max_length: int, folder: str | Path) -> None:
     """Train a lower-casing WordPiece tokenizer like BERT's; saved in ``folder`` as ``AutoTokenizer`` loads it."""
     from tokenizers import BertWordPieceTokenizer
@@ -148,7 +139,9 @@ def read(folder: str | Path, name: str) -> Tokens:
 
 
 def concatenate(columns: Sequence[Tokens]) -> Tokens:
-    """The texts of several columns, one after the other."""
+    """The texts of several columns, one after the other; of one, the column itself."""
+    if len(columns) == 1:
+        return columns[0]
     lengths = np.concatenate([column.lengths() for column in columns])
     ids = np.concatenate([column.ids for column in columns])
     return Tokens(ids, np.concatenate([[0], np.cumsum(lengths)]))

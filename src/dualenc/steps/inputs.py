@@ -60,6 +60,12 @@ def read_candidates(evaluation: Path, split: str, query_rows: Mapping[str, int])
     return run
 
 
+def worth_ranking(run: Run, qrels: Mapping[str, Mapping[str, int]]) -> Run:
+    """The queries with a relevant passage among their candidates; all others score 0, in whichever order."""
+    relevant = {qid: {pid for pid, rel in judged.items() if rel > 0} for qid, judged in qrels.items()}
+    return {qid: ranking for qid, ranking in run.items() if not relevant[qid].isdisjoint(ranking.pids)}
+
+
 def check_sets(evaluation: Path, data: Data, splits: Iterable[str]) -> None:
     """Read the candidates of evaluation sets before hours of training, which come first. Raises ``UserError``."""
     for split in splits:

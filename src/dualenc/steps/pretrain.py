@@ -12,7 +12,15 @@ from dualenc.files import atomic, write_json
 from dualenc.parameters import Encoder, Pretraining
 from dualenc.pretraining_batches import Unlabelled
 from dualenc.scoring import Texts
-from dualenc.steps.inputs import passage_rows, read_candidates, read_lists, rows, write_about, write_curve
+from dualenc.steps.inputs import (
+    passage_rows,
+    read_candidates,
+    read_lists,
+    rows,
+    worth_ranking,
+    write_about,
+    write_curve,
+)
 from dualenc.supervision import Lists
 
 
@@ -40,11 +48,12 @@ def pretrain(
         source, lists = together(parts)
         folder = data / dataset
         query_rows = rows(folder, "validation")
-        candidates = read_candidates(evaluation, "validation", query_rows)
+        qrels = read_qrels(evaluation / "validation.qrels.tsv")
+        candidates = worth_ranking(read_candidates(evaluation, "validation", query_rows), qrels)
         held_out = pretraining.Held(
             scoring.texts(folder / "tokens", "validation", settings["tokens_per_batch"]),
             candidates,
-            read_qrels(evaluation / "validation.qrels.tsv"),
+            qrels,
             query_rows,
             passage_rows(folder, candidates),
         )

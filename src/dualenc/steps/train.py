@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dualenc import group, models, provenance, resumable, states, supervision, tokens, training
 from dualenc.datasets import SPLITS, read_qrels
+from dualenc.errors import UserError
 from dualenc.files import atomic, atomic_entries
 from dualenc.parameters import Experiment, evaluated
 from dualenc.runs import write_run
@@ -17,6 +18,7 @@ from dualenc.steps.inputs import (
     read_candidates,
     read_lists,
     rerank_sets,
+    worth_ranking,
     write_about,
     write_curve,
 )
@@ -84,10 +86,18 @@ def made_of(folder: Path, token_folder: Path, encoder: Path, lists: Path) -> lis
 
 
 def probe(evaluation: Path, split: str, texts: Data, count: int) -> training.Probe:
-    """The first ``count`` queries (in hash order) of an evaluation set, as a probe."""
+    """The first ``count`` queries (in hash order) of an evaluation set, as a probe.
+
+    Raises ``UserError`` if none of them has a relevant passage among its candidates.
+    """
     qrels = read_qrels(evaluation / f"{split}.qrels.tsv")
     sample = supervision.in_hash_order(list(qrels))[:count]
     run = read_candidates(evaluation, split, texts.query_rows[split])
-    candidates = {qid: run[qid] for qid in sample if qid in run}
     judged = {qid: qrels[qid] for qid in sample}
+    candidates = worth_ranking({qid: run[qid] for qid in sample if qid in run}, judged)
+    if not candidates:
+        raise UserError(
+            f"none of the first {len(sample)} queries of {split} has a relevant passage among its candidates, so no "
+            "probe could tell one model from another: raise probe_queries or depth."
+        )
     return training.Probe(texts.sources[split], candidates, judged, texts.query_rows[split])
