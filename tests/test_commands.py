@@ -51,6 +51,10 @@ PARAMS = {
     "import-scores": {**LISTS, "published_scores": SCORES},
     "evaluation-sets": {"train_evaluation": 30, "depth": 10},
     "corpus": {"bm25": BM25, "depth": 10, "list_length": 5},
+    "texts": {
+        "texts": {"dataset": {"queries": 20, "passages": 200}},
+        **{"most_texts": 100, "sentence_encoder": None, "tokens_per_batch": 4096},
+    },
     "pretrain": {
         **{"encoder": tiny_study.ENCODER.model_dump(), "pretraining": tiny_study.pretraining().model_dump()},
         **TRAINING,
@@ -86,7 +90,8 @@ NEEDS = {
     **{key: ["dataset"] for key in ("candidates", "tokenizer", "import-scores", "corpus")},
     "tokens": ["dataset", "tokenizer"],
     **{key: ["dataset", "candidates"] for key in ("lists", "evaluation-sets")},
-    "pretrain": ["data", "corpora", "evaluation", "tokenizer"],
+    "texts": ["data", "tokenizer"],
+    "pretrain": ["data", "corpora", "texts", "evaluation", "tokenizer"],
     **{key: ["dataset", "tokens", "encoder", "lists", "evaluation"] for key in ("train", "checkpoints")},
     **{key: ["dataset", "tokens", "model", "lists"] for key in ("teacher-scores", "score-shard")},
     "encode": ["tokens", "model"],
@@ -107,7 +112,7 @@ WRITES = {
     **{key: [] for key in ("summary", "plan", "stages", "stage", "record", "restore", "search")},
 }
 """Command -> its options that name what is written, where that is not --output."""
-KEEPS = ("import-scores", "pretrain", "train", "checkpoints", "teacher-scores", "score-shard", "encode")
+KEEPS = ("import-scores", "texts", "pretrain", "train", "checkpoints", "teacher-scores", "score-shard", "encode")
 """Commands that have a --scratch."""
 EXAMPLES = [*COMMANDS, *MORE]
 
@@ -116,7 +121,7 @@ EXAMPLES = [*COMMANDS, *MORE]
 def places(tiny: Path, trained: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """What examples read, in a folder of its own, where a file may be broken for a moment."""
     root = tmp_path_factory.mktemp("inputs")
-    names = ("dataset", "candidates", "tokenizer", "tokens", "corpora", "evaluation", "encoder")
+    names = ("dataset", "candidates", "tokenizer", "tokens", "corpora", "texts", "evaluation", "encoder")
     for name in names:
         shutil.copytree(
             tiny / name, root / name, ignore=shutil.ignore_patterns("tokens") if name == "dataset" else None

@@ -31,6 +31,7 @@ OF_JOB = {  # what Snakemake watches for a job, by its rule; the item of a group
     "lists": lambda study, item: slices.lists(study),
     "evaluation_sets": lambda study, item: slices.evaluation_sets(study),
     "corpus": lambda study, item: slices.corpus(study),
+    "texts": lambda study, item: [slices.texts(study), origins.tokenizer(study)],
     "pretrain": lambda study, item: [slices.pretrain(study, item), origins.tokenizer(study)],
     "train": lambda study, item: [
         slices.train(study, item["run"], item["seed"]),
@@ -217,4 +218,6 @@ def test_dvc_watches_the_versions_that_snakemake_watches(monkeypatch):
 def test_keys_exist():
     """DVC refuses a key that params.yaml lacks."""
     for name, watched in jobs(config.study(PARAMS)).items():
-        assert all(at(PARAMS, key.split(".")) is not None for key in watched.keys), name
+        for key in watched.keys:
+            *above, last = key.split(".")
+            assert last in at(PARAMS, above), (name, key)

@@ -25,7 +25,7 @@ def texts(
     all. ``sentences.npy``
     (N, D) are unit vectors of the texts, ``pieces.npy`` (total, P) vectors of their word pieces as
     `dualenc.sentence_encoder` has them, not a number for what it did not read; both float16. Raises
-    ``UserError`` as `dualenc.sources.packaged` does.
+    ``UserError`` as `dualenc.sources.packaged` and ``datasets.check_folder`` do.
     """
     model = sources.packaged(encoder) if encoder else None
     found = chosen(data, counts)[:most]
@@ -56,6 +56,7 @@ def chosen(data: Path, counts: Mapping[str, Counts]) -> list[str]:
     found: list[str] = []
     for name, count in counts.items():
         folder = data / name
+        datasets.check_folder(folder)
         queries = datasets.queries(folder, "train").set_index("qid").text
         found += queries[in_hash_order(list(queries.index))[: count.queries]].tolist()
         judged = datasets.qrels(folder, "train").values()
