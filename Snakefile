@@ -27,7 +27,7 @@ report: "workflow/report/workflow.rst"
 
 
 # Snakemake knows True and False on its command line; ours has YAML there, so that true and false mean the same.
-told = [f"{key}={value}" for key, value in workflow.overwrite_config.items() if isinstance(value, str)]
+told = [f"{key}={value}" for key, value in workflow.config_settings.config.items() if isinstance(value, str)]
 try:
     STUDY = parameters.study({**config, **dict(map(parameters.override, told))})
     study_of.check_encoders(STUDY)

@@ -196,7 +196,8 @@ def pretraining_seconds(study: Study, encoder: Encoder, hardware: Mapping[str, A
     about = study.at.pretraining
     pair = study.at.lengths.pair
     tokens = {pair: about.batch_size * about.list_size * pair}
-    tokens[study.at.lengths.text] = tokens.get(study.at.lengths.text, 0) + 3 * about.batch_size * study.at.lengths.text
+    text = study.at.lengths.text
+    tokens[text] = tokens.get(text, 0) + (3 * about.batch_size + about.texts_per_step) * text
     steps = about.steps if encoder.steps is None else encoder.steps
     return (1 + BACKWARD) * steps * _forward(encoder, tokens) / _rate(hardware, encoder.width)["training"]
 

@@ -40,9 +40,17 @@ def test_an_encoder_from_the_hub_brings_the_tokenizer(plan):
     usual = plan()
     encoder = {"layers": 1, "width": 32, "heads": 2, "hub": "google/x", "revision": "0" * 40}
     from_hub = plan(encoders={"small-1-32": encoder})
-    assert usual["pretrain"] == usual["tokenizer"] == usual["corpus"] == from_hub.pop("fetch") == 1
-    before = {"pretrain", "tokenizer", "corpus", "code", "total"}
+    assert usual["pretrain"] == usual["tokenizer"] == usual["corpus"] == usual["texts"] == 1
+    assert from_hub.pop("fetch") == 1
+    before = {"pretrain", "tokenizer", "corpus", "texts", "code", "total"}
     assert {rule: count for rule, count in usual.items() if rule not in before} == {
         rule: count for rule, count in from_hub.items() if rule not in before
     }
     assert not (before - {"code", "total"}) & from_hub.keys()
+
+
+def test_values_on_the_command_line_are_yaml(repository, call_in):
+    """Snakemake itself takes ``true`` for a text."""
+    target = "results/smoke/encoders/small-1-32/model.safetensors"
+    result = call_in(repository, "snakemake", "-n", "--config", "scale=smoke", "pretrain=true", "--", target)
+    assert result.returncode == 0, result.stdout
