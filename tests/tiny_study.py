@@ -77,7 +77,14 @@ def pretraining(**changes) -> Pretraining:
         **{"corpora": {"dataset": 1}, "objectives": OBJECTIVES},
         "texts": {"dataset": {"queries": 20, "passages": 200}},
         "most_texts": 200,
-        **{"steps": 20, "grown_steps": 10, "batch_size": 8, "list_size": 4, "evaluate_every": 10},
+        **{
+            "steps": 20,
+            "grown_steps": 10,
+            "grown_learning_rate": 1e-3,
+            "batch_size": 8,
+            "list_size": 4,
+            "evaluate_every": 10,
+        },
         **{"texts_per_step": 16, "masked_texts": 0.5, "masked": 0.15, "gain": 1.0},
         **{"learning_rate": 3e-3, "warmup": 0.1, "weight_decay": 0.01, "seed": 1},
     }

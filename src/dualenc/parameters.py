@@ -314,8 +314,8 @@ class Pretraining(Strict):
     """How miniatures are pre-trained, and on the train text of which datasets.
 
     ``corpora`` maps a dataset to how often each of its lists counts in an epoch, ``texts`` one to how many of its texts
-    are read without labels, ``most_texts`` of them all. ``grown_steps`` are those of an encoder that grows from another
-    one. A step reads ``batch_size`` lists and ``texts_per_step`` texts; a share ``masked_texts`` of these has a share
+    are read without labels, ``most_texts`` of them all. ``grown_steps`` and ``grown_learning_rate`` are those of an
+    encoder that grows from another one. A step reads ``batch_size`` lists and ``texts_per_step`` texts; a share ``masked_texts`` of these has a share
     ``masked`` of hidden words.
     """
 
@@ -326,6 +326,7 @@ class Pretraining(Strict):
     objectives: Objectives
     steps: Positive
     grown_steps: Positive
+    grown_learning_rate: Size
     batch_size: Positive
     list_size: ListSize
     learning_rate: Size

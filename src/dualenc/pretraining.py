@@ -253,7 +253,7 @@ def pretrain(
         state,
         steps=at_least,
         batch_size=parameters.batch_size,
-        learning_rate=parameters.learning_rate,
+        learning_rate=parameters.learning_rate if start is None else parameters.grown_learning_rate,
         weight_decay=parameters.weight_decay,
         warmup=parameters.warmup,
         evaluate_every=parameters.evaluate_every,

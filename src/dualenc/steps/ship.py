@@ -86,7 +86,8 @@ def ship(encoder: Path, output: Path) -> None:
         card = CARD.format(
             name=output.name,
             **{key: shape[key] for key in ("layers", "width", "heads")},
-            **{key: pretraining[key] for key in ("batch_size", "list_size", "texts_per_step", "learning_rate")},
+            **{key: pretraining[key] for key in ("batch_size", "list_size", "texts_per_step")},
+            learning_rate=pretraining["grown_learning_rate" if shape["grows_from"] else "learning_rate"],
             **{key: made[key] for key in ("processor", "commit", "torch", "transformers")},
             grows_from=shape["grows_from"] or "nothing: word vectors of a latent semantic analysis of the same text",
             parameters=sum(tensor.numel() for tensor in weights.values()),
