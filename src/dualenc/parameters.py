@@ -315,8 +315,8 @@ class Pretraining(Strict):
 
     ``corpora`` maps a dataset to how often each of its lists counts in an epoch, ``texts`` one to how many of its texts
     are read without labels, ``most_texts`` of them all. ``grown_steps`` and ``grown_learning_rate`` are those of an
-    encoder that grows from another one. A step reads ``batch_size`` lists and ``texts_per_step`` texts; a share ``masked_texts`` of these has a share
-    ``masked`` of hidden words.
+    encoder that grows from another one. A step reads ``batch_size`` lists and ``texts_per_step`` texts; a share
+    ``masked_texts`` of these has a share ``masked`` of hidden words.
     """
 
     corpora: Annotated[dict[Text, whole(1, 1000)], Field(min_length=1)]
