@@ -42,7 +42,11 @@ FEW = {  # of each thing one or some, as all numbers are tried with them
 SMALL = VALUES | {key: {name: VALUES[key][name] for name in names} for key, names in FEW.items()}
 SMALL["scales"] = {"smoke": VALUES["scales"]["smoke"] | {"artefacts": {}}}
 ABSENT = {  # mappings that params.yaml leaves out at this scale
-    "objectives": {"masked": 1.0, "pair": 1.0, "contrastive": 1.0},
+    "objectives": {"pair": 1.0, "contrastive": 1.0, "masked": 1.0, "sentences": 0.0, "pieces": 0.0},
+    "sentence_encoder": {
+        **{"package": "an_encoder", "path": "model", "sha256": "0" * 64},
+        **{"max_length": 128, "directions": 64, "temperature": 0.05},
+    },
     "published_scores": {"path": "scores.tsv", "teacher": "ca", "tolerance": 0.0, "allowed_defects": 0},
 }
 MEASURED = read_json(ROOT / "benchmarks" / "throughput.json")
@@ -59,6 +63,8 @@ TOGETHER = {  # bounds that lie with another number: at these ends, that is what
     "scales.*.score_matrix.queries": "passages",
     "scales.*.score_matrix.passages": "queries",
     "scales.*.pretraining.list_size": "list_length",
+    "scales.*.pretraining.objectives.sentences": "sentence_encoder",
+    "scales.*.pretraining.objectives.pieces": "sentence_encoder",
     "datasets.pydocs.max_words": "min_query_words",
     "datasets.pydocs.min_query_words": "max_words",
     "datasets.pydocs.min_passage_words": "max_words",

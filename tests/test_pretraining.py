@@ -9,8 +9,9 @@ import torch
 
 import tiny_study
 from dualenc import datasets, models, pretraining, resumable
+from dualenc.errors import UserError
 from dualenc.masking import IGNORED
-from dualenc.parameters import Encoder
+from dualenc.parameters import Encoder, Objectives
 from dualenc.pretraining import read_pairs, vectors
 from dualenc.pretraining_batches import Collator, Unlabelled
 from dualenc.steps.pretrain import read, together, unlabelled
@@ -149,6 +150,12 @@ def test_vectors_that_are_as_alike_as_the_sentence_encoders_cost_nothing(batch, 
     torch.testing.assert_close(loss, torch.zeros(()), atol=1e-5, rtol=0)
     loss.backward()
     assert all(one.grad is None or one.grad.abs().max() < 1e-5 for one in model.parameters())
+
+
+def test_an_objective_without_a_sentence_encoder_is_refused(tiny, tmp_path):
+    encoder = tiny_study.ENCODER.model_copy(update={"objectives": Objectives(**NONE | {"pieces": 1.0})})
+    with pytest.raises(UserError, match=r"name it in pretraining.sentence_encoder, or set both weights to 0"):
+        tiny_study.pretrain(tiny, tmp_path, encoder)
 
 
 def test_no_text_of_validation_or_test_is_in_a_corpus(tiny):

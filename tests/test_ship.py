@@ -38,7 +38,7 @@ def test_scorers_start_from_it_in_float32(shipped):
 def test_the_card_says_how_it_was_made(tiny, shipped):
     card = (shipped / "README.md").read_text(encoding="utf-8")
     assert "small-2-16" in card and md5(shipped / "model.safetensors") in card
-    assert "with BM25's negatives: dataset" in card and "dataset, 20 queries and 200 passages" in card
+    assert "with BM25's negatives: dataset" in card and "200 of 20 queries and 200 passages of dataset" in card
     for digest in json.loads((tiny / "encoder" / "provenance.json").read_text(encoding="utf-8"))["inputs"].values():
         assert digest in card
     assert [line.split("|")[1].strip() for line in card.splitlines()[-3:]] == ["0", "10", "20"]  # the curve

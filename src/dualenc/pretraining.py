@@ -32,6 +32,7 @@ from transformers import BertForPreTraining, TrainingArguments, set_seed
 
 from dualenc import batches, initialisation, models, resumable
 from dualenc.divergence import FiniteSteps
+from dualenc.errors import UserError
 from dualenc.evaluation import Qrels, evaluate
 from dualenc.masking import IGNORED, mask
 from dualenc.parameters import Encoder, Pretraining
@@ -217,10 +218,10 @@ def pretrain(
     """Pre-train a miniature of the shape ``encoder``.
 
     ``lists`` are rows of ``source``; list i counts ``times[i]`` times in an epoch. ``unlabelled`` are further texts.
-    Weights come from the shallower
-    miniature in ``start`` as far as it goes, the others from ``dualenc.initialisation``. Returns the model and the
-    curve, rows of (step, split, metric, value). ``state`` holds what a later call needs to go on; its lock must be
-    held.
+    Weights come from the shallower miniature in ``start`` as far as it goes, the others from
+    ``dualenc.initialisation``. Returns the model and the curve, rows of (step, split, metric, value). ``state`` holds
+    what a later call needs to go on; its lock must be held. Raises ``UserError`` for an objective that the texts do
+    not serve.
     """
     set_seed(parameters.seed)
     if encoder.objectives:
@@ -240,6 +241,11 @@ def pretrain(
         )
     elif start is not None:
         initialisation.grow(model, models.load_pretrained(start), parameters.seed)
+    if unlabelled.sentences is None and (parameters.objectives.sentences or parameters.objectives.pieces):
+        raise UserError(
+            "the objectives sentences and pieces need what a sentence encoder says of the texts, and these were made "
+            "without one: name it in pretraining.sentence_encoder, or set both weights to 0."
+        )
     steps = encoder.steps
     if steps is None:
         steps = parameters.steps if start is None else parameters.grown_steps

@@ -26,13 +26,13 @@ cross-attention models. Weights are float16, everything computes in float32.
 
 - Objectives: {objectives}
 - Pairs of queries and passages, with BM25's negatives: {corpora}
-- Texts without labels: {texts}
+- Texts without labels: {most_texts:,} of {texts}
 - Sentence encoder that says what texts and words are alike: {sentence_encoder}
 - All text is that of train splits, nothing that is relevant to a validation or test query.
 - Grows from: {grows_from}
 - Command: `snakemake --cores 2 --config pretrain=true -- results/mini/encoders/{name}/model.safetensors`
-- Steps: {steps}, {batch_size} lists of {list_size} passages and {texts_per_step} texts each, learning rate
-  {learning_rate}, one thread
+- Steps: {steps}, {batch_size} lists of {list_size} passages and {texts_per_step} texts each, one thread
+- Learning rate: {learning_rate}
 - Hardware: {processor}
 - Software: commit {commit}, torch {torch}, transformers {transformers}
 - MD5: {digest} (model.safetensors)
@@ -86,7 +86,7 @@ def ship(encoder: Path, output: Path) -> None:
         card = CARD.format(
             name=output.name,
             **{key: shape[key] for key in ("layers", "width", "heads")},
-            **{key: pretraining[key] for key in ("batch_size", "list_size", "texts_per_step")},
+            **{key: pretraining[key] for key in ("batch_size", "list_size", "texts_per_step", "most_texts")},
             learning_rate=pretraining["grown_learning_rate" if shape["grows_from"] else "learning_rate"],
             **{key: made[key] for key in ("processor", "commit", "torch", "transformers")},
             grows_from=shape["grows_from"] or "nothing: word vectors of a latent semantic analysis of the same text",
@@ -95,7 +95,7 @@ def ship(encoder: Path, output: Path) -> None:
             objectives=", ".join(f"{name} x {weight}" for name, weight in objectives.items() if weight),
             corpora=", ".join(pretraining["corpora"]),
             texts="; ".join(
-                f"{name}, {counts['queries']:,} queries and {counts['passages']:,} passages"
+                f"{counts['queries']:,} queries and {counts['passages']:,} passages of {name}"
                 for name, counts in pretraining["texts"].items()
             ),
             sentence_encoder=f"package `{told['package']}`, SHA-256 {told['sha256']}" if told else "none",
