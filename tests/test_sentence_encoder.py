@@ -78,11 +78,27 @@ def test_texts_are_those_of_the_train_split_each_once(tiny):
     assert counts.passages < len(found) <= counts.queries + counts.passages
 
 
-def test_the_step_writes_what_a_pretraining_reads(encoder, tiny, tmp_path):
-    """The same after an interruption."""
-    for name in ("once", "again"):
-        output = tmp_path / name / "texts"
-        texts(tiny, tiny / "tokenizer", COUNTS, 150, encoder, 4096, tmp_path / "scratch", output)
+def test_the_step_writes_what_a_pretraining_reads(encoder, tiny, tmp_path, monkeypatch):
+    """The same after an interruption, which leaves no output and whose parts are not made again."""
+    monkeypatch.setattr("dualenc.steps.texts.AT_ONCE", 64)
+    say, sizes = Sentences.say, []
+
+    def interrupted(self, some, *others):
+        if len(sizes) == 4:  # three parts of the first call, and one of the second
+            sizes.append(0)
+            raise KeyboardInterrupt
+        sizes.append(len(some))
+        return say(self, some, *others)
+
+    monkeypatch.setattr(Sentences, "say", interrupted)
+    whole = tiny, tiny / "tokenizer", COUNTS, 150, encoder, 4096, tmp_path / "scratch"
+    texts(*whole, tmp_path / "once" / "texts")
+    output = tmp_path / "again" / "texts"
+    with pytest.raises(KeyboardInterrupt):
+        texts(*whole, output)
+    assert not output.exists()
+    texts(*whole, output)
+    assert sizes == [64, 64, 22, 64, 0, 64, 22]
     files = sorted(path.name for path in output.iterdir())
     assert files == ["about.json", "manifest.json", "pieces.npy", "sentences.npy", "texts.ids.npy", "texts.offsets.npy"]
     for name in files:
