@@ -11,7 +11,7 @@ import dualenc, torch
 from dualenc import models
 
 torch.set_num_threads(1)
-model = models.pretraining_model(layers=1, width=64, heads=2, vocabulary=600, max_length=128, pad=0)
+model = models.pretraining_model(layers=1, width=64, heads=2, vocabulary=600, max_length=224, pad=0)
 
 def read(lengths):
     for length in lengths:
@@ -21,13 +21,13 @@ def read(lengths):
         return int(file.read().split()[1]) * 4096
 
 first = read(range(16, 48))
-print(read(range(48, 112)) - first)
+print(read(range(48, 224)) - first)
 """
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads a process's memory where Linux shows it")
 def test_memory_does_not_grow_with_the_number_of_shapes():
-    """Against the library's own number, 1,024 shapes, whose growth would go on for thousands of steps."""
+    """Against the library's own number, 1,024 shapes. Fewer than 100 of them drown in the noise of the allocator."""
 
     def growth(**changes):
         environment = {name: value for name, value in os.environ.items() if name != "ONEDNN_PRIMITIVE_CACHE_CAPACITY"}

@@ -22,7 +22,7 @@ MODEL = "model/model.safetensors"
 OF_MODELS = ["checkpoints", "score_matrix", "score_updates", "teacher_scores", "train"]
 OTHERS = [
     *("candidates", "claims", "code", "corpus", "dataset", "evaluate", "evaluate_retrieval", "evaluation_sets"),
-    *("experiment", "lists", "pretrain", "retrieval", "tokenizer", "tokens"),
+    *("experiment", "lists", "pretrain", "retrieval", "texts", "tokenizer", "tokens"),
 ]
 SLOW = ("dataset", "pretrain")
 ARTEFACTS = ("claim", "figure", "table")
