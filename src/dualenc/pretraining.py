@@ -55,7 +55,7 @@ class Held(NamedTuple):
 
 
 class PretrainingTrainer(FiniteSteps):
-    """The library's trainer, with positions in order, the three objectives, and probes of each."""
+    """The library's trainer, with positions in order, the objectives, and probes of them."""
 
     def __init__(self, *args, parameters: Pretraining, held_out: Held, lengths: Mapping[str, int], **kwargs):
         super().__init__(*args, **kwargs)
@@ -202,6 +202,26 @@ def probe(
     return values
 
 
+def started(
+    source: Texts, lists: Lists, encoder: Encoder, start: Path | None, seed: int, max_length: int
+) -> BertForPreTraining:
+    """A miniature before its first step: grown from the one in ``start``, or as `dualenc.initialisation` makes it."""
+    model = models.pretraining_model(
+        layers=encoder.layers,
+        width=encoder.width,
+        heads=encoder.heads,
+        vocabulary=source.vocabulary,
+        max_length=max_length,
+        pad=source.special["pad"],
+    )
+    if start is not None:
+        initialisation.grow(model, models.load_pretrained(start), seed)
+    elif encoder.start == "words":
+        pairs = np.stack([lists.queries, lists.passages[:, 0]], axis=1)
+        initialisation.start(model, initialisation.word_vectors(source, pairs, encoder.width, seed), seed)
+    return model
+
+
 def pretrain(
     source: Texts,
     lists: Lists,
@@ -226,21 +246,7 @@ def pretrain(
     set_seed(parameters.seed)
     if encoder.objectives:
         parameters = parameters.model_copy(update={"objectives": encoder.objectives})
-    model = models.pretraining_model(
-        layers=encoder.layers,
-        width=encoder.width,
-        heads=encoder.heads,
-        vocabulary=source.vocabulary,
-        max_length=lengths["pair"],
-        pad=source.special["pad"],
-    )
-    if start is None and encoder.start == "words":
-        pairs = np.stack([lists.queries, lists.passages[:, 0]], axis=1)
-        initialisation.start(
-            model, initialisation.word_vectors(source, pairs, encoder.width, parameters.seed), parameters.seed
-        )
-    elif start is not None:
-        initialisation.grow(model, models.load_pretrained(start), parameters.seed)
+    model = started(source, lists, encoder, start, parameters.seed, lengths["pair"])
     if unlabelled.sentences is None and (parameters.objectives.sentences or parameters.objectives.pieces):
         raise UserError(
             "the objectives sentences and pieces need what a sentence encoder says of the texts, and these were made "
