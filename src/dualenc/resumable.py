@@ -91,6 +91,7 @@ def fit(trainer: divergence.FiniteSteps, kind: str, patience: int | None = None)
     if trainer.args.load_best_model_at_end:
         # The library would go on with the last model, and only log it, if it could not load the best one.
         models.check_weights(trainer.state.best_model_checkpoint, kind)
+    group.wait()  # until all have loaded the best checkpoint, which the first process may remove next
     return trainer.state.log_history
 
 
