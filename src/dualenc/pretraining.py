@@ -202,7 +202,7 @@ def probe(
     return values
 
 
-def started(
+def initial_model(
     source: Texts, lists: Lists, encoder: Encoder, start: Path | None, seed: int, max_length: int
 ) -> BertForPreTraining:
     """A miniature before its first step: grown from the one in ``start``, or as `dualenc.initialisation` makes it."""
@@ -246,7 +246,7 @@ def pretrain(
     set_seed(parameters.seed)
     if encoder.objectives:
         parameters = parameters.model_copy(update={"objectives": encoder.objectives})
-    model = started(source, lists, encoder, start, parameters.seed, lengths["pair"])
+    model = initial_model(source, lists, encoder, start, parameters.seed, lengths["pair"])
     if unlabelled.sentences is None and (parameters.objectives.sentences or parameters.objectives.pieces):
         raise UserError(
             "the objectives sentences and pieces need what a sentence encoder says of the texts, and these were made "
