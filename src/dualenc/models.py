@@ -26,7 +26,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.bert.modeling_bert import BertEncoder
 from transformers.utils import logging as transformers_logging
 
-from dualenc import encoder_files, tokenizer_files
+from dualenc import encoder_files, last_layer, tokenizer_files
 from dualenc.files import read_json
 from dualenc.parameters import Experiment
 
@@ -95,12 +95,14 @@ def _in_bfloat16(self: BertEncoder, *args: object, **kwargs: object) -> BaseMode
 
 
 def _quicken(model: Model, *, training: bool) -> None:
-    """Let the encoder's layers multiply matrices in bfloat16 where that is faster.
+    """Let the encoder compute what is read of it alone, and multiply matrices in bfloat16 where that is faster.
 
     The rest stays in float32: weights, normalisations, what is made of the last layer, losses. Scores in bfloat16 would
     have eight binary digits, and so ties.
     """
     bert = model.transformers_model.base_model
+    if isinstance(model, CrossEncoder):
+        last_layer.first_state_only(bert)
     if not bfloat16(bert.config.hidden_size):
         return
     # A method, because a copy of the model binds it to itself.
