@@ -60,7 +60,14 @@ PARAMS = {
         **TRAINING,
     },
     "fetch": {"encoder": tiny_study.ENCODER.model_dump(), "positions": 32},
-    "train": {**{"experiment": tiny_study.experiment().model_dump(), **TRAINING, "probe_queries": 20, "curves": True}},
+    "train": {
+        **{
+            "experiment": tiny_study.experiment().model_dump(),
+            **TRAINING,
+            "probes": {"queries": 20, "depth": 20},
+            "curves": True,
+        }
+    },
     "checkpoints": {"experiment": tiny_study.experiment().model_dump(), **TRAINING, "checkpoints": [0, 10]},
     "teacher-scores": SCORER,
     "score-shard": {**SCORER, "shards": 1},

@@ -49,9 +49,11 @@ def test_arithmetic_grows_as_the_sizes_do(study):
     twice = sizes.model_copy(update={"passages": 2 * sizes.passages})
     assert cost("retrieval", sizes=twice).scoring == 2 * cost("retrieval").scoring
     assert cost("evaluate") == plan.Cost(0, 0, 0, 0)
-    probed = sizes.model_copy(update={"queries": sizes.queries | {"validation": 2 * sizes.queries["validation"]}})
-    assert cost("checkpoints", sizes=probed) == cost("checkpoints")
-    assert cost(sizes=probed).scoring > cost().scoring and cost(sizes=probed).storage == cost().storage
+    half = sizes.model_copy(update={"queries": sizes.queries | {"validation": sizes.queries["validation"] // 2}})
+    shallow = study.at.probes.model_copy(update={"depth": 1})
+    for changes in ({"sizes": half}, {"probes": shallow}):
+        assert cost("checkpoints", **changes) == cost("checkpoints")
+        assert cost(**changes).scoring < cost().scoring and cost(**changes).storage == cost().storage
 
 
 def test_seconds_are_arithmetic_over_the_rate_of_the_nearest_width(study):

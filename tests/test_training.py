@@ -18,7 +18,7 @@ from dualenc.evaluation import evaluate
 from dualenc.files import md5
 from dualenc.losses import loss_function
 from dualenc.minibatches import Collator
-from dualenc.runs import read_run
+from dualenc.runs import Ranking, read_run
 from dualenc.steps import inputs
 from dualenc.steps.checkpoints import checkpoints
 from dualenc.steps.teacher_scores import Task, teacher_scores
@@ -132,7 +132,7 @@ def test_the_model_of_the_best_probe_is_kept(tiny, tmp_path, kind):
     assert set(curve.step[curve.metric == "nDCG@10"]) == set(range(0, 41, 5))
     probes = {(split, measure) for split in SPLITS for measure in training.MEASURES}
     assert set(zip(curve.split, curve.metric, strict=True)) == {("train", "loss"), *probes}
-    probed = probe(tiny / "evaluation", "validation", data(tiny), SETTINGS["probe_queries"])
+    probed = probe(tiny / "evaluation", "validation", data(tiny), **SETTINGS["probes"])
     assert list(probed.qrels) == supervision.in_hash_order(list(probed.qrels)) and len(probed.qrels) == 20
     rows = inputs.rows(tiny / "dataset", "passages")
     model = models.load(folder / "model", kind)
@@ -221,13 +221,15 @@ def test_the_first_checkpoint_is_where_a_training_starts(tiny, tmp_path, kind):
     }
 
 
-def test_a_probe_scores_the_queries_that_can_count_and_counts_all(tiny):
-    """Its measures are those of all queries' candidates, re-ranked."""
+@pytest.mark.parametrize("depth", [3, 100])
+def test_a_probe_scores_the_queries_that_can_count_and_counts_all(tiny, depth):
+    """Its measures are those of all queries' first candidates, re-ranked."""
     texts = data(tiny)
-    probed = probe(tiny / "evaluation", "validation", texts, 30)
+    probed = probe(tiny / "evaluation", "validation", texts, 30, depth)
     run = inputs.read_candidates(tiny / "evaluation", "validation", texts.query_rows["validation"])
-    whole = {qid: run[qid] for qid in probed.qrels if qid in run}
+    whole = {qid: Ranking(run[qid].pids[:depth], run[qid].scores[:depth]) for qid in probed.qrels if qid in run}
     assert len(probed.candidates) < len(whole) and len(probed.qrels) == 30
+    assert max(len(ranking.pids) for ranking in run.values()) > 3
     model = models.start(tiny / "encoder", experiment(), LENGTHS)
     rows = inputs.passage_rows(tiny / "dataset", whole)
     measured = [

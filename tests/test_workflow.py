@@ -76,7 +76,7 @@ def test_the_slice_of_an_artefact():
 
 def test_probes_do_not_concern_checkpoints():
     of_checkpoints, of_train = slices.checkpoints(study(), "de"), slices.train(study(), "de", 1)
-    for probes in ("probe_queries", "curves"):
+    for probes in ("probes", "curves"):
         del of_train[probes]
     assert of_checkpoints == of_train | {"checkpoints": [0, 7]}
 

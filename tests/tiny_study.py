@@ -6,7 +6,7 @@ from pathlib import Path
 from dualenc.parameters import Bm25, Encoder, Experiment, Pretraining, PydocsDataset, SentenceEncoder
 
 LENGTHS = {"text": 20, "pair": 32}  # shorter than most texts, and 32 - 3 is odd: truncation matters
-SETTINGS = {"lengths": LENGTHS, "tokens_per_batch": 4096, "probe_queries": 20, "curves": True}
+SETTINGS = {"lengths": LENGTHS, "tokens_per_batch": 4096, "probes": {"queries": 20, "depth": 20}, "curves": True}
 PRETRAINING = {"lengths": LENGTHS, "tokens_per_batch": 4096}
 DEPTH = 10
 SENTENCE_ENCODER = SentenceEncoder(

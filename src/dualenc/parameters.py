@@ -300,6 +300,13 @@ class Encoder(Strict):
     objectives: Objectives | None = None
 
 
+class Probes(Strict):
+    """What a training re-ranks along the way: the first ``depth`` candidates of so many queries of a split."""
+
+    queries: Positive
+    depth: Positive
+
+
 class Lengths(Strict):
     """Maximal lengths in tokens, special tokens included: one text of a dual-encoder, one pair of a CA model.
 
@@ -434,7 +441,7 @@ class Scale(Strict):
     train_lists: Positive
     published_scores: PublishedScores | None = None
     train_evaluation: Positive
-    probe_queries: Positive
+    probes: Probes
     retrieval_depth: Positive
     shards: whole(1, 10**4)
     early: Positive

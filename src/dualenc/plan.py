@@ -114,7 +114,8 @@ def cost(study: Study, job: Job) -> Cost:
     weights = at.vocabulary * encoder.width + encoder.layers * 12 * encoder.width**2
     model = SINGLE * weights
     evaluated = {**at.sizes.queries, "train": at.train_evaluation}
-    validation = _scored(study, experiment, evaluated.pop("validation"), at.depth)
+    probed = min(evaluated.pop("validation"), at.probes.queries)
+    validation = _scored(study, experiment, probed, min(at.depth, at.probes.depth))
     lists = sum(_scored(study, experiment, count, at.depth) for count in evaluated.values())
     lines = sum(evaluated.values()) * at.depth * RUN_LINE
     if job.rule in ("train", "checkpoints"):

@@ -16,6 +16,7 @@ from dualenc.parameters import (
     Lengths,
     Positive,
     Pretraining,
+    Probes,
     PublishedScores,
     SentenceEncoder,
     Strict,
@@ -107,7 +108,7 @@ class Train(Strict):
     experiment: Experiment
     lengths: Lengths
     tokens_per_batch: Positive
-    probe_queries: Positive
+    probes: Probes
     curves: bool
 
 

@@ -12,7 +12,7 @@ from dualenc import origins, workflow
 from dualenc.config import Study
 
 SHARED = {
-    "train": ["lengths", "tokens_per_batch", "probe_queries"],
+    "train": ["lengths", "tokens_per_batch", "probes"],
     "checkpoints": ["lengths", "tokens_per_batch", "early"],
     "teacher_scores": ["tokens_per_batch"],
     "encode": ["tokens_per_batch", "shards"],
@@ -122,7 +122,7 @@ def train(study: Study, run: str, seed: int) -> dict[str, Any]:
         "experiment": study.run(run).model_dump(),
         "lengths": study.at.lengths.model_dump(),
         "tokens_per_batch": study.at.tokens_per_batch,
-        "probe_queries": study.at.probe_queries,
+        "probes": study.at.probes.model_dump(),
         "curves": (run, seed) in curves(study, study.split(run)[0]),
     }
 
@@ -130,7 +130,7 @@ def train(study: Study, run: str, seed: int) -> dict[str, Any]:
 def checkpoints(study: Study, run: str) -> dict[str, Any]:
     """What decides the models along a training, beside its seed, its start and its lists."""
     slice_ = train(study, run, study.at.seeds[0]) | {"checkpoints": workflow.checkpoint_steps(study)}
-    del slice_["probe_queries"], slice_["curves"]  # nothing is probed
+    del slice_["probes"], slice_["curves"]  # nothing is probed
     return slice_
 
 

@@ -9,7 +9,7 @@ from dualenc.datasets import SPLITS, read_qrels
 from dualenc.errors import UserError
 from dualenc.files import atomic, atomic_entries
 from dualenc.parameters import Experiment, evaluated
-from dualenc.runs import write_run
+from dualenc.runs import Ranking, write_run
 from dualenc.steps.inputs import (
     Data,
     check_sets,
@@ -32,10 +32,10 @@ def train(
 
     All but validation, which chooses the step, by probes: its numbers are in ``curve.csv``.
 
-    ``settings`` has ``lengths``, ``tokens_per_batch`` and ``probe_queries``, of the validation split and, if its
-    ``curves`` are wanted, of train and test. A finished model stays in its state folder: when only what is re-ranked
-    changes, the next call re-ranks without training again. Raises ``UserError`` as ``tokens.check_encoder``
-    does.
+    ``settings`` has ``lengths``, ``tokens_per_batch`` and ``probes`` (``queries``, ``depth``), of the validation split
+    and, if its ``curves`` are wanted, of train and test. A finished model stays in its state folder: when only what is
+    re-ranked changes, the next call re-ranks without training again. Raises ``UserError`` as
+    ``tokens.check_encoder`` does.
     """
     tokens.check_encoder(encoder, token_folder)
     inputs = made_of(folder, token_folder, encoder, lists)
@@ -52,7 +52,7 @@ def train(
             source, lengths = texts.sources["train"], settings["lengths"]
             job = training.Training(encoder, read, source, experiment, lengths, seed, state)
             probed = SPLITS if settings["curves"] else ["validation"]
-            probes = {split: probe(evaluation, split, texts, settings["probe_queries"]) for split in probed}
+            probes = {split: probe(evaluation, split, texts, **settings["probes"]) for split in probed}
             asked = passage_rows(folder, *(one.candidates for one in probes.values()))
             model, curve = training.train(job, probes, asked)
             if group.first():
@@ -85,19 +85,20 @@ def made_of(folder: Path, token_folder: Path, encoder: Path, lists: Path) -> lis
     return [lists, *of_encoder, token_folder / "manifest.json", folder / "manifest.json"]
 
 
-def probe(evaluation: Path, split: str, texts: Data, count: int) -> training.Probe:
-    """The first ``count`` queries (in hash order) of an evaluation set, as a probe.
+def probe(evaluation: Path, split: str, texts: Data, queries: int, depth: int) -> training.Probe:
+    """The first ``queries`` (in hash order) of an evaluation set with their first ``depth`` candidates, as a probe.
 
     Raises ``UserError`` if none of them has a relevant passage among its candidates.
     """
     qrels = read_qrels(evaluation / f"{split}.qrels.tsv")
-    sample = supervision.in_hash_order(list(qrels))[:count]
+    sample = supervision.in_hash_order(list(qrels))[:queries]
     run = read_candidates(evaluation, split, texts.query_rows[split])
     judged = {qid: qrels[qid] for qid in sample}
-    candidates = worth_ranking({qid: run[qid] for qid in sample if qid in run}, judged)
+    first = {qid: Ranking(*(column[:depth] for column in run[qid])) for qid in sample if qid in run}
+    candidates = worth_ranking(first, judged)
     if not candidates:
         raise UserError(
-            f"none of the first {len(sample)} queries of {split} has a relevant passage among its candidates, so no "
-            "probe could tell one model from another: raise probe_queries or depth."
+            f"none of the first {len(sample)} queries of {split} has a relevant passage among its first {depth} "
+            "candidates, so no probe could tell one model from another: raise queries or depth of probes."
         )
     return training.Probe(texts.sources[split], candidates, judged, texts.query_rows[split])
