@@ -24,9 +24,9 @@ CAPTION = (
     "the paper, all with the same encoder, DE starts behind CA and comes near it on train queries while its test "
     "effectiveness stays flat; DIST follows DE on train for the first 100,000 of 300,000 steps, then falls behind "
     "there and rises above it on test. Look for DE's line going on under train while it is flat under test, and for "
-    "DIST crossing it in opposite directions. Lines are means over seeds on a fixed sample of queries, bands go from "
-    "the lowest to the highest seed, and the marker is the step whose nDCG@10 on the validation split is best: test "
-    "never chooses. The paper prints no numbers for this figure."
+    "DIST crossing it in opposite directions. Lines are means over seeds on a fixed sample of queries and the first "
+    "candidates of each, bands go from the lowest to the highest seed, and the marker is the step whose nDCG@10 on the "
+    "validation split is best: test never chooses. The paper prints no numbers for this figure."
 )
 
 
