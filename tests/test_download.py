@@ -10,7 +10,6 @@ import file_server
 from dualenc.download import download
 from dualenc.errors import UserError
 from dualenc.files import read_json
-from dualenc.progress import Progress, reported
 
 CONTENT = os.urandom(3_000_000)
 HALF = len(CONTENT) // 2
@@ -167,26 +166,3 @@ def test_a_full_disk_leaves_no_half_file(server, small_disk):
     with pytest.raises(OSError, match="No space left on device"):
         download(server.url("/x.tsv"), path, **KNOWN)
     assert not path.exists()
-
-
-def test_progress_has_rate_and_time_left(capsys, monkeypatch):
-    now = iter([0.0, 1.0, 10.0, 20.0])
-    monkeypatch.setattr("time.monotonic", lambda: next(now))
-    progress = Progress("x.tsv", "MB", 100e6, per=1e6, done=20e6)
-    for _ in range(3):
-        progress.advance(20e6)
-    assert capsys.readouterr().err == "x.tsv: 60/100 MB, 4.0 MB/s, 10 s left\nx.tsv: 80/100 MB, 3.0 MB/s, 7 s left\n"
-    now = iter([0.0, 10.0])
-    Progress("rows", "rows").advance(50)
-    assert capsys.readouterr().err == "rows: 50 rows, 5.0 rows/s\n"
-
-
-def test_progress_of_items_counts_from_the_first_one(capsys, monkeypatch):
-    now = 0.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
-    items = reported(iter("abc"), "rows", "rows", 4)
-    now = 100.0  # other work, before the first of them is asked for
-    next(items)
-    now = 110.0
-    next(items)
-    assert capsys.readouterr().err == "rows: 1/4 rows, 0.1 rows/s, 30 s left\n"

@@ -29,7 +29,7 @@ from bm25s.stopwords import STOPWORDS_EN
 from scipy.sparse import csc_array, csr_array
 
 from dualenc.errors import UserError
-from dualenc.progress import reported
+from dualenc.progress import Progress, reported
 from dualenc.runs import Run, ranked
 from dualenc.words import FOREIGN, normalised
 
@@ -117,12 +117,17 @@ def bm25(
         terms, lengths = _terms(vocabulary, list(queries.values()))
         asked = [some[some < len(index.idf)].tolist() for some in np.split(terms, np.cumsum(lengths))[:-1]]
         starts = range(0, len(index.blocks), BLOCKS_IN_PART)
-        for start in reported(starts, "BM25", "parts", len(starts)):
+        progress = Progress("BM25", "searches", len(starts) * len(asked))
+        for start in starts:
             numbers = range(start, min(start + BLOCKS_IN_PART, len(index.blocks)))
             weights = list(in_turn(partial(_weights, index, k1, b), numbers))
             search = partial(_search, weights, start * PASSAGES_IN_BLOCK, depth)
             shares = _batches(zip(asked, found, strict=True), QUERIES_AT_ONCE)
-            found = [best for share in in_turn(search, shares) for best in share]
+            best = []
+            for share in in_turn(search, shares):
+                best += share
+                progress.advance(len(share))
+            found = best
     run = {
         qid: ranked(qid, pids.take(pa.array(rows)).to_pylist(), scores)
         for qid, (rows, scores) in zip(queries, found, strict=True)

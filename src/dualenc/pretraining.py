@@ -37,6 +37,7 @@ from dualenc.evaluation import Qrels, evaluate
 from dualenc.masking import IGNORED, mask
 from dualenc.parameters import Encoder, Pretraining
 from dualenc.pretraining_batches import Collator, Unlabelled
+from dualenc.progress import reported
 from dualenc.runs import Run, ranked
 from dualenc.scoring import Texts
 from dualenc.supervision import Lists
@@ -166,7 +167,8 @@ def probe(
         return vectors(model, on_device(features), parameters.gain).float().cpu().numpy()
 
     by_pair, by_vector = np.empty(len(queries)), np.empty(len(queries))
-    for start in range(0, len(queries), 512):
+    starts = range(0, len(queries), 512)
+    for start in reported(starts, "probing", "parts", len(starts)):
         at = np.arange(start, min(start + 512, len(queries)))
         by_pair[at] = read_pairs(model, on_device(pair_features(at)))[0].float().cpu().numpy()
         sides = []

@@ -11,6 +11,7 @@ from sentence_transformers import CrossEncoder
 
 from dualenc import batches
 from dualenc.errors import UserError
+from dualenc.progress import reported
 from dualenc.runs import Run
 from dualenc.scoring import Model, Texts
 from dualenc.supervision import in_hash_order
@@ -69,12 +70,13 @@ def changes(
         for (qid, pid), at in watched.groupby(["qid", "pid"], sort=False).indices.items()
     ]
     with torch.no_grad():
-        before = [_scores(model, source, *rows) for _, *rows in groups]
+        before = [_scores(model, source, *rows) for _, *rows in reported(groups, "scoring", "lists", len(groups))]
     spread = float(torch.cat([scores[:-1] for scores in before]).std(correction=0))
     if not spread > 0:
         raise UserError("All scores of the model are equal, so no step can be scaled to them: train it again.")
     own_change, change = np.empty(len(watched)), np.empty(len(watched))
-    for (at, *rows), scores in zip(groups, before, strict=True):
+    steps = zip(groups, before, strict=True)
+    for (at, *rows), scores in reported(steps, "stepping", "pairs", len(groups)):
         own = _scores(model, source, *(side[-1:] for side in rows))
         with _stepped(model, own.squeeze(), rise=step * spread), torch.no_grad():
             moved = (_scores(model, source, *rows) - scores).cpu().numpy()

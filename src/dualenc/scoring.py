@@ -11,6 +11,7 @@ from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTran
 
 from dualenc import batches, parts, tokens
 from dualenc.models import Model
+from dualenc.progress import Progress
 from dualenc.runs import Run, ranked
 from dualenc.tokens import Tokens
 
@@ -57,7 +58,7 @@ def embed(model: SentenceTransformer, column: Tokens, rows: np.ndarray, source: 
     lengths = np.minimum(column.offsets[rows + 1] - column.offsets[rows] + 2, model.max_seq_length)
     result = np.empty((len(rows), model.get_embedding_dimension()), dtype=np.float32)
     with _evaluating(model):
-        for batch in batches.by_length(lengths, source.tokens_per_batch):
+        for batch in _batches(lengths, source, "encoding", "texts"):
             features = batches.texts(column, rows[batch], source.special, model.max_seq_length)
             result[batch] = model(_to(model, features))["sentence_embedding"].float().cpu().numpy()
     return result
@@ -87,7 +88,7 @@ def _cross_attention(
     lengths = source.queries.lengths()[query_rows] + source.passages.lengths()[passage_rows] + 3
     lengths = np.minimum(lengths, model.max_length)
     result = np.empty(len(query_rows), dtype=np.float32)
-    for batch in batches.by_length(lengths, source.tokens_per_batch):
+    for batch in _batches(lengths, source, "scoring", "pairs"):
         features = batches.pairs(
             source.queries, source.passages, query_rows[batch], passage_rows[batch], source.special, model.max_length
         )
@@ -130,10 +131,18 @@ def _token_embeddings(
 ) -> Iterator[tuple[np.ndarray, torch.Tensor, torch.Tensor]]:
     """Texts of ``rows`` in batches: which (B,), their token embeddings (B, L, D), and which of these count (B, L)."""
     lengths = np.minimum(column.offsets[rows + 1] - column.offsets[rows] + 2, model.max_seq_length)
-    for batch in batches.by_length(lengths, source.tokens_per_batch):
+    for batch in _batches(lengths, source, "encoding", "texts"):
         features = batches.texts(column, rows[batch], source.special, model.max_seq_length)
         output = model(_to(model, features))
         yield batch, output["token_embeddings"], output["attention_mask"].bool()
+
+
+def _batches(lengths: np.ndarray, source: Texts, what: str, unit: str) -> Iterator[np.ndarray]:
+    """`dualenc.batches.by_length`, and progress as batches are done: the longest come first and take longest."""
+    progress = Progress(what, unit, len(lengths), work=float(lengths.sum()))
+    for batch in batches.by_length(lengths, source.tokens_per_batch):
+        yield batch
+        progress.advance(len(batch), float(lengths[batch].sum()))
 
 
 SCORERS = {CrossEncoder: _cross_attention, SentenceTransformer: _dual, MultiVectorEncoder: _late_interaction}

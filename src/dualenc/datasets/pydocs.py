@@ -26,6 +26,7 @@ from dualenc import datasets
 from dualenc.datasets import SPLITS
 from dualenc.datasets.docstrings import docstrings, question_and_answer
 from dualenc.errors import UserError
+from dualenc.progress import reported
 
 # Tests, code copied from other packages, and corners of the standard library that document nothing else.
 SKIPPED = {
@@ -139,7 +140,8 @@ def read_modules(sources: dict[str, Path], *, workers: int, **limits: int) -> tu
     read = partial(read_module, **limits)
     # Syntax trees hold no reference cycles: without the collector, parsing them is a fifth faster.
     with ProcessPoolExecutor(workers, initializer=gc.disable) as pool:
-        results = list(pool.map(read, names, (sources[name] for name in names), chunksize=32))
+        done = pool.map(read, names, (sources[name] for name in names), chunksize=32)
+        results = list(reported(done, "pydocs", "modules", len(names)))
     counts = Counter({"modules": len(names)})
     for _, found in results:
         counts.update(found)
