@@ -17,8 +17,9 @@ import numpy as np
 import torch
 import typer
 
+from dualenc import precision
 from dualenc.files import read_json, write_json
-from dualenc.models import bfloat16, device, pretraining_model
+from dualenc.models import device, pretraining_model
 
 RESULTS = Path(__file__).parent / "throughput.json"
 
@@ -64,9 +65,9 @@ def main(
 
 
 def train(bert: torch.nn.Module, ids: torch.Tensor) -> None:
-    """Forward and backward pass, in bfloat16 where trainings are."""
+    """Forward and backward pass, as trainings calculate them."""
     bert.train()
-    with torch.autocast(ids.device.type, torch.bfloat16, enabled=bfloat16(bert.config.hidden_size)):
+    with _way(bert, training=True):
         bert(input_ids=ids).last_hidden_state[:, 0].float().square().mean().backward()
     bert.zero_grad()
     if ids.is_cuda:
@@ -74,15 +75,18 @@ def train(bert: torch.nn.Module, ids: torch.Tensor) -> None:
 
 
 def score(bert: torch.nn.Module, ids: torch.Tensor) -> None:
-    """Forward pass, in bfloat16 where scores are made so."""
+    """Forward pass, as scores are calculated."""
     bert.eval()
-    with (
-        torch.inference_mode(),
-        torch.autocast(ids.device.type, torch.bfloat16, enabled=bfloat16(bert.config.hidden_size)),
-    ):
+    with torch.inference_mode(), _way(bert, training=False):
         bert(input_ids=ids)
     if ids.is_cuda:
         torch.cuda.synchronize()
+
+
+def _way(bert: torch.nn.Module, *, training: bool) -> torch.autocast:
+    how = precision.WAYS[precision.way(bert.config.hidden_size, training=training)]
+    bert.set_attn_implementation(how.attention)
+    return torch.autocast(bert.device.type, torch.bfloat16, enabled=how.bfloat16)
 
 
 def seconds_per_call(call: Callable[[], None], seconds: float) -> float:

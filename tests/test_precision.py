@@ -1,13 +1,15 @@
 """Faster ways to the same: minibatches read in parts without padding, and layers that multiply in bfloat16."""
 
 import copy
+import json
 
 import numpy as np
 import pytest
 import torch
 
 import tiny_study
-from dualenc import batches, models, scoring
+from dualenc import batches, models, precision, scoring
+from dualenc.errors import UserError
 from dualenc.evaluation import evaluate
 from dualenc.files import read_json
 from dualenc.minibatches import Collator
@@ -23,7 +25,13 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 @pytest.fixture
 def bfloat16(monkeypatch):
     """Switches bfloat16 on or off: any processor can calculate so, if slowly."""
-    return lambda on: monkeypatch.setattr(models, "bfloat16", lambda width: on)
+
+    def switch(on):
+        of_training = "bfloat16, plain attention"
+        ways = {False: "bfloat16", True: of_training} if on else dict.fromkeys((False, True), "float32")
+        monkeypatch.setattr(precision, "way", lambda width, training: ways[training])
+
+    return switch
 
 
 @pytest.mark.parametrize("budget", [1, 40, 300, 10_000])
@@ -154,3 +162,89 @@ def test_the_manifest_of_teacher_scores_says_how_they_were_calculated(tiny, trai
         output = tmp_path / expected / "lists.parquet"
         teacher_scores(task, [], tmp_path / "scratch", output)
         assert read_json(f"{output}.json")["layers"] == expected
+
+
+@pytest.fixture
+def measured(monkeypatch, tmp_path):
+    """Measurements that are made up, and what was asked for; choices are kept in an empty folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    asked, seconds = [], {"float32": 2.0, "bfloat16": 1.0, "bfloat16, plain attention": 1.5}
+
+    def measure(width, training):
+        asked.append((width, training))
+        return seconds
+
+    monkeypatch.setattr(precision, "measure", measure)
+    precision._chosen.cache_clear()
+    yield asked, seconds
+    precision._chosen.cache_clear()
+
+
+def test_narrow_layers_stay_in_float32_and_nothing_is_measured(measured):
+    assert {precision.way(width, training=True) for width in (24, 64, 127)} == {"float32"}
+    assert measured[0] == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        ({"float32": 1.0}, "float32"),
+        ({"float32": 1.0, "bfloat16": 0.9, "bfloat16, plain attention": 2.0}, "float32"),  # too little for the rounding
+        ({"float32": 1.0, "bfloat16": 0.5, "bfloat16, plain attention": 0.6}, "bfloat16"),
+        ({"float32": 1.0, "bfloat16": 0.5, "bfloat16, plain attention": 0.4}, "bfloat16, plain attention"),
+        ({"float32": 1.0, "bfloat16": 70.0, "bfloat16, plain attention": 70.0}, "float32"),
+    ],
+)
+def test_the_fastest_way_is_chosen_if_it_is_clearly_faster(seconds, expected):
+    assert precision.fastest(seconds) == expected
+
+
+def test_a_choice_is_measured_once_on_a_machine(measured, monkeypatch):
+    asked, seconds = measured
+    assert precision.way(384, training=True) == precision.way(384, training=True) == "bfloat16"
+    precision._chosen.cache_clear()  # as in another process
+    seconds |= {"bfloat16": 9.0, "bfloat16, plain attention": 9.0}
+    assert precision.way(384, training=True) == "bfloat16" and asked == [(384, True)]
+    assert precision.way(384, training=False) == "float32" and asked == [(384, True), (384, False)]
+    monkeypatch.setattr(precision, "processor", lambda: "another")
+    precision._chosen.cache_clear()
+    assert precision.way(384, training=True) == "float32" and len(asked) == 3
+
+
+def test_of_two_that_measure_at_once_the_first_decides(measured, monkeypatch, tmp_path):
+    seconds = measured[1]
+
+    def slowly(width, training):
+        monkeypatch.setattr(precision, "measure", lambda width, training: seconds)
+        precision._chosen.__wrapped__(width, training, torch.get_num_threads())
+        return {"float32": 1.0}
+
+    monkeypatch.setattr(precision, "measure", slowly)
+    assert precision.way(384, training=True) == "bfloat16"
+    assert len(list((tmp_path / "cache/dualenc/precision").iterdir())) == 1
+
+
+def test_a_cache_that_nobody_may_write_is_done_without(measured, tmp_path):
+    (tmp_path / "cache").write_text("a file, not a folder", encoding="utf-8")
+    assert precision.way(384, training=True) == "bfloat16"
+
+
+def test_a_broken_choice_is_one_sentence(measured, tmp_path):
+    precision.way(384, training=True)
+    (file,) = (tmp_path / "cache/dualenc/precision").iterdir()
+    assert json.loads(file.read_text(encoding="utf-8"))["width"] == 384
+    file.write_text("{", encoding="utf-8")
+    precision._chosen.cache_clear()
+    with pytest.raises(UserError, match=str(file)):
+        precision.way(384, training=True)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_measurement_times_a_layer_and_leaves_random_numbers_alone(training):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    seconds = precision.measure(128, training)
+    assert torch.equal(torch.rand(3), expected)
+    assert "float32" in seconds and set(seconds) <= set(precision.WAYS) and min(seconds.values()) > 0

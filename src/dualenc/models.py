@@ -26,7 +26,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.bert.modeling_bert import BertEncoder
 from transformers.utils import logging as transformers_logging
 
-from dualenc import encoder_files, last_layer, tokenizer_files
+from dualenc import encoder_files, last_layer, precision, tokenizer_files
 from dualenc.files import read_json
 from dualenc.parameters import Experiment
 
@@ -36,7 +36,6 @@ transformers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
 logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
 
-WIDE = 128  # layers from this width on gain from bfloat16 on a CPU (docs/performance.md)
 PAIR_HEAD = "cls.seq_relationship.weight"  # (2, width): belongs together, does not
 
 FILES = {
@@ -81,13 +80,6 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def bfloat16(width: int) -> bool:
-    """Whether layers of a width run faster when they multiply matrices in bfloat16, on this device."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
-    return width >= WIDE and torch.cpu.get_capabilities().get("amx_bf16", False)
-
-
 @wraps(BertEncoder.forward)
 def _in_bfloat16(self: BertEncoder, *args: object, **kwargs: object) -> BaseModelOutput:
     with torch.autocast(device(), torch.bfloat16):
@@ -103,13 +95,11 @@ def _quicken(model: Model, *, training: bool) -> None:
     bert = model.transformers_model.base_model
     if isinstance(model, CrossEncoder):
         last_layer.first_state_only(bert)
-    if not bfloat16(bert.config.hidden_size):
-        return
-    # A method, because a copy of the model binds it to itself.
-    bert.encoder.forward = MethodType(_in_bfloat16, bert.encoder)
-    if training and device() == "cpu":
-        # The backward pass of the fused attention takes a third of a step there, that of plain products a tenth.
-        bert.set_attn_implementation("eager")
+    way = precision.WAYS[precision.way(bert.config.hidden_size, training=training)]
+    bert.set_attn_implementation(way.attention)
+    if way.bfloat16:
+        # A method, because a copy of the model binds it to itself.
+        bert.encoder.forward = MethodType(_in_bfloat16, bert.encoder)
 
 
 def pretraining_model(

@@ -30,7 +30,7 @@ from torch.nn.functional import cross_entropy, layer_norm, mse_loss
 from torch.utils.data import SequentialSampler
 from transformers import BertForPreTraining, TrainingArguments, set_seed
 
-from dualenc import batches, initialisation, models, resumable
+from dualenc import batches, initialisation, models, precision, resumable
 from dualenc.divergence import FiniteSteps
 from dualenc.errors import UserError
 from dualenc.evaluation import Qrels, evaluate
@@ -273,9 +273,10 @@ def pretrain(
         evaluate_every=parameters.evaluate_every,
         seed=parameters.seed,
     )
+    way = precision.way(encoder.width, training=True)
     trainer = PretrainingTrainer(
         model=model,
-        args=TrainingArguments(**arguments, eval_on_start=True, bf16=models.bfloat16(encoder.width)),
+        args=TrainingArguments(**arguments, eval_on_start=True, bf16=precision.WAYS[way].bfloat16),
         train_dataset=Dataset.from_dict({"position": range(len(rows))}),
         eval_dataset=Dataset.from_dict({"position": range(len(held_out.candidates))}),
         data_collator=Collator(source, lists, unlabelled, rows, texts, parameters, lengths),

@@ -22,10 +22,11 @@ PLUMBING = {
 
 
 class Provenance(BaseModel):
-    """What has to be in a ``provenance.json``: `environment`, and the MD5 of each input."""
+    """What has to be in a ``provenance.json``: `environment`, the MD5 of each input, and how layers calculated."""
 
     inputs: dict[str, str]
     processes: int
+    layers: dict[str, str]
     commit: str
     machine: str
     processor: str

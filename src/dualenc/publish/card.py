@@ -61,7 +61,7 @@ RIGHTS = {
     "tsv": "The manifest names no licence: the files are those of whoever trained the model.",
 }
 """Kind of a dataset -> under which terms its texts are."""
-NOT_PACKAGES = ("inputs", "processes", "commit", "machine", "processor", "mkl_cbwr")
+NOT_PACKAGES = ("inputs", "processes", "layers", "commit", "machine", "processor", "mkl_cbwr")
 """What is in a provenance.json beside the versions of packages."""
 CITATION = """\
 @inproceedings{menon2022defense,
@@ -154,6 +154,7 @@ def _training(facts: Facts) -> str:
         "software": versions,
         "hardware": f"{made['processor']} ({made['machine']}); processes: {made['processes']}; "
         f"MKL_CBWR: {made['mkl_cbwr']}",
+        "layers multiply in": f"{made['layers']['training']} (training), {made['layers']['scoring']} (scoring)",
     }
     table = "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())])
     settings = yaml.safe_dump(dict(facts.settings), sort_keys=False)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 import yaml
 
-from dualenc import datasets, group, provenance, scoring, supervision
+from dualenc import datasets, group, precision, provenance, scoring, supervision
 from dualenc.errors import UserError
 from dualenc.files import md5, write_json
 from dualenc.runs import Run, read_run
@@ -103,9 +103,13 @@ def write_curve(folder: Path, curve: list[tuple[int, str, str, float]]) -> pd.Da
     return frame
 
 
-def write_about(folder: Path, about: Mapping, inputs: list[Path]) -> None:
-    """Write ``config.yaml`` (the resolved parameters) and ``provenance.json`` (inputs, versions, commit)."""
+def write_about(folder: Path, about: Mapping, inputs: list[Path], width: int) -> None:
+    """Write ``config.yaml`` (the resolved parameters) and ``provenance.json`` (inputs, versions, commit).
+
+    ``width`` is that of the model, on which it depends how its layers calculate (`dualenc.precision`).
+    """
     (folder / "config.yaml").write_text(yaml.safe_dump(dict(about), sort_keys=False), encoding="utf-8")
     made_of = {f"{path.parent.name}/{path.name}": md5(path) for path in inputs}
-    about = {"inputs": made_of, "processes": group.size(), **provenance.environment(STACK)}
+    layers = {"training": precision.way(width, training=True), "scoring": precision.way(width, training=False)}
+    about = {"inputs": made_of, "processes": group.size(), "layers": layers, **provenance.environment(STACK)}
     write_json(folder / "provenance.json", about)

@@ -74,7 +74,7 @@ def pretrain(
             frame = write_curve(temporary, curve)
             last = frame[frame.split == "validation"].groupby("metric").value.last()
             write_json(temporary / "metrics.json", {"steps": int(frame.step.max()), **last.to_dict()})
-            write_about(temporary, about, inputs)
+            write_about(temporary, about, inputs, encoder.width)
         shutil.rmtree(state)
 
 

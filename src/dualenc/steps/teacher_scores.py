@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dualenc import arrays, models, parts, provenance, scoring, states, supervision
+from dualenc import arrays, models, parts, precision, provenance, scoring, states, supervision
 from dualenc.errors import UserError
 from dualenc.files import md5
 from dualenc.scoring import PAIRS_AT_ONCE
@@ -58,7 +58,7 @@ def _write(task: Task, model: models.Model, files: Sequence[Path], output: Path)
         "teacher_md5": md5(task.model / "model.safetensors"),
         "max_length": models.max_length(model),
         "dtype": "float32",
-        "layers": "bfloat16" if models.bfloat16(model.transformers_model.config.hidden_size) else "float32",
+        "layers": precision.way(model.transformers_model.config.hidden_size, training=False),
         "scores": supervision.summary(scores),
     }
     supervision.write(output, supervision.with_scores(frame, scores), about)

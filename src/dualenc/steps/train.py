@@ -67,7 +67,7 @@ def train(
             shutil.copytree(finished, temporary, dirs_exist_ok=True)
             for split, run in runs.items():
                 write_run(temporary / f"{split}.run.gz", run, tag=f"{output.parent.name}-{seed}")
-            write_about(temporary, about, inputs)
+            write_about(temporary, about, inputs, model.transformers_model.config.hidden_size)
         shutil.rmtree(keep)
 
 
