@@ -1,5 +1,6 @@
 """What the benchmarks make of what they measured, and that the document shows it."""
 
+import re
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -9,6 +10,7 @@ import pytest
 from dualenc.files import read_json
 
 ROOT = Path(__file__).parents[1]
+MACHINE = {"processor": "a processor", "software": "2 threads, a library 1.0"}
 
 
 @pytest.fixture
@@ -46,9 +48,33 @@ def test_a_comparison_without_an_amount_shows_seconds(harness):
 def test_what_is_measured_again_takes_the_place_of_what_was(harness, tmp_path):
     file = tmp_path / "cpu.json"
     for path, ratio in (("one", 1.0), ("other", 2.0), ("one", 3.0)):
-        harness.record(file, [{"path": path, "against": "a library", "ratio": ratio}], "a machine")
+        harness.record(file, [{"path": path, "against": "a library", "ratio": ratio}], MACHINE)
     assert [(entry["path"], entry["ratio"]) for entry in read_json(file)] == [("one", 3.0), ("other", 2.0)]
-    assert all(entry["machine"] == "a machine" for entry in read_json(file))
+    assert all(MACHINE.items() <= entry.items() for entry in read_json(file))
+
+
+def test_each_processor_has_rows_and_a_table_of_its_own(harness, tmp_path):
+    file = tmp_path / "cpu.json"
+    entry = harness.measure(comparison(harness, lambda: 1.0, lambda: 2.0), 2)
+    harness.record(file, [entry], MACHINE)
+    harness.record(file, [entry | {"ratio": 7.5}], MACHINE | {"processor": "another"})
+    harness.record(file, [entry | {"ratio": 2.5}], MACHINE)
+    assert [(one["processor"], one["ratio"]) for one in read_json(file)] == [("a processor", 2.5), ("another", 7.5)]
+    first, second = harness.tables(read_json(file)).split("## On ")[1:]
+    assert first.startswith("a processor\n") and "| 2.5 (2 to 2) |" in first and "core-seconds" not in first
+    assert second.startswith("another\n") and "| 7.5 (2 to 2) |" in second
+
+
+def test_long_comparisons_take_few_turns(harness, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(harness, "perf_counter", lambda: now)
+
+    def long():
+        nonlocal now
+        now += 15
+        return 15.0
+
+    assert len(harness.measure(comparison(harness, long, long), 5)["ratios"]) == harness.TURNS
 
 
 def test_parts_of_a_build_add_up_to_the_seconds_of_its_cores(harness, tmp_path):
@@ -63,6 +89,12 @@ def test_parts_of_a_build_add_up_to_the_seconds_of_its_cores(harness, tmp_path):
     assert found["training"] == pytest.approx(29.5)
     assert found["start-up of 3 jobs"] == pytest.approx(2 * 0.5 + 0.5 + 0.25)
     assert found["drawing"] == 0
+
+
+def test_every_timed_rule_is_part_of_a_build(harness):
+    rules = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "workflow" / "rules").glob("*.smk"))
+    timed = set(re.findall(r"\{TIMES\}/(\w+)", rules))
+    assert timed == {rule for part in import_module("dag").PARTS.values() for rule in part}
 
 
 def test_the_document_shows_the_measurements_of_the_shared_file(harness):

@@ -2,6 +2,7 @@
 
     python benchmarks/compare                 # all paths
     python benchmarks/compare training bm25   # some
+    python benchmarks/compare quick           # small shapes, in three minutes; nothing is recorded
     python benchmarks/compare --table         # only write the tables of docs/performance.md anew
 
 Adds to ``benchmarks/<device>.json``, "cpu" or the name of the GPU, and puts the tables into docs/performance.md.
@@ -21,32 +22,37 @@ from dualenc.models import device
 
 RESULTS = Path(__file__).parents[1]
 DOCUMENT = RESULTS.parent / "docs" / "performance.md"
+QUICK = "quick"
 PATHS = ("training", "scoring", "bm25", "search", "metrics", "startup")
 
 
 def main(
-    paths: Annotated[list[str] | None, typer.Argument(help=f"of {', '.join(PATHS)}")] = None,
-    repetitions: Annotated[int, typer.Option(min=1, help="of each of the two, in turns")] = 5,
+    paths: Annotated[list[str] | None, typer.Argument(help=f"of {', '.join(PATHS)}, or quick")] = None,
+    repetitions: Annotated[int, typer.Option(min=1, help="of each of the two, in turns, if they are short")] = 5,
     threads: Annotated[int, typer.Option(min=1)] = 2,
     tsv: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="a collection, for bm25")] = None,
     jar: Annotated[Path | None, typer.Option(exists=True, help="Anserini's, which is Lucene, for bm25")] = None,
     table: Annotated[bool, typer.Option("--table", help="measure nothing")] = False,
 ) -> None:
     """Measure the paths one after the other; each is written as soon as it is measured."""
-    unknown = set(paths or []) - set(PATHS)
+    quick = paths == [QUICK]
+    unknown = set() if quick else set(paths or []) - set(PATHS)
     if unknown:
-        raise typer.BadParameter(f"there is no path {', '.join(sorted(unknown))}: name some of {', '.join(PATHS)}.")
+        raise typer.BadParameter(
+            f"there is no path {', '.join(sorted(unknown))}: name some of {', '.join(PATHS)}, or {QUICK} alone."
+        )
     file = RESULTS / f"{workload.device_name()}.json"
     if not table:
         workload.use_threads(threads)
         with tempfile.TemporaryDirectory() as scratch:
-            for path in paths or PATHS:
-                given = {"tsv": tsv, "jar": jar} if path == "bm25" else {}
+            for path in PATHS if quick or not paths else paths:
+                given = {"tsv": tsv, "jar": jar} if path == "bm25" else {"quick": quick}
                 for comparison in import_module(path).comparisons(device(), Path(scratch), **given):
-                    entry = harness.measure(comparison, repetitions)
+                    entry = harness.measure(comparison, harness.TURNS if quick else repetitions)
                     print(harness.line(entry), flush=True)
-                    harness.record(file, [entry], workload.machine(threads))
-    if file == RESULTS / "cpu.json" and file.exists():
+                    if not quick:
+                        harness.record(file, [entry], workload.machine(threads))
+    if file == RESULTS / "cpu.json" and file.exists() and not quick:
         write_tables(file)
 
 

@@ -62,12 +62,13 @@ def comparisons(device: str, scratch: Path, tsv: Path | None, jar: Path | None) 
         lucene()
         setting = f"{about} ours, {_mrr(_plain_run(scratch / 'lucene.run'), judged):.4f} of theirs; whole processes"
         against = "Lucene (Anserini 1.7.1)"
-        yield Comparison(path, against, setting, _timed(program), _timed(lucene), None, "s", target=1.0)
+        yield Comparison(path, against, setting, _timed(program), _timed(lucene), None, "s", 1.0, memory=False)
     else:
         print(f"BM25: not compared with Lucene: {missing}.", file=sys.stderr)
     setting = f"{about} ours, {_mrr(_bm25s(scratch), judged):.4f} of theirs; within a process"
-    ours, theirs = (_timed(partial(way, scratch)) for way in (_ours, _bm25s_lists))
-    yield Comparison(path, "bm25s", setting, ours, theirs, None, "s", target=None)
+    for backend, against in (("numpy", "bm25s"), ("numba", 'bm25s, backend="numba"')):
+        ours, theirs = _timed(partial(_ours, scratch)), _timed(partial(_bm25s_lists, scratch, backend))
+        yield Comparison(path, against, setting, ours, theirs, None, "s", target=1.0)
 
 
 def _timed(work: Callable[[], object]) -> Callable[[], float]:
@@ -150,10 +151,10 @@ def _plain_run(file: Path) -> Run:
     return {qid: ranked(qid, pids, scores) for qid, (pids, scores) in lists.items()}
 
 
-def _bm25s_lists(scratch: Path) -> tuple:
-    """Rows and scores (queries, DEPTH), made as bm25s's README does it."""
+def _bm25s_lists(scratch: Path, backend: str = "numpy") -> tuple:
+    """Rows and scores (queries, DEPTH), made as bm25s's README does it. numba is a dependency of ranx's."""
     options = {"stopwords": "en", "stemmer": Stemmer.Stemmer("english"), "show_progress": False}
-    index = bm25s.BM25(k1=K1, b=B, method="lucene")
+    index = bm25s.BM25(k1=K1, b=B, method="lucene", backend=backend)
     index.index(bm25s.tokenize(list(datasets.texts(scratch, "passages")), **options), show_progress=False)
     asked = bm25s.tokenize(list(_queries(scratch).values()), **options)
     return index.retrieve(asked, k=DEPTH, n_threads=THREADS, show_progress=False)

@@ -16,14 +16,14 @@ from harness import record
 
 PARTS = {
     "tokens and data": ("dataset", "candidates", "tokenizer", "tokens", "import_scores"),
-    "training": ("corpus", "pretrain", "fetch", "train"),
+    "training": ("corpus", "texts", "pretrain", "fetch", "train"),
     "scoring": (
         *("teacher_scores", "score_shard", "score_matrix", "score_updates", "encode", "retrieval", "checkpoints"),
     ),
     "evaluation": ("lists", "evaluation_sets", "evaluate", "evaluate_retrieval"),
     "drawing": ("figure", "table", "claim", "claims", "report"),
 }
-ALL_CORES = ("dataset",)  # rules whose jobs have all cores; the others' have one
+ALL_CORES = ("dataset", "texts")  # rules whose jobs have all cores; the others' have one
 STARTS = 15  # of a warm job
 
 
@@ -91,6 +91,7 @@ def _entry(scale: str, part: str, seconds: float, total: float) -> dict:
         "ratios": [],
         "target": None,
         "limit_share": None,
+        "mib": None,
     }
 
 

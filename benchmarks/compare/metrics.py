@@ -18,6 +18,7 @@ from dualenc.evaluation import PerQuery, Qrels, evaluate
 from dualenc.runs import Ranking, Run, read_run, write_run
 
 QUERIES, DEPTH, COLLECTION = 7000, 1000, 8_841_823  # as MS MARCO's development set
+QUICK = 700  # queries
 MEASURES = {"RR@10": "mrr@10", "nDCG@10": "ndcg@10", "R@1000": "recall@1000"}
 RETRIEVED = 0.9  # of the relevant passages
 TWO = 0.1  # of the queries have two relevant passages
@@ -28,16 +29,16 @@ TARGET = 1.0
 Scores = dict[str, dict[str, float]]
 
 
-def comparisons(device: str, scratch: Path) -> Iterator[Comparison]:
+def comparisons(device: str, scratch: Path, *, quick: bool) -> Iterator[Comparison]:
     """All give the same values, which is checked first."""
-    run, qrels = _made()
+    run, qrels = _made(QUICK if quick else QUERIES)
     file = scratch / "synthetic.run.gz"
     write_run(file, run, tag="synthetic")
     scores = {qid: dict(zip(pids, values.tolist(), strict=True)) for qid, (pids, values) in run.items()}
     few = list(qrels)[:500]
     _check({qid: run[qid] for qid in few}, {qid: scores[qid] for qid in few}, {qid: qrels[qid] for qid in few})
     judgements = ranx.Qrels(qrels)
-    size = f"{QUERIES:,} queries x {DEPTH:,} passages, {', '.join(MEASURES)}"
+    size = f"{len(run):,} queries x {DEPTH:,} passages, {', '.join(MEASURES)}"
     ways = {
         ("measures of a run's file", "gzip TREC run of " + size): (
             lambda: _ours(read_run(file), qrels),
@@ -57,13 +58,13 @@ def comparisons(device: str, scratch: Path) -> Iterator[Comparison]:
     for (path, setting), (ours, others) in ways.items():
         for against, theirs in others.items():
             both = (partial(seconds, ours), partial(seconds, theirs))
-            yield Comparison(path, against, setting, *both, QUERIES, "queries", TARGET)
+            yield Comparison(path, against, setting, *both, len(run), "queries", TARGET)
 
 
-def _made() -> tuple[Run, Qrels]:
+def _made(queries: int) -> tuple[Run, Qrels]:
     generator = np.random.default_rng(SEED)
     run, qrels = {}, {}
-    for number in range(QUERIES):
+    for number in range(queries):
         qid = str(number)
         pids = list(map(str, generator.permutation(np.unique(generator.integers(0, COLLECTION, DEPTH + 50)))[:DEPTH]))
         run[qid] = Ranking(pids, np.sort(generator.normal(size=DEPTH).astype(np.float32))[::-1])

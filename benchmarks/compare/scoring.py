@@ -1,10 +1,10 @@
 """Scores and embeddings: the project's, from tokens, against the library's `predict`, `encode` and `similarity`."""
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 import workload
 from harness import Comparison, seconds
 
@@ -17,16 +17,24 @@ SHAPES = {
     "cuda": {(6, 384): (100_000, 100_000), (12, 768): (100_000, 100_000)},
 }
 LATE_PAIRS = 4_000
+QUICK = {(2, 128): (5_000, 4_000)}
 
 
-def comparisons(device: str, scratch: Path) -> Iterator[Comparison]:
+def comparisons(device: str, scratch: Path, *, quick: bool) -> Iterator[Comparison]:
     """Teacher scores, passage embeddings and late-interaction scores of each shape."""
-    for (layers, width), (pairs, passages) in SHAPES[device].items():
+    for (layers, width), (pairs, passages) in (QUICK if quick else SHAPES[device]).items():
         count = max(passages, pairs // 5)
         work = workload.work(scratch / f"scoring-{layers}-{width}", layers, width, QUERIES, count)
-        yield _teacher(work, layers, width, pairs)
-        yield _encode(work, layers, width, passages)
-        yield _late_interaction(work, layers, width)
+        yield from _teacher(work, layers, width, pairs)
+        yield from _encode(work, layers, width, passages)
+        yield from _late_interaction(work, layers, width)
+
+
+def _settings(model: models.Model) -> Iterator[tuple[str, models.Model]]:
+    """The library's model as it comes, and all in bfloat16 as its documentation advises where speed counts."""
+    yield "", model
+    if workload.has_bfloat16():
+        yield ", all in bfloat16", copy.deepcopy(model).bfloat16()
 
 
 def _loaded(model: models.Model, kind: str, work: workload.Work) -> models.Model:
@@ -43,47 +51,49 @@ def _drawn(work: workload.Work, pairs: int) -> tuple[np.ndarray, np.ndarray]:
     return queries, generator.integers(len(work.passages), size=pairs)
 
 
-def _teacher(work: workload.Work, layers: int, width: int, pairs: int) -> Comparison:
+def _teacher(work: workload.Work, layers: int, width: int, pairs: int) -> Iterator[Comparison]:
     model = models.cross_encoder(work.encoder, dropout=0.0, max_length=workload.LENGTHS["pair"]).eval()
     own = _loaded(model, "cross-attention", work)
     queries, passages = _drawn(work, pairs)
     text = [(work.queries[query], work.passages[passage]) for query, passage in zip(queries, passages, strict=True)]
     ours = scoring.score(own, work.source, queries[:1000], passages[:1000])
-    theirs = model.predict(text[:1000])
     lengths = work.source.queries.lengths()[queries] + work.source.passages.lengths()[passages] + 3
-    return Comparison(
-        path=f"teacher scoring, {layers} x {width}",
-        against="CrossEncoder.predict",
-        setting=f"{pairs:,} pairs; largest difference {np.abs(ours - theirs).max():.1g}, spread {theirs.std():.1g}",
-        ours=lambda: seconds(lambda: scoring.score(own, work.source, queries, passages)),
-        theirs=lambda: seconds(lambda: model.predict(text)),
-        amount=pairs,
-        unit="pairs",
-        target=1.8,
-        limit=workload.matrix_rate(torch.bfloat16) / (workload.operations(lengths, layers, width) / pairs),
-    )
+    for how, other in _settings(model):
+        theirs = other.predict(text[:1000])
+        yield Comparison(
+            path=f"teacher scoring, {layers} x {width}",
+            against=f"CrossEncoder.predict{how}",
+            setting=f"{pairs:,} pairs; largest difference {np.abs(ours - theirs).max():.1g}, spread {theirs.std():.1g}",
+            ours=lambda: seconds(lambda: scoring.score(own, work.source, queries, passages)),
+            theirs=lambda other=other: seconds(lambda: other.predict(text)),
+            amount=pairs,
+            unit="pairs",
+            target=1.8,
+            limit=workload.model_rate() / (workload.operations(lengths, layers, width) / pairs),
+        )
 
 
-def _encode(work: workload.Work, layers: int, width: int, count: int) -> Comparison:
+def _encode(work: workload.Work, layers: int, width: int, count: int) -> Iterator[Comparison]:
     options = {"pooling": "mean", "dropout": 0.0, "gain": 1.0, "max_length": workload.LENGTHS["text"]}
     model = models.dual_encoder(work.encoder, **options)
     own = _loaded(model, "dual-encoder", work)
     text, rows = work.passages[:count], np.arange(count)
     lengths = work.source.passages.lengths()[:count] + 2
-    return Comparison(
-        path=f"passage encoding, {layers} x {width}",
-        against="SentenceTransformer.encode",
-        setting=f"{count:,} passages",
-        ours=lambda: seconds(lambda: scoring.embed(own, work.source.passages, rows, work.source)),
-        theirs=lambda: seconds(lambda: model.encode(text)),
-        amount=count,
-        unit="passages",
-        target=1.5,
-        limit=workload.matrix_rate(torch.bfloat16) / (workload.operations(lengths, layers, width) / count),
-    )
+    for how, other in _settings(model):
+        yield Comparison(
+            path=f"passage encoding, {layers} x {width}",
+            against=f"SentenceTransformer.encode{how}",
+            setting=f"{count:,} passages",
+            ours=lambda: seconds(lambda: scoring.embed(own, work.source.passages, rows, work.source)),
+            theirs=lambda other=other: seconds(lambda: other.encode(text)),
+            amount=count,
+            unit="passages",
+            target=1.5,
+            limit=workload.model_rate() / (workload.operations(lengths, layers, width) / count),
+        )
 
 
-def _late_interaction(work: workload.Work, layers: int, width: int) -> Comparison:
+def _late_interaction(work: workload.Work, layers: int, width: int) -> Iterator[Comparison]:
     """The library's way to score lists: encode each query and its passages, and compare them."""
     model = models.late_interaction(work.encoder, gain=1.0, max_length=workload.LENGTHS["text"])
     own = _loaded(model, "late-interaction", work)
@@ -91,21 +101,22 @@ def _late_interaction(work: workload.Work, layers: int, width: int) -> Compariso
     queries = np.repeat(np.arange(LATE_PAIRS // per_query), per_query)
     passages = np.arange(LATE_PAIRS)
 
-    def theirs() -> None:
-        asked = model.encode_query(work.queries[: LATE_PAIRS // per_query], show_progress_bar=False)
-        given = model.encode_document(work.passages[:LATE_PAIRS], show_progress_bar=False)
+    def theirs(other: models.Model) -> None:
+        asked = other.encode_query(work.queries[: LATE_PAIRS // per_query], show_progress_bar=False)
+        given = other.encode_document(work.passages[:LATE_PAIRS], show_progress_bar=False)
         for at, query in enumerate(asked):
-            model.similarity([query], given[at * per_query : (at + 1) * per_query])
+            other.similarity([query], given[at * per_query : (at + 1) * per_query])
 
     lengths = work.source.passages.lengths()[:LATE_PAIRS] + 2
-    return Comparison(
-        path=f"ColBERT scoring, {layers} x {width}",
-        against="MultiVectorEncoder: encode, similarity",
-        setting=f"{LATE_PAIRS:,} pairs, {per_query} of each query",
-        ours=lambda: seconds(lambda: scoring.score(own, work.source, queries, passages)),
-        theirs=lambda: seconds(theirs),
-        amount=LATE_PAIRS,
-        unit="pairs",
-        target=1.0,
-        limit=workload.matrix_rate(torch.bfloat16) / (workload.operations(lengths, layers, width) / LATE_PAIRS),
-    )
+    for how, other in _settings(model):
+        yield Comparison(
+            path=f"ColBERT scoring, {layers} x {width}",
+            against=f"MultiVectorEncoder: encode, similarity{how}",
+            setting=f"{LATE_PAIRS:,} pairs, {per_query} of each query",
+            ours=lambda: seconds(lambda: scoring.score(own, work.source, queries, passages)),
+            theirs=lambda other=other: seconds(lambda: theirs(other)),
+            amount=LATE_PAIRS,
+            unit="pairs",
+            target=1.0,
+            limit=workload.model_rate() / (workload.operations(lengths, layers, width) / LATE_PAIRS),
+        )

@@ -15,22 +15,23 @@ from dualenc import arrays
 from dualenc.retrieval import PASSAGES_AT_ONCE, search
 
 QUERIES, PASSAGES, WIDTH, DEPTH = 1000, 1_000_000, 384, 1000
+QUICK = 100_000  # passages
 QUERIES_AT_ONCE = 50  # numpy's: 200 MB of scores
 SEED = 1
 
 
-def comparisons(device: str, scratch: Path) -> Iterator[Comparison]:
+def comparisons(device: str, scratch: Path, *, quick: bool) -> Iterator[Comparison]:
     """From a file and from memory; what is found is compared first, since only equal work may be timed."""
     cores = len(sched_getaffinity(0))
     torch.set_num_threads(cores)
     faiss.omp_set_num_threads(cores)
-    generator = np.random.default_rng(SEED)
-    queries, passages = (generator.standard_normal((rows, WIDTH), dtype=np.float32) for rows in (QUERIES, PASSAGES))
+    generator, count = np.random.default_rng(SEED), QUICK if quick else PASSAGES
+    queries, passages = (generator.standard_normal((rows, WIDTH), dtype=np.float32) for rows in (QUERIES, count))
     file = scratch / "passages.npy"
     np.save(file, passages)
     _check(queries, passages)
-    limit = workload.matrix_rate(torch.float32) / (2 * PASSAGES * WIDTH)
-    size = f"{QUERIES:,} queries, {PASSAGES:,} x {WIDTH} float32, depth {DEPTH:,}"
+    limit = workload.matrix_rate(torch.float32) / (2 * count * WIDTH)
+    size = f"{QUERIES:,} queries, {count:,} x {WIDTH} float32, depth {DEPTH:,}"
 
     def compare(path: str, against: str, setting: str, ours: Callable, theirs: Callable, target: float | None):
         both = (partial(seconds, ours), partial(seconds, theirs))

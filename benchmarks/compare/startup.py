@@ -24,10 +24,10 @@ TRAINERLESS = ("evaluate", "table", "figure")
 OPPONENT = "import sentence_transformers"
 
 
-def comparisons(device: str, scratch: Path) -> Iterator[Comparison]:
+def comparisons(device: str, scratch: Path, *, quick: bool) -> Iterator[Comparison]:
     """Cold, in a process of its own, and forked from the warm process of a workflow run."""
     theirs = partial(seconds, partial(_run, [sys.executable, "-c", OPPONENT], os.environ, ""))
-    for command, (job, message) in _jobs(scratch).items():
+    for command, (job, message) in list(_jobs(scratch).items())[: 1 if quick else None]:
         for how, variables in (("cold", {warm.ADDRESS: "off"}), ("warm", _warm_process())):
             yield Comparison(
                 path=f"start of a job: {command}, {how}",
@@ -38,6 +38,7 @@ def comparisons(device: str, scratch: Path) -> Iterator[Comparison]:
                 amount=None,
                 unit="s",
                 target=1 if command in TRAINERLESS or how == "warm" else None,
+                memory=False,
             )
 
 

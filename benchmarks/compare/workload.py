@@ -5,13 +5,14 @@ import re
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from dualenc import models, provenance, scoring, tokens
+from dualenc import models, precision, provenance, scoring, tokens
 from dualenc.scoring import Texts
 
 TOKENIZER = Path(__file__).parents[2] / "miniatures" / "small-2-24"
@@ -20,6 +21,7 @@ LENGTHS = {"text": 200, "pair": 232}  # most tokens of a text and of a pair, as 
 TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65536}  # as at the scales `mini` and `paper`
 LIST = 20  # passages of a query
 SEED = 1
+MEASURED = 2.0  # seconds for each matrix product
 
 
 class Work(NamedTuple):
@@ -65,6 +67,17 @@ def operations(lengths: np.ndarray, layers: int, width: int) -> float:
     return float((lengths * layers * (24 * width**2 + 4 * lengths * width)).sum())
 
 
+def has_bfloat16() -> bool:
+    """Whether this device has instructions for bfloat16: where it is emulated, nobody uses it."""
+    return torch.cuda.is_available() or "bfloat16" in precision.measure(128, training=False)
+
+
+@cache
+def model_rate() -> float:
+    """Operations a second that a model could do at most: in bfloat16 where the device has that."""
+    return matrix_rate(torch.bfloat16 if has_bfloat16() else torch.float32)
+
+
 @cache
 def matrix_rate(dtype: torch.dtype) -> float:
     """Operations a second of the best matrix product that this device was seen to do in ``dtype``, of three shapes."""
@@ -72,7 +85,10 @@ def matrix_rate(dtype: torch.dtype) -> float:
     for rows, inner, columns in ((4096, 384, 1536), (4096, 1024, 1024), (4096, 4096, 4096)):
         a = torch.randn(rows, inner, device=device).to(dtype)
         b = torch.randn(inner, columns, device=device).to(dtype)
-        best = max(best, 2 * rows * inner * columns / min(_seconds(a, b) for _ in range(50)))
+        taken, until = [], perf_counter() + MEASURED
+        while not taken or perf_counter() < until:
+            taken.append(_seconds(a, b))
+        best = max(best, 2 * rows * inner * columns / min(taken))
     return best
 
 
@@ -103,7 +119,8 @@ def device_name() -> str:
     return re.sub(r"\W+", "-", torch.cuda.get_device_name().lower()) if torch.cuda.is_available() else "cpu"
 
 
-def machine(threads: int) -> str:
-    """The machine and the versions that matter, in words."""
+def machine(threads: int) -> dict[str, str]:
+    """The processor, and in words the threads and versions that matter."""
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "sentence-transformers"))
-    return f"{provenance.processor()}, {threads} threads of {len(os.sched_getaffinity(0))} cores, {versions}"
+    software = f"{threads} threads of {len(os.sched_getaffinity(0))} cores, {versions}"
+    return {"processor": provenance.processor(), "software": software}

@@ -21,6 +21,10 @@ PLUMBING = {
 }
 
 
+INSTRUCTIONS = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 with bfloat16", "avx512f": "AVX-512", "avx2": "AVX2"}
+"""Flag of a processor -> what it multiplies matrices with, fastest first: virtual machines hide the model's name."""
+
+
 class Provenance(BaseModel):
     """What has to be in a ``provenance.json``: `environment`, the MD5 of each input, and how layers calculated."""
 
@@ -92,10 +96,13 @@ def environment(packages: Sequence[str]) -> dict[str, str]:
 
 
 def processor() -> str:
-    """The model of the accelerator, or else of the processor."""
+    """The model of the accelerator, or else of the processor and what it multiplies matrices with."""
     torch = sys.modules.get("torch")
     if torch and torch.cuda.is_available():
         return torch.cuda.get_device_name()
     about = Path("/proc/cpuinfo")
     lines = about.read_text(encoding="utf-8").splitlines() if about.exists() else []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    told = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    flags = told.get("flags", "").split()
+    model = told.get("model name", platform.processor() or platform.machine())
+    return ", ".join([model, *[name for flag, name in INSTRUCTIONS.items() if flag in flags][:1]])
