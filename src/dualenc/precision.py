@@ -11,8 +11,8 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -59,13 +59,12 @@ def way(width: int, *, training: bool) -> str:
     """
     if torch.cuda.is_available():
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    return _chosen(width, training, torch.get_num_threads()) if width >= WIDE else "float32"
+    return _chosen(width, training) if width >= WIDE else "float32"
 
 
 @cache
-def _chosen(width: int, training: bool, threads: int) -> str:
-    about = {"processor": processor(), "torch": torch.__version__, "threads": threads}
-    about |= {"width": width, "training": training}
+def _chosen(width: int, training: bool) -> str:
+    about = {"processor": processor(), "torch": torch.__version__, "width": width, "training": training}
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "dualenc", "precision")
     path = folder / f"{hashlib.md5(json.dumps(about).encode()).hexdigest()}.json"
     if path.exists():
@@ -91,11 +90,13 @@ def fastest(seconds: dict[str, float]) -> str:
 
 
 def measure(width: int, training: bool) -> dict[str, float]:
-    """Seconds, by each of the ``WAYS``, that a layer takes for a batch: the least of some turns.
+    """Seconds, by each of the ``WAYS``, that one core takes for a batch with one layer: the least of some turns.
 
     Without those in bfloat16 if a single product is no faster in it: where it is emulated they would take a minute.
+    Jobs side by side must not decide: threads that wait for each other on a busy machine take all the same, slow as
+    that is. So one thread works, and its own time counts.
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _one_thread():
         torch.manual_seed(0)
         states, weights = torch.randn(LENGTH, width), torch.randn(width, width)
         exact, rounded = (
@@ -108,6 +109,14 @@ def measure(width: int, training: bool) -> dict[str, float]:
             call()
         taken = [{name: _seconds(call) for name, call in calls.items()} for _ in range(TURNS)]
     return {name: min(turn[name] for turn in taken) for name in ways}
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def _layer(width: int, how: Way, training: bool) -> Callable[[], None]:
@@ -130,6 +139,6 @@ def _layer(width: int, how: Way, training: bool) -> Callable[[], None]:
 
 
 def _seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     call()
-    return time.perf_counter() - start
+    return time.process_time() - start
