@@ -27,6 +27,16 @@ def test_all_tables_claims_and_no_machinery_are_found():
     assert {"C1", "C12", "P3"} <= set(artefacts.names("claim")) and "page" not in artefacts.names("claim")
 
 
+def test_a_file_of_any_name_is_an_artefact_if_it_has_the_parts_of_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(artefacts, "PACKAGE", tmp_path)
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures/my_plot.py").write_text('"""Mine."""\n\nCAPTION = "What it shows."\n', encoding="utf-8")
+    (tmp_path / "figures/shared.py").write_text("def draw(): ...\n", encoding="utf-8")
+    artefacts.names.cache_clear()
+    assert artefacts.names("figure") == ["my_plot"]
+    artefacts.names.cache_clear()
+
+
 def test_an_unknown_artefact_is_refused():
     with pytest.raises(UserError, match=r"dualenc.tables has no 'fig1'; it has tab1, "):
         artefacts.module("table", "fig1")

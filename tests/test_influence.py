@@ -31,5 +31,7 @@ def test_the_excess_is_what_pairs_that_share_nothing_do_not_do():
 
 
 def test_a_step_that_did_nothing_is_refused():
-    with pytest.raises(UserError, match="query 'q1' and passage 'p' changed nothing"):
+    with pytest.raises(
+        UserError, match=r"query 'q1' and passage 'p' did not change its own score: raise score_updates.step"
+    ):
         relative(UPDATES.assign(own_change=0.0))

@@ -7,7 +7,7 @@ import torch
 from dualenc import batches
 from dualenc.errors import UserError
 from dualenc.masking import IGNORED
-from dualenc.minibatches import Collator
+from dualenc.minibatches import Collator, Targets
 from dualenc.steps import inputs
 from tiny_study import LENGTHS, SETTINGS, experiment
 
@@ -71,7 +71,7 @@ def test_sampled_negatives_differ_from_epoch_to_epoch(lists, source):
     assert all(sorted(epoch) == list(range(80)) for epoch in epochs.tolist())
     seen = {row: set() for row in range(80)}
     for position, row in enumerate(collator.rows):
-        seen[row].add(tuple(batch(collator, position, position + 1)["label"][0, 1].tolist()))
+        seen[row].add(tuple(Targets.unpacked(batch(collator, position, position + 1)["label"]).teacher[0].tolist()))
     assert np.mean([len(passages) for passages in seen.values()]) > 2
 
 
@@ -80,7 +80,7 @@ def test_labels_and_teacher_scores_stand_beside_their_texts(lists, source, kind)
     collator = Collator(lists, source, experiment(model=kind), LENGTHS, 1)
     features = batch(collator, 0, 40)
     queries = np.repeat(lists.queries[collator.rows[:40]], 4)
-    labels, passages, places = features.pop("label").numpy().swapaxes(0, 1)
+    labels, passages, places = (one.numpy() for one in Targets.unpacked(features.pop("label")))
     passages = passages.astype(int).ravel()  # the teacher's score is the passage's row
     distinct, at = np.unique(passages, return_inverse=True)
     assert len(distinct) < len(passages)  # each of which is encoded once
@@ -107,14 +107,14 @@ def test_further_negatives_stand_behind_the_lists(lists, source):
     about = experiment(in_batch=True, uniform=11, list_size=4)
     collator, plain = (Collator(lists, source, one, LENGTHS, 1) for one in (about, experiment(list_size=4)))
     found, without = batch(collator, 4, 8), batch(plain, 4, 8)
-    labels, teacher, places = found["label"].numpy().swapaxes(0, 1)
+    labels, teacher, places = (one.numpy() for one in Targets.unpacked(found["label"]))
     assert torch.equal(found["label"][:, :2, :4], without["label"][:, :2])
     assert equal(*({key: f[key] for key in f if key.startswith("query_")} for f in (found, without)))
-    own = without["label"][:, 1].numpy().astype(int)  # the teacher's score is the passage's row
+    own = Targets.unpacked(without["label"]).teacher.numpy().astype(int)  # the teacher's score is the passage's row
     assert (labels[:, 4:] == 0).all() and (teacher[:, 4:] == -np.inf).all()
     pool = passages_of(found, source)
     assert set(own.ravel()) <= set(pool) and len(set(pool)) == len(pool) and len(set(own.ravel())) < len(pool)
-    for row, at in zip(own, places.astype(int), strict=True):
+    for row, at in zip(own, places, strict=True):
         assert pool[at[:4]].tolist() == row.tolist()
         assert not set(pool[at[4:]]) & set(row) and len(set(at)) == len(at)
     assert places.shape[1] == len(pool)  # nothing is judged but what the lists have

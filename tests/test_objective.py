@@ -8,7 +8,7 @@ from transformers import BertForMaskedLM
 import tiny_study
 from dualenc import models, scoring
 from dualenc.masking import masked_loss
-from dualenc.minibatches import Collator
+from dualenc.minibatches import Collator, Targets
 from dualenc.objective import ListLoss
 from dualenc.steps import inputs
 from tiny_study import LENGTHS, SETTINGS
@@ -54,7 +54,7 @@ def test_the_scores_are_those_of_scoring(tiny, texts, kind, changes, monkeypatch
     pool = np.array(
         [rows[tuple(ids[on][1:-1].tolist())] for ids, on in zip(batch["passage_input_ids"], mask, strict=True)]
     )
-    passages = pool[batch["label"][:, 2].long().numpy()]
+    passages = pool[Targets.unpacked(batch["label"]).places.numpy()]
     assert passages.shape == labels.shape and (changes == {}) == (labels.shape[1] == 4)
     expected = scoring.score(loss.model, source, np.repeat(queries, passages.shape[1]), passages.ravel())
     np.testing.assert_allclose(student.detach().numpy().ravel(), expected, atol=1e-4)

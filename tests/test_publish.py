@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 import yaml
@@ -11,10 +12,12 @@ from safetensors.torch import load_file, save_file
 import tiny_study
 from dualenc import config, publish
 from dualenc.errors import UserError
-from dualenc.publish.card import card
+from dualenc.parameters import Dataset
+from dualenc.publish.card import RIGHTS, card
 from dualenc.publish.facts import Facts
 
 VALUES = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
+KINDS = {one.model_fields["kind"].annotation.__args__[0] for one in get_args(get_args(Dataset)[0])}
 MADE = {
     **{"inputs": {"ca/lists.parquet": "0" * 32}, "commit": "abc1234-dirty", "python": "3.11.7"},
     **{
@@ -97,3 +100,7 @@ def test_a_model_that_lacks_a_weight_is_not_exported(trained, tmp_path, monkeypa
     with pytest.raises(UserError, match=r"3_LayerNorm/model.safetensors has no norm.weight"):
         publish.export(config.load("params.yaml"), "de", 1, tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_each_kind_of_dataset_has_its_rights():
+    assert set(RIGHTS) == KINDS and "pydocs" in KINDS

@@ -14,7 +14,7 @@ from dualenc.runs import read_run
 from dualenc.steps.inputs import rows
 from dualenc.steps.score_updates import updates
 
-KINDS = ["cross-attention", "dual-encoder"]
+KINDS = ["cross-attention", "dual-encoder", "late-interaction"]
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The modules that make figures, tables and verdicts on claims: found by name, and what they say about themselves.
 
-A kind is ``figure``, ``table`` or ``claim``; its modules are in the package ``dualenc.<kind>s``.
+A kind is ``figure``, ``table`` or ``claim``; its modules are in the package ``dualenc.<kind>s``, and have what ``MARK``
+says: what else is there is what they share.
 """
 
 import ast
@@ -13,15 +14,18 @@ from typing import Any
 from dualenc.errors import UserError
 from dualenc.provenance import PACKAGE
 
-NAME = re.compile(r"(?:fig|tab)S?\d+|[CP]\d+")
+MARK = {"figure": "CAPTION", "table": "CAPTION", "claim": "CLAIM"}
+"""Kind of an artefact -> the constant that makes a module of its folder one."""
 REQUIRES = re.compile(r"^REQUIRES = (\{.*\}|\{\n(?: .*\n)*\})$", re.MULTILINE)
 MARKUP = re.compile(r"([\\*`|_@])")
 
 
 @cache
 def names(kind: str) -> list[str]:
-    """All artefacts of a kind that there are modules for."""
-    return sorted(path.stem for path in (PACKAGE / f"{kind}s").glob("*.py") if NAME.fullmatch(path.stem))
+    """All artefacts of a kind that there are modules for, which are not imported."""
+    mark = re.compile(rf"^{MARK[kind]} = ", re.MULTILINE)
+    modules = (PACKAGE / f"{kind}s").glob("*.py")
+    return sorted(path.stem for path in modules if mark.search(path.read_text(encoding="utf-8")))
 
 
 def module(kind: str, name: str) -> ModuleType:

@@ -257,7 +257,8 @@ def module(name: str, artefact: Artefact) -> None:
     known = artefacts.names(artefact.kind)
     if name not in known:
         raise UserError(
-            f"params.yaml: artefacts.{name} has no module {artefact.kind}s/{name}.py that makes it; "
+            f"params.yaml: artefacts.{name} has no module {artefact.kind}s/{name}.py with a "
+            f"{artefacts.MARK[artefact.kind]}; "
             f"{nearest(name, known)}"
         )
 

@@ -8,6 +8,7 @@ Of processes that train together (`dualenc.group`) each makes the whole minibatc
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,11 +25,33 @@ from dualenc.supervision import Lists, pick
 UNIFORM, DROPPED, MASKED = 1, 2, 3
 
 
+class Targets(NamedTuple):
+    """What a loss compares the scores of a minibatch's lists with, each (B, K).
+
+    ``teacher`` has the teacher's scores (0 without a teacher), ``places`` the rows of the passages among the
+    minibatch's distinct ones.
+    """
+
+    labels: torch.Tensor
+    teacher: torch.Tensor
+    places: torch.Tensor
+
+    def packed(self) -> torch.Tensor:
+        """One tensor (B, 3, K), which is what the library's trainers pass on: float32 holds places up to 2^24."""
+        return torch.stack([tensor.float() for tensor in self], dim=1)
+
+    @classmethod
+    def unpacked(cls, label: torch.Tensor) -> "Targets":
+        """What was ``packed``."""
+        labels, teacher, places = label.unbind(1)
+        return cls(labels, teacher, places.long())
+
+
 class Collator:
     """Makes the minibatch at given positions, in the form that the library's trainers take.
 
-    Features are those of queries and passages, or of pairs for a cross-attention model. "label" (B, 3, K) holds
-    labels, teacher scores (0 without a teacher), and the places of the lists' passages among the passages' features.
+    Features are those of queries and passages, or of pairs for a cross-attention model. "label" holds the packed
+    `Targets`.
     """
 
     valid_label_columns = ("label",)
@@ -60,13 +83,13 @@ class Collator:
         pool = self._pool(passages, rows, at[0])
         more = ((0, 0), (0, pool.places.shape[1] - passages.shape[1]))
         teacher = np.pad(teacher, more, constant_values=0 if lists.teacher is None else -np.inf)
-        label = np.stack([np.pad(labels, more), teacher, pool.places.astype(np.float32)], axis=1)
+        targets = Targets(*map(torch.from_numpy, (np.pad(labels, more), teacher, pool.places)))
         if experiment.model == "cross-attention":
             features = self._pairs(queries, passages, at[0])
         else:
             features = self._sides(queries, pool.passages, at[0])
         features = {name: tensor[group.share(len(tensor))] for name, tensor in features.items()}
-        return {"label": torch.from_numpy(label), **features}
+        return {"label": targets.packed(), **features}
 
     def _columns(self, position: int, row: int) -> np.ndarray:
         generator = np.random.default_rng([self.seed, position])

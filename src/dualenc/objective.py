@@ -11,6 +11,7 @@ from dualenc import encoder_files, group, models
 from dualenc.batches import Features, unpadded
 from dualenc.losses import loss_function
 from dualenc.masking import IGNORED, masked_loss
+from dualenc.minibatches import Targets
 from dualenc.parameters import Experiment
 from dualenc.scoring import Model
 
@@ -31,12 +32,12 @@ class ListLoss(torch.nn.Module):
         self.words = WordLoss(model, encoder) if experiment.mlm_weight else None
 
     def forward(self, features, labels, prompt=None, task=None):
-        """The loss of one minibatch; ``features`` as the trainer collects them, ``labels`` (B, 3, K).
+        """The loss of one minibatch; ``features`` as the trainer collects them, ``labels`` the packed targets.
 
         ``prompt`` and ``task`` are the trainer's and not used. Of several processes each has the features of its share,
         and the labels of all; all return the loss of the whole minibatch.
         """
-        labels, teacher, places = labels.unbind(1)
+        labels, teacher, places = Targets.unpacked(labels)
         model = getattr(self.model, "module", self.model)  # within the trainer's wrapper for several processes
         if isinstance(model, CrossEncoder):  # its trainer passes the tensors of one set of features
             scores = self._read(dict(zip(PAIR, features, strict=True)), "scores").view(-1)
@@ -45,7 +46,7 @@ class ListLoss(torch.nn.Module):
         query, passages, *masked = features
         outputs = [self._outputs(model, side) for side in (query, passages)]
         compare = _late_interaction if isinstance(model, MultiVectorEncoder) else _dot_products
-        loss = self.loss(compare(model, *outputs, places.long()), teacher, labels)
+        loss = self.loss(compare(model, *outputs, places), teacher, labels)
         return loss + self.experiment.mlm_weight * self.words(masked) if masked else loss
 
     def _outputs(self, model: Model, side: Features) -> Features:

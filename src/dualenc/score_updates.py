@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 import pandas as pd
 import torch
-from sentence_transformers import CrossEncoder
+from sentence_transformers import CrossEncoder, MultiVectorEncoder
 
 from dualenc import batches
 from dualenc.errors import UserError
@@ -109,9 +109,16 @@ def _scores(model: Model, source: Texts, queries: np.ndarray, passages: np.ndarr
     sides = []
     for column, rows in zip(columns, (queries, passages), strict=True):
         distinct, at = np.unique(rows, return_inverse=True)
-        features = batches.texts(column, distinct, source.special, model.max_seq_length)
-        sides.append(model(_to(model, features))["sentence_embedding"][at])
-    return (sides[0] * sides[1]).sum(-1)
+        output = model(_to(model, batches.texts(column, distinct, source.special, model.max_seq_length)))
+        sides.append({name: tensor[at] for name, tensor in output.items() if isinstance(tensor, torch.Tensor)})
+    if isinstance(model, MultiVectorEncoder):
+        # As the library's similarity, which adds up in float32.
+        query, passage = (side["token_embeddings"] for side in sides)
+        query_mask, passage_mask = (side["attention_mask"] for side in sides)
+        nearest = (query @ passage.mT).masked_fill(passage_mask[:, None] == 0, -torch.inf).amax(-1)
+        return (nearest * query_mask).sum(-1) / query_mask.sum(-1)
+    query, passage = (side["sentence_embedding"] for side in sides)
+    return (query * passage).sum(-1)
 
 
 def _to(model: Model, features: batches.Features) -> batches.Features:

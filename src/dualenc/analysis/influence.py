@@ -31,8 +31,8 @@ def relative(updates: pd.DataFrame) -> pd.Series:
     still = updates[updates.own_change == 0]
     if len(still):
         raise UserError(
-            f"The step on query {still.qid.iloc[0]!r} and passage {still.pid.iloc[0]!r} changed nothing: its scores "
-            "are too large for so small a step in float32; raise the options' step."
+            f"The step on query {still.qid.iloc[0]!r} and passage {still.pid.iloc[0]!r} did not change its own score: "
+            "raise score_updates.step of the scale in params.yaml."
         )
     return (updates.change / updates.own_change).abs()
 
