@@ -28,7 +28,7 @@ test-long: $(READY) ## the tests that take long: everything built on a local Slu
 faults: $(READY) ## kill jobs at random while everything is built, and compare with an undisturbed build
 	$(BIN)/python tests/faults.py --kills 20
 
-bench: $(READY) ## each hot path against what people would use instead: benchmarks/<device>.json, docs/performance.md
+bench: $(READY) ## each hot path against what people would use: benchmarks/<device>.json, docs/performance.md; BENCH=quick: a glance
 	$(BIN)/pip install --quiet ranx==0.3.21
 	$(BIN)/python benchmarks/compare --threads $(CORES) $(BENCH)
 
