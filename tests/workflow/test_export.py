@@ -64,7 +64,8 @@ def test_the_code_of_the_card_works(results, exported, monkeypatch, capfd):
     exec(code_of(folder), found)
     model = models.load(results / "runs" / run / "seed-1" / "model", RUNS[run])
     assert type(found["model"]) is models.CLASSES[RUNS[run]]
-    assert found["scores"] == pytest.approx(search.score_texts(model, found["query"], found["passages"]).tolist())
+    ours = search.score_texts(model, found["query"], found["passages"]).tolist()
+    assert found["scores"] == pytest.approx(ours, rel=1e-5)  # the library computes states that ours leaves out
     assert capfd.readouterr().out.strip() == str(found["scores"])
 
 
