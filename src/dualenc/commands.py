@@ -303,7 +303,7 @@ def evaluate(
     params: Params,
     evaluation: Folder,
     runs: Folder,
-    splits: Annotated[str, typer.Option(help="evaluation sets, by commas")],
+    splits: Annotated[str, typer.Option(help="comma-separated evaluation sets")],
     output: OutputFolder,
     constant: bool = False,
 ) -> None:

@@ -12,7 +12,7 @@ from dualenc.errors import UserError
 
 
 class FiniteSteps(Trainer):
-    """To be inherited beside one of the library's trainers, whose ``logging_nan_inf_filter`` has to be off.
+    """To be inherited together with one of the library's trainers, whose ``logging_nan_inf_filter`` has to be off.
 
     Raises ``UserError`` in each of the processes that train together, before anything is stepped, saved or probed.
     """

@@ -1,4 +1,4 @@
-"""Expected against obtained: what a scale should give, from ``expected.yaml``, beside what it gave."""
+"""Expected against obtained: what a scale should give, from ``expected.yaml``, next to what it gave."""
 
 from collections.abc import Collection
 from functools import cache

@@ -43,7 +43,7 @@ def read(
 ) -> pd.DataFrame:
     """The ``columns`` of a parquet file, and those of the ``optional`` ones that it has.
 
-    Each column is of the kind that stands beside it. ``options`` are those of `pandas.read_parquet`. Raises
+    Each column is of the kind that stands next to it. ``options`` are those of `pandas.read_parquet`. Raises
     ``UserError`` that names the file and ends with ``make``, what to do about it, if it is missing or not whole, lacks
     a column or a value, or has a column of another kind.
     """

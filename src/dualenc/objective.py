@@ -1,4 +1,4 @@
-"""What a training step minimises: a loss of lists of scores, and beside it, if asked for, one of masked words."""
+"""What a training step minimises: a loss of lists of scores and, if asked for, one of masked words."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -86,7 +86,7 @@ def packages(study: Study) -> dict[str, str]:
 
 
 def candidates(study: Study) -> dict[str, str]:
-    """What candidates are read from, beside the dataset folder, as ``dataset`` has it."""
+    """What candidates are read from, apart from the dataset folder, as ``dataset`` has it."""
     return dataset(study, study.at.dataset) if study.at.candidates == "official" else {}
 
 

@@ -531,7 +531,7 @@ OPTIONS: dict[str, Any] = {
 
 
 class Cluster(Strict):
-    """What jobs ask a cluster for (``dualenc.resources``), beside what ``dualenc.plan`` reckons that they take.
+    """What jobs ask a cluster for (``dualenc.resources``), in addition to what ``dualenc.plan`` reckons that they take.
 
     ``minutes`` and ``mem_mb`` are those of any job, ``minutes_per_million`` and ``mem_mb_per_million`` come on top for
     each million passages that it reads; ``slack`` is by how much a plan may be exceeded. None asks for more than

@@ -42,7 +42,7 @@ class Provenance(BaseModel):
 def code(module: str) -> list[Path]:
     """The files of this package that ``module`` (``training``, ``figures.fig1``) is made of: itself and its imports.
 
-    A module's own data, such as ``paper.yaml`` beside ``paper.py``, is part of it. Modules that cannot change a
+    A module's own data, such as ``paper.yaml`` next to ``paper.py``, is part of it. Modules that cannot change a
     result (``PLUMBING``) are left out. Paths are relative to the working directory if the package is within it, so that
     a repository may be moved.
     """

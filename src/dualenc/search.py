@@ -1,4 +1,4 @@
-"""Top passages of a trained dual-encoder for a typed query, with BM25's ranks and its teacher's order beside them."""
+"""Top passages of a trained dual-encoder for a typed query, with BM25's ranks and its teacher's order next to them."""
 
 import hashlib
 import shutil
@@ -108,7 +108,7 @@ def embeddings(
 def as_text(found: dict[str, Any]) -> str:
     """What ``search`` found, for a terminal: a line of ranks and scores for each passage, and its text below it."""
     width = min(shutil.get_terminal_size().columns, 100)
-    teacher = f", beside it {found['teacher']}'s order of these" if found["teacher"] else ""
+    teacher = f", next to it {found['teacher']}'s order of these" if found["teacher"] else ""
     lines = [f"{found['run']} (seed {found['seed']}, {found['scale']}), {found['collection']:,} passages{teacher}", ""]
     for line in found["passages"]:
         first_stage = f"BM25 {line['bm25_rank'] or '-'}"

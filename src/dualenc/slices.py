@@ -68,7 +68,7 @@ def tokenizer(study: Study) -> dict[str, Any]:
 
 
 def lists(study: Study) -> dict[str, Any]:
-    """What decides the training lists, beside the candidates."""
+    """What decides the training lists, apart from the candidates."""
     return {"list_length": study.at.list_length, "train_lists": study.at.train_lists}
 
 
@@ -78,17 +78,17 @@ def published_scores(study: Study) -> dict[str, Any]:
 
 
 def evaluation_sets(study: Study) -> dict[str, Any]:
-    """What decides the evaluation sets, beside the candidates."""
+    """What decides the evaluation sets, apart from the candidates."""
     return {"train_evaluation": study.at.train_evaluation, "depth": study.at.depth}
 
 
 def corpus(study: Study) -> dict[str, Any]:
-    """What decides the lists of a corpus, beside its text."""
+    """What decides the lists of a corpus, apart from its text."""
     return {"bm25": study.at.bm25.model_dump(), "depth": study.at.depth, "list_length": study.at.list_length}
 
 
 def texts(study: Study) -> dict[str, Any]:
-    """What decides the texts without labels, beside the data."""
+    """What decides the texts without labels, apart from the data."""
     about = study.at.pretraining
     return {
         "texts": {name: counts.model_dump() for name, counts in about.texts.items()},
@@ -99,7 +99,7 @@ def texts(study: Study) -> dict[str, Any]:
 
 
 def pretrain(study: Study, encoder: str) -> dict[str, Any]:
-    """What decides one miniature, beside the data."""
+    """What decides one miniature, apart from the data."""
     return {
         "encoder": study.params.encoders[encoder].model_dump(exclude={"hub", "revision"}),
         "pretraining": study.at.pretraining.model_dump(),
@@ -114,7 +114,7 @@ def fetch(study: Study, encoder: str) -> dict[str, Any]:
 
 
 def train(study: Study, run: str, seed: int) -> dict[str, Any]:
-    """What decides one trained model, beside its start and its lists.
+    """What decides one trained model, apart from its start and its lists.
 
     ``curves``: whether an artefact shows how train and test change along this training.
     """
@@ -128,7 +128,7 @@ def train(study: Study, run: str, seed: int) -> dict[str, Any]:
 
 
 def checkpoints(study: Study, run: str) -> dict[str, Any]:
-    """What decides the models along a training, beside its seed, its start and its lists."""
+    """What decides the models along a training, apart from its seed, its start and its lists."""
     slice_ = train(study, run, study.at.seeds[0]) | {"checkpoints": workflow.checkpoint_steps(study)}
     del slice_["probes"], slice_["curves"]  # nothing is probed
     return slice_
@@ -174,7 +174,7 @@ def evaluation(study: Study) -> dict[str, Any]:
 
 
 def artefact(study: Study, artefact: str) -> dict[str, Any]:
-    """What a figure or table is told, beside the files that it needs."""
+    """What a figure or table is told, apart from the files that it needs."""
     runs = []
     for name in study.runs(artefact):
         experiment = study.run(name)

@@ -2,7 +2,7 @@
 
 Queries are the unit that is resampled everywhere. When a system was trained with several seeds, average its
 (seeds, queries) values over the seeds first: the interval then speaks about other queries, not about other
-seeds, and the spread over seeds is reported beside it.
+seeds, and the spread over seeds is reported next to it.
 """
 
 import numpy as np

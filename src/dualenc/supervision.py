@@ -3,7 +3,7 @@
 A list holds positives first and then a random sample of the query's BM25 candidates that are not relevant, as MS
 MARCO's triplets do. Only retrieved positives count, so that lists look like what is re-ranked: with every positive put
 in, the passages that BM25 missed are all positives, and a model learns to prefer passages that share few words with the
-query. Stored as parquet (qid, pids, labels[, teacher_scores]) with a manifest beside it; scores are the teacher's raw
+query. Stored as parquet (qid, pids, labels[, teacher_scores]) with a manifest next to it; scores are the teacher's raw
 logits, float32.
 """
 

@@ -210,7 +210,7 @@ def grows_from(study: Study, encoder: str) -> list[PurePosixPath]:
 
 
 def tokenizer_folder(study: Study) -> PurePosixPath:
-    """Where the tokenizer is: beside the student's weights if these are given, or made by its rule."""
+    """Where the tokenizer is: next to the student's weights if these are given, or made by its rule."""
     student = study.at.encoders["student"][-1]
     entry = study.params.encoders[student]
     if entry.hub or (entry.folder and not study.params.pretrain):

@@ -121,8 +121,8 @@ def _method(about: Mapping[str, Any]) -> list[str]:
     )
     limits = (
         f"Limits of scale {about['scale']}.{stand_in} A verdict speaks about this dataset, these models and these "
-        "trainings: a claim that is refuted or undecided here may well hold at the paper's scale, and the other way "
-        "round. Intervals speak about other queries, not about other trainings of the same models."
+        "training runs: a claim that is refuted or undecided here may well hold at the paper's scale, and the other "
+        "way round. Intervals speak about other queries, not about other training runs of the same models."
     )
     return [method, "", _escaped(limits)]
 

@@ -8,7 +8,7 @@ A folder holds
 - ``manifest.json``: where the text comes from, and the rows and MD5 of every file above.
 
 Ids and texts are strings; a passage is relevant to a query when its ``rel`` is 1 or more. Beside train, validation and
-test a dataset may have further test sets, such as TREC DL 2019 beside MS MARCO's development set: further splits. A
+test a dataset may have further test sets, such as TREC DL 2019 next to MS MARCO's development set: further splits. A
 collection may have millions of passages: it is written, checked and read as a stream, and who needs only ids reads no
 text.
 """

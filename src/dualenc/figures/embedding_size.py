@@ -86,7 +86,7 @@ def draw(frame: pd.DataFrame, params: Mapping[str, Any], *, paper_layers: int) -
 
 
 def _panels(figure: SubFigure, frame: pd.DataFrame, *, title: str, key: str) -> None:
-    """Train and test beside each other, on the same axes."""
+    """Train and test next to each other, on the same axes."""
     figure.suptitle(title, x=0.02, ha="left")
     figure.supxlabel(key, fontsize=9)
     panels = figure.subplots(1, 2, sharex=True, sharey=True)

@@ -62,7 +62,7 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def draw(frame: pd.DataFrame, params: Mapping[str, Any]) -> Figure:
-    """Train and test beside each other, on the same axes."""
+    """Train and test next to each other, on the same axes."""
     encoders = "/".join(sorted({run["encoder"] for run in params["runs"]}))
     seeds = len(params["seeds"])
     figure = Figure(figsize=(10, 3.8))

@@ -62,7 +62,7 @@ RIGHTS = {
 }
 """Kind of a dataset -> under which terms its texts are."""
 NOT_PACKAGES = ("inputs", "processes", "layers", "commit", "machine", "processor", "mkl_cbwr")
-"""What is in a provenance.json beside the versions of packages."""
+"""What is in a provenance.json apart from the versions of packages."""
 CITATION = """\
 @inproceedings{menon2022defense,
   title = {In defense of dual-encoders for neural ranking},

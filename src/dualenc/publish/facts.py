@@ -22,7 +22,7 @@ Metrics = dict[tuple[str, str], dict[str, dict[str, float]]]
 
 
 class Settings(BaseModel):
-    """What has to be in a run's ``config.yaml``, beside what is compared with params.yaml."""
+    """What has to be in a run's ``config.yaml``, apart from what is compared with params.yaml."""
 
     experiment: dict[str, Any]
 

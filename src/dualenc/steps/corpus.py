@@ -10,7 +10,7 @@ from dualenc.parameters import Bm25
 
 
 def corpus(folder: Path, parameters: Bm25, depth: int, list_length: int, output: Path, threads: int = 1) -> None:
-    """``lists.parquet``: train queries, their passages, and what BM25 retrieves beside them.
+    """``lists.parquet``: train queries, their passages, and what else BM25 retrieves.
 
     BM25 searches the passages that are relevant to a train query only, so no text of the other splits is seen.
     """

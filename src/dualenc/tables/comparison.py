@@ -72,7 +72,7 @@ def standing_for(rebuilt: object, printed: object) -> str:
 
 
 def build(table: str, lines: list[Row], params: Mapping[str, Any], root: Path, *, measured: Measured) -> Table:
-    """The rebuilt numbers of ``lines`` on the columns ``measured``, beside those that the paper prints in ``table``.
+    """The rebuilt numbers of ``lines`` on the columns ``measured``, next to those that the paper prints in ``table``.
 
     A row and its reference are compared on every column that both have; Holm's correction is over all these tests.
     Only BM25 and dual-encoders, not cross-attention models, have columns of `results.RETRIEVAL`. Raises `UserError`

@@ -22,7 +22,7 @@ CAPTION = (
 
 
 def table(params: Mapping[str, Any], root: Path) -> Table:
-    """The rebuilt table beside the paper's. Raises `UserError` as `dualenc.tables.comparison.build` does."""
+    """The rebuilt table next to the paper's. Raises `UserError` as `dualenc.tables.comparison.build` does."""
     runs = [untrained(results.RANDOM), untrained(results.BM25), *params["runs"]]
     lines = rows("tab1", runs, {OTHERS: "de", results.BM25: "ca"})
     chance = next(line for line in lines if line.run.get("name") == results.RANDOM)

@@ -13,12 +13,12 @@ CAPTION = (
     "Do more negatives help? Here every other passage of the minibatch and passages drawn uniformly from the "
     "collection join each query's list. In the paper that hardly changes re-ranking, where such passages never "
     "turn up, and costs M³SE .025; retrieval with one-hot labels gains .033. Look for test differences near "
-    "zero beside clear retrieval differences."
+    "zero next to clear retrieval differences."
 )
 
 
 def table(params: Mapping[str, Any], root: Path) -> Table:
-    """The rebuilt table beside the paper's. Raises `UserError` as `dualenc.tables.comparison.build` does."""
+    """The rebuilt table next to the paper's. Raises `UserError` as `dualenc.tables.comparison.build` does."""
     references = {run["experiment"]: run["experiment"].removesuffix("-negatives") for run in params["runs"]}
     lines = rows("tab12", params["runs"], references)
     return build("tab12", lines, params, root, measured=[("test", "MRR@10"), (RETRIEVAL, "MRR@10")])

@@ -22,7 +22,7 @@ CAPTION = (
 
 
 def table(params: Mapping[str, Any], root: Path) -> Table:
-    """The rebuilt table beside the paper's. Raises `UserError` as `dualenc.tables.comparison.build` does."""
+    """The rebuilt table next to the paper's. Raises `UserError` as `dualenc.tables.comparison.build` does."""
     quoted = paper.cells("tab2")
     runs = {(run["encoder"], run["experiment"]): run for run in params["runs"]}
     lines = []

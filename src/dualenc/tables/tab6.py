@@ -23,7 +23,7 @@ CAPTION = (
 
 
 def table(params: Mapping[str, Any], root: Path) -> Table:
-    """The rebuilt table beside the paper's: the n-th smallest K stands for the paper's n-th smallest.
+    """The rebuilt table next to the paper's: the n-th smallest K stands for the paper's n-th smallest.
 
     Raises `UserError` as `dualenc.tables.comparison.build` does.
     """

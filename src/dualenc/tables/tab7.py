@@ -17,6 +17,6 @@ CAPTION = (
 
 
 def table(params: Mapping[str, Any], root: Path) -> Table:
-    """The rebuilt table beside the paper's. Raises `UserError` as `dualenc.tables.comparison.build` does."""
+    """The rebuilt table next to the paper's. Raises `UserError` as `dualenc.tables.comparison.build` does."""
     lines = rows("tab7", params["runs"], {OTHERS: "ca"})
     return build("tab7", lines, params, root, measured=[("test", "MRR@10"), ("test", "nDCG@10")])

@@ -16,6 +16,6 @@ CAPTION = (
 
 
 def table(params: Mapping[str, Any], root: Path) -> Table:
-    """The rebuilt table beside the paper's. Raises `UserError` as `dualenc.tables.comparison.build` does."""
+    """The rebuilt table next to the paper's. Raises `UserError` as `dualenc.tables.comparison.build` does."""
     lines = rows("tab8", params["runs"], {OTHERS: "de"})
     return build("tab8", lines, params, root, measured=[("train", "MRR@10"), ("test", "MRR@10")])

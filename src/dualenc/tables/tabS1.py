@@ -17,7 +17,7 @@ CAPTION = (
 
 
 def table(params: Mapping[str, Any], root: Path) -> Table:
-    """The rebuilt table beside the paper's. Raises `UserError` as `dualenc.tables.comparison.build` does."""
+    """The rebuilt table next to the paper's. Raises `UserError` as `dualenc.tables.comparison.build` does."""
     references = {run["experiment"]: run["experiment"].partition("-")[0] for run in params["runs"]}
     lines = rows("tabS1", params["runs"], references)
     return build("tabS1", lines, params, root, measured=[("test", "MRR@10")])
