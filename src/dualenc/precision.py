@@ -65,6 +65,7 @@ def way(width: int, *, training: bool) -> str:
 @cache
 def _chosen(width: int, training: bool) -> str:
     about = {"processor": processor(), "torch": torch.__version__, "width": width, "training": training}
+    about["ways"] = list(WAYS)
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "dualenc", "precision")
     path = folder / f"{hashlib.md5(json.dumps(about).encode()).hexdigest()}.json"
     if path.exists():
@@ -115,8 +116,10 @@ def measure(width: int, training: bool) -> dict[str, float]:
 def _one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _layer(width: int, how: Way, training: bool) -> Callable[[], None]:
