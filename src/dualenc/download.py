@@ -19,7 +19,7 @@ def download(url: str, path: Path, *, size: int | None, md5: str | None) -> Path
 
     ``size`` (bytes) and ``md5`` are those of the file, None where they are not known. Once it is whole and checked the
     file gets its name, and ``<path>.json`` holds its URL, size and MD5. Before that its bytes are in a hidden file
-    beside it. If the connection breaks they are continued (HTTP Range), in this call as long as each attempt brings
+    next to it. If the connection breaks they are continued (HTTP Range), in this call as long as each attempt brings
     more, and in the next one; but not if the URL, the MD5 or the server's version of the file is another one now.
 
     Raises ``UserError`` with the URL and what to do if the server does not have the file or cannot be reached, if the

@@ -186,7 +186,7 @@ def loss_function(name: str, parameters: dict[str, float]) -> Callable[[Tensor, 
     """
     if name not in LOSSES:
         nearest = difflib.get_close_matches(name, LOSSES, n=1, cutoff=0)[0]
-        raise UserError(f"There is no loss {name!r}: write one of {', '.join(LOSSES)} (the nearest is {nearest!r}).")
+        raise UserError(f"{name!r} is not a known loss: write one of {', '.join(LOSSES)} (the nearest is {nearest!r}).")
     loss = LOSSES[name]
     if set(parameters) != set(loss.parameters):
         takes = ", ".join(loss.parameters) or "no parameters"

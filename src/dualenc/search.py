@@ -24,7 +24,7 @@ def search(study: Study, run: str, query: str, top: int, results: Path, scratch:
 
     Each has its rank and score, the text, BM25's rank of it in the whole collection (None if they share no word),
     and its rank and score among these passages by the run's teacher (None if it has none). Raises ``UserError`` for an
-    unknown run, one that is no dual-encoder, one that is not trained yet, and an empty query.
+    unknown run, one that is not a dual-encoder, one that is not trained yet, and an empty query.
     """
     experiment = study.run(run, "--experiment")
     if experiment.model != "dual-encoder":
