@@ -276,7 +276,7 @@ def test_registry_agrees_with_the_functions(name):
 
 
 def test_an_unknown_loss_names_the_nearest_one():
-    with pytest.raises(UserError, match=r"no loss 'margin_mse': .*m3se, .*nearest is 'margin-mse'"):
+    with pytest.raises(UserError, match=r"'margin_mse' is not a known loss: .*m3se, .*nearest is 'margin-mse'"):
         loss_function("margin_mse", {})
 
 

@@ -66,8 +66,8 @@ def convert(checkpoint: Path, encoder: Encoder, positions: int, output: Path) ->
 
     The heads for masked words and for sentence pairs come along if there are any. Raises ``UserError`` if the
     checkpoint is not a BERT of the encoder's shape with room for ``positions`` tokens, if weights are missing or are
-    more than tensors, if its vocabulary is not that of the weights or knows no words, and if its tokenizer does more than
-    BERT's.
+    more than tensors, if its vocabulary is not that of the weights or knows no words, and if its tokenizer does more
+    than BERT's.
     """
     output.mkdir(parents=True, exist_ok=True)
     config = _config(checkpoint / "config.json", encoder, positions)
