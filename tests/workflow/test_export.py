@@ -94,7 +94,7 @@ def test_the_card_says_what_it_is_made_of(results, exported):
     run, folder, _ = exported
     text = text_of(folder)
     made = json.loads((results / "runs" / run / "seed-1" / "provenance.json").read_text(encoding="utf-8"))
-    for value in (*made.pop("inputs").values(), *made.values()):
+    for value in (*made.pop("inputs").values(), *made.pop("layers").values(), *made.values()):
         assert str(value) in text
     assert (results / "runs" / run / "seed-1" / "config.yaml").read_text(encoding="utf-8") in text
     data = json.loads((results / "data" / "pydocs-stdlib" / "manifest.json").read_text(encoding="utf-8"))
