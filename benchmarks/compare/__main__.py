@@ -2,7 +2,7 @@
 
     python benchmarks/compare                 # all paths
     python benchmarks/compare training bm25   # some
-    python benchmarks/compare quick           # small shapes, in three minutes; nothing is recorded
+    python benchmarks/compare quick           # small shapes; nothing is recorded
     python benchmarks/compare --table         # only write the tables of docs/performance.md anew
 
 Adds to ``benchmarks/<device>.json``, "cpu" or the name of the GPU, and puts the tables into docs/performance.md.

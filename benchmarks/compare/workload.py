@@ -67,6 +67,7 @@ def operations(lengths: np.ndarray, layers: int, width: int) -> float:
     return float((lengths * layers * (24 * width**2 + 4 * lengths * width)).sum())
 
 
+@cache
 def has_bfloat16() -> bool:
     """Whether this device has instructions for bfloat16: where it is emulated, nobody uses it."""
     return torch.cuda.is_available() or "bfloat16" in precision.measure(128, training=False)
