@@ -4,10 +4,12 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-from dualenc import config as parameters
-from dualenc import builds, origins, plan, provenance, resources, slices, slurm, warm
-from dualenc import workflow as study_of
-from dualenc.errors import UserError
+from dualenc import warm
+from dualenc.orchestration import builds, origins, plan, resources, slices, slurm
+from dualenc.orchestration import workflow as study_of
+from dualenc.runtime import provenance
+from dualenc.runtime.errors import UserError
+from dualenc.study import config as parameters
 
 min_version("9.27")
 

@@ -22,8 +22,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dualenc import cli, datasets, provenance
-from dualenc.files import read_json, write_json
+from dualenc import cli
+from dualenc.data import collection
+from dualenc.runtime import provenance
+from dualenc.runtime.files import read_json, write_json
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "collection.json"
@@ -71,12 +73,12 @@ def write(at: At) -> Callable[[], None]:
     queries = {split: [next(asked) for _ in range(count)] for split, count in QUERIES.items()}
     relevant = np.random.default_rng(SEED).integers(at.passages, size=sum(QUERIES.values())).astype(str)
     qrels = {split: [(qid, relevant[int(qid[1:])], 1) for qid, _ in rows] for split, rows in queries.items()}
-    return partial(datasets.write, at.folder / "dataset", passages, queries, qrels, {})
+    return partial(collection.write, at.folder / "dataset", passages, queries, qrels, {})
 
 
 def check(at: At) -> Callable[[], None]:
     """Check the dataset, as the steps do that read it first."""
-    return partial(datasets.check_folder, at.folder / "dataset")
+    return partial(collection.check_folder, at.folder / "dataset")
 
 
 def tokens(at: At) -> Callable[[], None]:
@@ -88,21 +90,21 @@ def tokens(at: At) -> Callable[[], None]:
 
 def candidates(at: At) -> Callable[[], object]:
     """BM25: index the collection and search it for some queries."""
-    from dualenc.candidates import bm25
+    from dualenc.retrieval.candidates import bm25
 
     data = at.folder / "dataset"
-    asked = datasets.queries(data, "test").head(BM25_QUERIES)
+    asked = collection.queries(data, "test").head(BM25_QUERIES)
     queries = dict(zip(asked.qid, asked.text, strict=True))
     options = {"k1": 0.9, "b": 0.4, "stop_words": "english", "stemmer": "english"}
     options |= {"depth": BM25_DEPTH, "threads": at.threads}
-    return partial(bm25, datasets.ids(data, "passages"), datasets.texts(data, "passages"), queries, **options)
+    return partial(bm25, collection.ids(data, "passages"), collection.texts(data, "passages"), queries, **options)
 
 
 def encode(at: At) -> Callable[[], None]:
     """Encode the collection, one shard after the other."""
     import torch
 
-    from dualenc import models
+    from dualenc.scorers import models
     from dualenc.steps.encode import encode
 
     torch.manual_seed(SEED)
@@ -129,10 +131,10 @@ def search(at: At) -> Callable[[], None]:
 
 def evaluate(at: At) -> Callable[[], None]:
     """Read the run that the search made, and evaluate it."""
-    from dualenc.evaluation import evaluate
-    from dualenc.runs import read_run
+    from dualenc.data.runs import read_run
+    from dualenc.evaluation.metrics import evaluate
 
-    run, qrels = at.folder / "de" / "seed-1" / "test.run.gz", datasets.qrels(at.folder / "dataset", "test")
+    run, qrels = at.folder / "de" / "seed-1" / "test.run.gz", collection.qrels(at.folder / "dataset", "test")
     return lambda: evaluate(read_run(run), qrels, ["MRR@10", "nDCG@10", f"R@{DEPTH}"])
 
 
@@ -184,14 +186,14 @@ def draw() -> None:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from dualenc import figures
+    from dualenc.figures import drawing
 
     frame = pd.DataFrame(read_json(RESULTS)).sort_values("passages")
     largest = frame.words[frame.passages.idxmax()]
     colours = dict(
         zip(STEPS, ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"], strict=True)
     )
-    with figures.style():
+    with drawing.style():
         figure = Figure(figsize=(10, 4.4))
         axes = figure.subplots(1, 2, sharex=True)
         for (step, words), some in frame.groupby(["step", "words"], sort=False):

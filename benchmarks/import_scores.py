@@ -24,10 +24,10 @@ import pyarrow as pa
 import typer
 from pyarrow import csv, parquet
 
-from dualenc.parameters import PublishedScores
-from dualenc.provenance import processor
-from dualenc.score_rows import mixed
+from dualenc.runtime.provenance import processor
 from dualenc.steps.import_scores import import_scores
+from dualenc.study.schema import PublishedScores
+from dualenc.training.score_rows import mixed
 
 ROWS_OF_A_QUERY = 99
 AT_ONCE = 1_000_000

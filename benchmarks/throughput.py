@@ -3,7 +3,7 @@
     python benchmarks/throughput.py --widths 24,64 --layers 3 --length 48 --tokens 2048 --hardware "one core of ..."
 
 Random weights and random tokens, through the project's own batches and models; operations are counted as in
-`dualenc.plan`. Appends to throughput.json, or replaces the entry of the same hardware.
+`dualenc.orchestration.plan`. Appends to throughput.json, or replaces the entry of the same hardware.
 """
 
 import re
@@ -17,9 +17,9 @@ import numpy as np
 import torch
 import typer
 
-from dualenc import precision
-from dualenc.files import read_json, write_json
-from dualenc.models import device, pretraining_model
+from dualenc.encoders import precision
+from dualenc.runtime.files import read_json, write_json
+from dualenc.scorers.models import device, pretraining_model
 
 RESULTS = Path(__file__).parent / "throughput.json"
 

@@ -43,7 +43,7 @@ def _main(arguments: list[str], log: Path, kill: tuple[str, int] | None) -> None
 
 
 def _kill_at(hook: str, step: int) -> None:
-    from dualenc.resumable import MarkWhole
+    from dualenc.training.resumable import MarkWhole
 
     original = getattr(MarkWhole, hook)
 

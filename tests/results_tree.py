@@ -5,7 +5,7 @@ from zlib import crc32
 
 import numpy as np
 
-from dualenc.evaluation import write_metrics
+from dualenc.evaluation.metrics import write_metrics
 
 EVALUATION = {
     "measures": ["MRR@10", "nDCG@10"],

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 import results_tree
-from dualenc.evaluation import evaluate, write_metrics
-from dualenc.runs import Ranking, read_run, write_run
+from dualenc.data.runs import Ranking, read_run, write_run
+from dualenc.evaluation.metrics import evaluate, write_metrics
 
 DEPTH = 12
 QUERIES = {"train": 40, "validation": 10, "test": 50}

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from dualenc import models, retrieval, scoring
+from dualenc.retrieval import dense
+from dualenc.scorers import models, scoring
 
 SHIFTS = range(16)  # in floats: all places within a cache line
 FRESH = """
@@ -55,7 +56,7 @@ def test_products_do_not_change_with_the_place_of_the_texts(texts, outputs):
 def test_search_does_not_change_with_the_place_of_the_embeddings():
     numbers = torch.Generator().manual_seed(1)
     queries, passages = torch.randn(3, 32, generator=numbers), torch.randn(500, 32, generator=numbers)
-    found = [retrieval.search(moved(queries, s).numpy(), iter([moved(passages, s).numpy()]), 10) for s in SHIFTS]
+    found = [dense.search(moved(queries, s).numpy(), iter([moved(passages, s).numpy()]), 10) for s in SHIFTS]
     assert len({scores.tobytes() for scores, _ in found}) == 1
 
 

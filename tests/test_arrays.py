@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dualenc import arrays
+from dualenc.data import arrays
 
 
 @pytest.mark.parametrize("shape", [(0,), (1,), (1000,), (0, 3), (7, 3), (70_000, 3)])

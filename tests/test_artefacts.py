@@ -3,8 +3,8 @@
 import pytest
 from docutils.core import publish_string
 
-from dualenc import artefacts
-from dualenc.errors import UserError
+from dualenc.runtime.errors import UserError
+from dualenc.study import artefacts
 
 SHOWN = [(kind, name) for kind in ("table", "figure") for name in artefacts.names(kind)]
 

@@ -10,7 +10,8 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import AutoTokenizer
 
-from dualenc import batches, datasets, tokens
+from dualenc.data import collection
+from dualenc.encoders import batches, tokens
 
 
 def test_a_pair_is_cut_as_the_library_cuts_it():
@@ -32,8 +33,8 @@ def texts(tiny):
     """Texts of queries and passages, their token columns, special ids and the saved tokenizer."""
     folder = tiny / "dataset"
     queries, passages = (
-        datasets.queries(folder, "test").text.tolist(),
-        datasets.passages(folder).text.tolist(),
+        collection.queries(folder, "test").text.tolist(),
+        collection.passages(folder).text.tolist(),
     )
     columns = tokens.read(tiny / "tokens", "queries.test"), tokens.read(tiny / "tokens", "passages")
     return queries, passages, *columns, AutoTokenizer.from_pretrained(tiny / "tokenizer")

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from dualenc.files import read_json
+from dualenc.runtime.files import read_json
 
 ROOT = Path(__file__).parents[1]
 MACHINE = {"processor": "a processor", "software": "2 threads, a library 1.0"}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dualenc import caches
-from dualenc.errors import UserError
+from dualenc.runtime import caches
+from dualenc.runtime.errors import UserError
 
 NOWHERE = "/proc/nothing"  # where root cannot make a folder either
 USES = """

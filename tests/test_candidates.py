@@ -12,11 +12,12 @@ import Stemmer
 from bm25s.tokenization import Tokenizer
 
 import tiny_study
-from dualenc import candidates, datasets
-from dualenc.candidates import bm25
-from dualenc.errors import UserError
-from dualenc.files import read_json
-from dualenc.runs import read_run
+from dualenc.data import collection
+from dualenc.data.runs import read_run
+from dualenc.retrieval import candidates
+from dualenc.retrieval.candidates import bm25
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import read_json
 from dualenc.steps.candidates import candidates as step
 from dualenc.steps.evaluation_sets import evaluation_sets
 
@@ -109,7 +110,7 @@ def test_more_candidates_than_passages():
 @pytest.fixture(scope="module")
 def texts(tiny):
     """Passages and queries of the tiny study, one passage without a term and one query without any."""
-    passages, queries = datasets.passages(tiny / "dataset"), datasets.queries(tiny / "dataset", "train")
+    passages, queries = collection.passages(tiny / "dataset"), collection.queries(tiny / "dataset", "train")
     asked = dict(zip(queries.qid, queries.text, strict=True)) | {"nothing": "?!"}
     return pa.array([*passages.pid, "empty"]), [*passages.text, "?!"], asked
 
@@ -203,10 +204,10 @@ def test_the_terms_of_strange_texts_are_those_of_the_library(language):
 
 def test_the_candidates_of_a_study(tiny):
     metrics = json.loads((tiny / "candidates" / "metrics.json").read_text(encoding="utf-8"))
-    for split in datasets.SPLITS:
+    for split in collection.SPLITS:
         run, qrels = (
             read_run(tiny / "candidates" / f"{split}.run.gz"),
-            datasets.qrels(tiny / "dataset", split),
+            collection.qrels(tiny / "dataset", split),
         )
         found = [len(set(run[qid].pids) & set(qrels[qid])) if qid in run else 0 for qid in qrels]
         assert metrics[split][f"R@{tiny_study.DEPTH}"] == pytest.approx(np.mean(found))
@@ -223,11 +224,11 @@ def test_few_train_queries_are_the_ones_that_models_are_evaluated_on(tiny, tmp_p
     assert len(read_run(tmp_path / "few" / "train.run.gz")) == 30
 
 
-def collection(folder, passages, asked, relevant):
+def written(folder, passages, asked, relevant):
     """A dataset of the ``passages`` and one query for each text of ``asked[split]``, whose answer is ``relevant``."""
     texts = {split: [(f"{split}-{at}", text) for at, text in enumerate(some)] for split, some in asked.items()}
     judged = {split: [(qid, relevant, 1) for qid, _ in some] for split, some in texts.items()}
-    datasets.write(folder, [(f"p{at}", text) for at, text in enumerate(passages)], texts, judged, {})
+    collection.write(folder, [(f"p{at}", text) for at, text in enumerate(passages)], texts, judged, {})
     return folder
 
 
@@ -236,7 +237,7 @@ WHOLE = {"train": ["cats and dogs"] * 3, "validation": ["cats"], "test": ["dogs"
 
 def test_texts_without_a_term_are_counted(tmp_path, capsys):
     passages = ["dogs and cats", "?!", "cats", "the and"]
-    folder = collection(tmp_path / "data", passages, WHOLE | {"train": ["cats", "of the", "dogs", "?"]}, "p0")
+    folder = written(tmp_path / "data", passages, WHOLE | {"train": ["cats", "of the", "dogs", "?"]}, "p0")
     step(folder, tiny_study.BM25, 2, tmp_path / "out")
     about = read_json(tmp_path / "out" / "metrics.json")["candidates"]
     assert about["without_terms"] == {"passages": 2, "train": 2, "validation": 0, "test": 0}
@@ -266,7 +267,7 @@ def test_texts_without_a_term_are_counted(tmp_path, capsys):
 def test_a_split_in_which_nothing_is_found_ends_before_anything_is_written(
     tmp_path, passages, asked, relevant, message
 ):
-    folder = collection(tmp_path / "data", passages, WHOLE | asked, relevant)
+    folder = written(tmp_path / "data", passages, WHOLE | asked, relevant)
     with pytest.raises(UserError, match=message):
         step(folder, tiny_study.BM25, 1, tmp_path / "out")
     assert not (tmp_path / "out").exists()

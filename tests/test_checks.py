@@ -2,7 +2,7 @@
 
 import pytest
 
-from dualenc import config
+from dualenc.study import config
 from test_config import PARAMS, changed, message
 
 

@@ -10,8 +10,9 @@ import pytest
 
 import results_tree
 import scored_tree
-from dualenc.claims import CONFIRMED, REFUTED, UNDECIDED, Part, evidence, page, part_verdict, verdict
-from dualenc.errors import UserError
+from dualenc.claims import evidence, page
+from dualenc.claims.verdicts import CONFIRMED, REFUTED, UNDECIDED, Part, part_verdict, verdict
+from dualenc.runtime.errors import UserError
 from dualenc.steps.claims import collect, judge
 
 IDS = [f"C{number}" for number in range(1, 13)] + ["P1", "P3"]

@@ -22,9 +22,11 @@ import typer
 import results_tree
 import scored_tree
 import tiny_study
-from dualenc import __main__, cli, launch, settings
-from dualenc.errors import UserError
+from dualenc import __main__, cli
+from dualenc.runtime import launch
+from dualenc.runtime.errors import UserError
 from dualenc.steps.claims import judge
+from dualenc.study import settings
 
 COMMAND_LINE = typer.main.get_command(cli.app)
 COMMANDS = COMMAND_LINE.commands

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 import results_tree
-from dualenc import paper, tables
-from dualenc.tables import Cell, tab2, tab6
+from dualenc.paper import reported
+from dualenc.tables import tab2, tab6, writing
+from dualenc.tables.writing import Cell
 
 LOSSES = ["mse", "margin-mse", "softmax-ce", "m3se"]
 ONE_ROW_EACH = {
@@ -46,11 +47,11 @@ def test_rows_are_the_papers_in_its_order_with_our_numbers_and_its_own(artefact,
     names = ONE_ROW_EACH[artefact]
     values = made(artefact, names, tmp_path).values
     assert set(values.run) == set(names)
-    assert values.experiment.tolist() == paper.cells(artefact).experiment.drop_duplicates().tolist()
+    assert values.experiment.tolist() == reported.cells(artefact).experiment.drop_duplicates().tolist()
     for name, mean in means(names).items():
         row = values.set_index("run").loc[name]
         assert row["test_MRR@10_mean"] == pytest.approx(mean, abs=0.03)
-        printed = paper.cells(artefact).query("evalset == 'test' and measure == 'MRR@10'")
+        printed = reported.cells(artefact).query("evalset == 'test' and measure == 'MRR@10'")
         cell = printed[printed.experiment == name].iloc[0]
         assert row[f"paper_{cell.dataset}_test_MRR@10"] == pytest.approx(cell.value, nan_ok=True)
 
@@ -82,7 +83,7 @@ def test_every_table_is_whole_in_every_format(artefact, tmp_path):
     built = made(artefact, ONE_ROW_EACH.get(artefact) or runs[artefact], tmp_path)
     module = importlib.import_module(f"dualenc.tables.{artefact}")
     assert len(module.CAPTION) > 200
-    tables.write(built, artefact, module.CAPTION, tmp_path)
+    writing.write(built, artefact, module.CAPTION, tmp_path)
     assert pd.read_csv(tmp_path / f"{artefact}.csv").label.tolist() == built.values.label.tolist()
     assert built.display.map(lambda cell: isinstance(cell, Cell)).all(axis=None)
     words = [module.CAPTION, *built.notes, *(word for place in built.display.index for word in place)]
@@ -104,7 +105,7 @@ ENCODERS = ["small-1-24", "small-1-32", "small-2-24", "small-2-32", "small-2-64"
 
 def test_table_2_pairs_depths_from_the_shallowest_and_widths_from_the_widest():
     runs = [results_tree.run(f"ca.{encoder}") for encoder in ENCODERS]
-    pairs = tab2.stand_ins(runs, paper.cells("tab2"))
+    pairs = tab2.stand_ins(runs, reported.cells("tab2"))
     assert pairs == [
         (None, "small-bert-2-128"),
         (None, "small-bert-2-256"),
@@ -120,7 +121,7 @@ def test_table_2_pairs_depths_from_the_shallowest_and_widths_from_the_widest():
 
 def test_table_2_with_more_encoders_than_the_paper_shows_them_all():
     runs = [results_tree.run(f"ca.small-{layers}-8") for layers in (1, 2, 3, 4)]
-    pairs = tab2.stand_ins(runs, paper.cells("tab2"))
+    pairs = tab2.stand_ins(runs, reported.cells("tab2"))
     assert ("small-4-8", None) in pairs
     assert len(pairs) == 10
 

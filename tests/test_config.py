@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dualenc import config
-from dualenc.errors import UserError
+from dualenc.runtime.errors import UserError
+from dualenc.study import config
 
 PARAMS = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text(encoding="utf-8")) | {"scale": "smoke"}
 

@@ -11,12 +11,12 @@ import pyarrow.compute as pc
 import pytest
 from pyarrow import parquet
 
-from dualenc import datasets
-from dualenc.errors import UserError
-from dualenc.files import md5
+from dualenc.data import collection
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import md5
 
-FILES = ["passages.parquet", *(f"queries.{s}.parquet" for s in datasets.SPLITS)]
-FILES += [f"qrels.{s}.tsv" for s in datasets.SPLITS]
+FILES = ["passages.parquet", *(f"queries.{s}.parquet" for s in collection.SPLITS)]
+FILES += [f"qrels.{s}.tsv" for s in collection.SPLITS]
 
 
 @pytest.fixture
@@ -24,28 +24,28 @@ def parts():
     """A small valid dataset: every split has one query with one relevant and one irrelevant passage."""
     return {
         "passages": [("d1", "Zürich is a city."), ("d2", "Paris is\na city."), ("d3", "A heron is a bird.")],
-        "queries": {split: [(f"q-{split}", f"a city, asked in {split}")] for split in datasets.SPLITS},
-        "qrels": {split: [(f"q-{split}", "d2", 2), (f"q-{split}", "d3", 0)] for split in datasets.SPLITS},
+        "queries": {split: [(f"q-{split}", f"a city, asked in {split}")] for split in collection.SPLITS},
+        "qrels": {split: [(f"q-{split}", "d2", 2), (f"q-{split}", "d3", 0)] for split in collection.SPLITS},
     }
 
 
 def test_what_is_written_is_read_back(tmp_path, parts):
-    datasets.write(tmp_path, **parts, about={})
-    assert list(datasets.passages(tmp_path).itertuples(index=False, name=None)) == parts["passages"]
-    for split in datasets.SPLITS:
-        frame = datasets.queries(tmp_path, split)
+    collection.write(tmp_path, **parts, about={})
+    assert list(collection.passages(tmp_path).itertuples(index=False, name=None)) == parts["passages"]
+    for split in collection.SPLITS:
+        frame = collection.queries(tmp_path, split)
         assert list(frame.itertuples(index=False, name=None)) == parts["queries"][split]
-        assert datasets.qrels(tmp_path, split) == {f"q-{split}": {"d2": 2, "d3": 0}}
-    datasets.check_folder(tmp_path)
+        assert collection.qrels(tmp_path, split) == {f"q-{split}": {"d2": 2, "d3": 0}}
+    collection.check_folder(tmp_path)
 
 
 def test_qrels_are_trec_lines(tmp_path, parts):
-    datasets.write(tmp_path, **parts, about={})
+    collection.write(tmp_path, **parts, about={})
     assert (tmp_path / "qrels.test.tsv").read_text(encoding="utf-8") == "q-test 0 d2 2\nq-test 0 d3 0\n"
 
 
 def test_the_manifest_describes_every_file(tmp_path, parts):
-    datasets.write(tmp_path, **parts, about={"source": "made up"})
+    collection.write(tmp_path, **parts, about={"source": "made up"})
     manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["source"] == "made up"
     assert sorted(manifest["files"]) == sorted(FILES)
@@ -56,10 +56,10 @@ def test_the_manifest_describes_every_file(tmp_path, parts):
 
 
 def test_a_refused_dataset_leaves_the_older_one_untouched(tmp_path, parts):
-    datasets.write(tmp_path, **parts, about={})
+    collection.write(tmp_path, **parts, about={})
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(UserError):
-        datasets.write(tmp_path, [("d9", "")], parts["queries"], parts["qrels"], about={})
+        collection.write(tmp_path, [("d9", "")], parts["queries"], parts["qrels"], about={})
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -69,28 +69,28 @@ def test_a_stream_that_breaks_off_leaves_the_older_one_untouched(tmp_path, parts
         raise OSError("connection reset")
 
     folder = tmp_path / "folder"
-    datasets.write(folder, **parts, about={})
+    collection.write(folder, **parts, about={})
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(OSError, match="reset"):
-        datasets.write(folder, **parts | {"passages": broken()}, about={})
+        collection.write(folder, **parts | {"passages": broken()}, about={})
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_an_interrupted_write_leaves_no_manifest(tmp_path, parts):
-    datasets.write(tmp_path, **parts, about={})
+    collection.write(tmp_path, **parts, about={})
     (tmp_path / "qrels.test.tsv").unlink()
     (tmp_path / "qrels.test.tsv" / "in the way").mkdir(parents=True)
     with pytest.raises(OSError, match="directory"):
-        datasets.write(tmp_path, **parts, about={})
+        collection.write(tmp_path, **parts, about={})
     assert not (tmp_path / "manifest.json").exists()
 
 
 def test_any_iterator_gives_the_same_bytes_as_lists(tmp_path, parts):
     parts["passages"] += [(f"more-{number}", f"Text {number}.") for number in range(20)]
-    datasets.write(tmp_path / "lists", **parts, about={})
+    collection.write(tmp_path / "lists", **parts, about={})
     streams = {split: iter(rows) for split, rows in parts["queries"].items()}
-    datasets.write(tmp_path / "streams", iter(parts["passages"]), streams, parts["qrels"], about={})
+    collection.write(tmp_path / "streams", iter(parts["passages"]), streams, parts["qrels"], about={})
     for name in [*FILES, "manifest.json"]:
         assert (tmp_path / "streams" / name).read_bytes() == (tmp_path / "lists" / name).read_bytes()
 
@@ -98,42 +98,42 @@ def test_any_iterator_gives_the_same_bytes_as_lists(tmp_path, parts):
 @pytest.fixture
 def in_small_parts(monkeypatch):
     """Four rows at a time: what is checked or read must not depend on where a part ends."""
-    monkeypatch.setattr(datasets, "ROWS_AT_ONCE", 4)
+    monkeypatch.setattr(collection, "ROWS_AT_ONCE", 4)
 
 
 def test_many_row_groups_are_read_as_one(tmp_path, parts, in_small_parts):
     parts["passages"] += [(f"more-{number}", f"Text {number}.") for number in range(20)]
-    datasets.write(tmp_path, **parts, about={})
+    collection.write(tmp_path, **parts, about={})
     pids, texts = zip(*parts["passages"], strict=True)
     assert parquet.ParquetFile(tmp_path / "passages.parquet").num_row_groups == 6
-    assert list(datasets.passages(tmp_path).itertuples(index=False, name=None)) == parts["passages"]
-    assert datasets.ids(tmp_path, "passages").to_pylist() == list(pids)
-    assert list(datasets.texts(tmp_path, "passages")) == list(texts)
-    assert list(datasets.texts(tmp_path, "test")) == ["a city, asked in test"]
-    assert datasets.rows(tmp_path, "passages", ["more-19", "unknown", "d1", "more-3"]) == {
+    assert list(collection.passages(tmp_path).itertuples(index=False, name=None)) == parts["passages"]
+    assert collection.ids(tmp_path, "passages").to_pylist() == list(pids)
+    assert list(collection.texts(tmp_path, "passages")) == list(texts)
+    assert list(collection.texts(tmp_path, "test")) == ["a city, asked in test"]
+    assert collection.rows(tmp_path, "passages", ["more-19", "unknown", "d1", "more-3"]) == {
         pid: pids.index(pid) for pid in ("d1", "more-3", "more-19")
     }
-    assert datasets.passages(tmp_path, {"more-5", "d2", "unknown"}).pid.tolist() == ["d2", "more-5"]
-    assert datasets.passages(tmp_path, []).columns.tolist() == ["pid", "text"]
+    assert collection.passages(tmp_path, {"more-5", "d2", "unknown"}).pid.tolist() == ["d2", "more-5"]
+    assert collection.passages(tmp_path, []).columns.tolist() == ["pid", "text"]
 
 
 def test_a_pid_is_found_again_in_another_part(tmp_path, parts, in_small_parts):
     parts["passages"] += [(f"more-{number}", "Text.") for number in range(20)] + [("d2", "Text.")]
     with pytest.raises(UserError, match="pid 'd2' occurs more than once"):
-        datasets.write(tmp_path, **parts, about={})
+        collection.write(tmp_path, **parts, about={})
 
 
 def test_a_missing_text_is_found_in_any_part(tmp_path, parts, in_small_parts):
-    datasets.write(tmp_path, **parts, about={})
+    collection.write(tmp_path, **parts, about={})
     texts = ["A text."] * 9 + [None]
     pd.DataFrame({"pid": map(str, range(10)), "text": texts}).to_parquet(tmp_path / "passages.parquet")
     with pytest.raises(UserError, match="column 'text' has no value in row 9"):
-        datasets.check_folder(tmp_path)
+        collection.check_folder(tmp_path)
 
 
 def test_white_space_is_what_python_splits_at():
     characters = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
-    found = pc.match_substring_regex(pa.array(characters), f"[{datasets.SPACE}]").to_pylist()
+    found = pc.match_substring_regex(pa.array(characters), f"[{collection.SPACE}]").to_pylist()
     assert found == [not character.split() for character in characters]
 
 
@@ -216,7 +216,7 @@ def test_a_mistake_is_named_with_its_file_and_a_remedy(tmp_path, parts, mistake,
     wrong = copy.deepcopy(parts)
     mistake(wrong)
     with pytest.raises(UserError, match=f"^{re.escape(f'{tmp_path}/{message}')}.*; .*[.]$") as error:
-        datasets.write(tmp_path, **wrong, about={})
+        collection.write(tmp_path, **wrong, about={})
     assert "\n" not in str(error.value)
     assert not any(tmp_path.iterdir())
 
@@ -224,8 +224,8 @@ def test_a_mistake_is_named_with_its_file_and_a_remedy(tmp_path, parts, mistake,
 def test_a_query_may_have_several_positives_and_a_passage_several_queries(tmp_path, parts):
     parts["queries"]["test"].append(("q5", "towns"))
     parts["qrels"]["test"] += [("q-test", "d1", 1), ("q5", "d1", 1), ("q5", "d2", 1)]
-    datasets.write(tmp_path, **parts, about={})
-    assert datasets.qrels(tmp_path, "test")["q5"] == {"d1": 1, "d2": 1}
+    collection.write(tmp_path, **parts, about={})
+    assert collection.qrels(tmp_path, "test")["q5"] == {"d1": 1, "d2": 1}
 
 
 def without_the_file(folder):
@@ -274,9 +274,9 @@ BROKEN = [
 
 @pytest.mark.parametrize(("damage", "message"), BROKEN, ids=[damage.__name__ for damage, _ in BROKEN])
 def test_a_broken_folder_is_reported(tmp_path, parts, damage, message):
-    datasets.write(tmp_path, **parts, about={})
+    collection.write(tmp_path, **parts, about={})
     damage(tmp_path)
     with pytest.raises(UserError, match=re.escape(message)) as error:
-        datasets.check_folder(tmp_path)
+        collection.check_folder(tmp_path)
     assert "; " in str(error.value)
     assert "\n" not in str(error.value)

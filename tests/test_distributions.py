@@ -5,10 +5,10 @@ import pytest
 from matplotlib.colors import to_hex
 
 import scored_tree
-from dualenc import figures
 from dualenc.analysis import margins, negatives, pairs
-from dualenc.errors import UserError
-from dualenc.figures import COLOURS, GREY, fig2, fig5, fig6, fig7, fig8
+from dualenc.figures import drawing, fig2, fig5, fig6, fig7, fig8
+from dualenc.figures.drawing import COLOURS, GREY
+from dualenc.runtime.errors import UserError
 from dualenc.steps import artefacts
 from test_margins import of_queries
 
@@ -113,7 +113,7 @@ def test_figure_7_goes_along_training(root, frames):
 @pytest.mark.parametrize("name", MODULES)
 def test_every_curve_is_drawn_in_its_colour(name, frames):
     frame = frames[name]
-    with figures.style():
+    with drawing.style():
         figure = MODULES[name].draw(frame, params(name))
     drawn = {}
     for axes in figure.axes:
@@ -131,10 +131,10 @@ def test_every_curve_is_drawn_in_its_colour(name, frames):
 
 
 def test_the_numbers_stand_in_the_figure(frames):
-    with figures.style():
+    with drawing.style():
         texts = [text.get_text() for axes in fig2.draw(frames["fig2"], params("fig2")).axes for text in _texts(axes)]
     margin = frames["fig2"].query("shows == 'margins' and series == 'CA'").iloc[0]
-    assert f"CA: {figures.interval(margin['mean'], margin.mean_low, margin.mean_high)}" in texts
+    assert f"CA: {drawing.interval(margin['mean'], margin.mean_low, margin.mean_high)}" in texts
     assert any("ρ = " in text and "spread of negatives" in text for text in texts)
 
 
@@ -167,4 +167,4 @@ def test_a_missing_run_names_its_file(name, root):
     ],
 )
 def test_intervals_have_the_digits_that_mean_something(values, text):
-    assert figures.interval(*values) == text
+    assert drawing.interval(*values) == text

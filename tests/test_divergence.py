@@ -5,12 +5,15 @@ import pytest
 import torch
 
 import tiny_study
-from dualenc import datasets, divergence, models, objective, pretraining, scoring, training
-from dualenc.errors import UserError
-from dualenc.resumable import WHOLE
-from dualenc.runs import read_run
+from dualenc.data import collection
+from dualenc.data.runs import read_run
+from dualenc.miniatures import pretraining
+from dualenc.runtime.errors import UserError
+from dualenc.scorers import models, scoring
 from dualenc.steps.checkpoints import checkpoints
 from dualenc.steps.inputs import passage_rows, rows
+from dualenc.training import divergence, objective, trainer
+from dualenc.training.resumable import WHOLE
 from processes import run
 from tiny_study import LENGTHS, SETTINGS, experiment
 
@@ -28,7 +31,7 @@ def losses_are(change, monkeypatch):
     monkeypatch.setattr(objective.ListLoss, "forward", lambda *args, **kw: change(original(*args, **kw), next(step)))
 
 
-@pytest.mark.parametrize("model", training.TRAINERS)
+@pytest.mark.parametrize("model", trainer.TRAINERS)
 def test_a_rate_that_is_too_large(tiny, tmp_path, capfd, model):
     with refused("the loss", 3) as caught:
         tiny_study.train(tiny, tmp_path, experiment(model=model).model_copy(update={"learning_rate": 1e30}))
@@ -117,7 +120,7 @@ def test_what_cannot_be_probed_has_no_number(tiny, found, masked):
     """Without a relevant passage among the candidates there are no pairs to tell apart, nor any to mask words of."""
     folder = tiny / "dataset"
     candidates = read_run(tiny / "evaluation" / "validation.run.gz")
-    qrels = datasets.qrels(folder, "validation") if found else {qid: {"nowhere": 1} for qid in candidates}
+    qrels = collection.qrels(folder, "validation") if found else {qid: {"nowhere": 1} for qid in candidates}
     source = scoring.texts(tiny / "tokens", "validation", 4096)
     held_out = pretraining.Held(source, candidates, qrels, rows(folder, "validation"), passage_rows(folder, candidates))
     parameters = tiny_study.pretraining().model_copy(update={"masked": masked})

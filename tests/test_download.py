@@ -7,9 +7,9 @@ import re
 import pytest
 
 import file_server
-from dualenc.download import download
-from dualenc.errors import UserError
-from dualenc.files import read_json
+from dualenc.runtime.download import download
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import read_json
 
 CONTENT = os.urandom(3_000_000)
 HALF = len(CONTENT) // 2

@@ -8,14 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dualenc import config, datasets, supervision
-from dualenc.datasets import SPLITS, dpr
-from dualenc.errors import UserError
-from dualenc.files import read_json
-from dualenc.parameters import DprDataset
-from dualenc.runs import read_run
+from dualenc.data import collection
+from dualenc.data.collection import SPLITS
+from dualenc.data.kinds import dpr
+from dualenc.data.runs import read_run
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import read_json
 from dualenc.steps.candidates import official
 from dualenc.steps.dataset import dataset
+from dualenc.study import config
+from dualenc.study.schema import DprDataset
+from dualenc.training import supervision
 
 SAMPLE = Path(__file__).parents[2] / "shared" / "data" / "dpr_sample" / "biencoder-nq-dev.sample.json"
 SETTINGS = {"kind": "dpr", "titles": True, "hard_negatives": 100, "random_negatives": 100}
@@ -59,24 +62,24 @@ DEV = [entry(number) for number in range(20, 25)]
 
 
 def ids(folder):
-    return {split: dict(datasets.queries(folder, split).itertuples(index=False)) for split in SPLITS}
+    return {split: dict(collection.queries(folder, split).itertuples(index=False)) for split in SPLITS}
 
 
 @pytest.mark.parametrize("suffix", [".json", ".json.gz"])
 def test_questions_passages_and_judgements(make, tmp_path, suffix):
     parameters = make(TRAIN, DEV, suffix)
     dataset(parameters, tmp_path / "dataset", 1)
-    datasets.check_folder(tmp_path / "dataset")
+    collection.check_folder(tmp_path / "dataset")
     asked = ids(tmp_path / "dataset")
     assert {split: len(one) for split, one in asked.items()} == {"train": 8, "validation": 4, "test": 5}
     assert sorted(asked["test"].values()) == [f"question {number}" for number in range(20, 25)]
     assert sorted({**asked["train"], **asked["validation"]}.values()) == sorted(one["question"] for one in TRAIN)
     for split in SPLITS:
-        judged = datasets.qrels(tmp_path / "dataset", split)
+        judged = collection.qrels(tmp_path / "dataset", split)
         for qid, text in asked[split].items():
             base = int(text.split()[1]) * 1000
             assert judged[qid] == {str(base): 2, str(base + 1): 1}
-    texts = dict(datasets.passages(tmp_path / "dataset").itertuples(index=False))
+    texts = dict(collection.passages(tmp_path / "dataset").itertuples(index=False))
     given = {one["passage_id"] for some in TRAIN + DEV for key in some if key.endswith("ctxs") for one in some[key]}
     assert texts == {pid: f"title {pid} some words of {pid}" for pid in given}
 
@@ -85,7 +88,7 @@ def test_ids_do_not_depend_on_order_and_titles_may_be_left_out(make, tmp_path):
     dataset(make(TRAIN, DEV), tmp_path / "one", 1)
     dataset(make(TRAIN[::-1], DEV[::-1], titles=False), tmp_path / "two", 1)
     assert ids(tmp_path / "one") == ids(tmp_path / "two")
-    texts = dict(datasets.passages(tmp_path / "two").itertuples(index=False))
+    texts = dict(collection.passages(tmp_path / "two").itertuples(index=False))
     assert texts["1000"] == "some words of 1000"
 
 
@@ -100,7 +103,7 @@ def test_what_is_left_out_is_counted(make, tmp_path):
     train = {"questions": 16, "without_hard_negative": 1, "in_dev": 1}
     expected = {"train": none | train, "dev": none | {"questions": 8}}
     assert read_json(tmp_path / "dataset" / "manifest.json")["counts"] == expected
-    assert "30500" not in set(datasets.passages(tmp_path / "dataset").pid)
+    assert "30500" not in set(collection.passages(tmp_path / "dataset").pid)
 
 
 def test_a_sample_has_the_passages_of_its_questions(make, tmp_path):
@@ -109,7 +112,7 @@ def test_a_sample_has_the_passages_of_its_questions(make, tmp_path):
     assert {split: len(one) for split, one in ids(tmp_path / "dataset").items()} == {
         "train": 2, "validation": 1, "test": 1,
     }  # fmt: skip
-    assert len(datasets.passages(tmp_path / "dataset")) == 4 * 37
+    assert len(collection.passages(tmp_path / "dataset")) == 4 * 37
     whole = make(TRAIN, DEV, max_queries={"train": None, "validation": 1, "test": None})
     dataset(whole, tmp_path / "whole", 1)
     counts = {"train": len(TRAIN) - 1, "validation": 1, "test": len(DEV)}
@@ -141,7 +144,7 @@ def test_a_gold_passage_that_bm25_did_not_find_may_stand_anywhere_among_such(mak
 def test_lists_have_one_positive_and_hard_negatives(make, tmp_path):
     parameters = make(TRAIN, DEV)
     dataset(parameters, tmp_path / "dataset", 1)
-    judged = datasets.qrels(tmp_path / "dataset", "train")
+    judged = collection.qrels(tmp_path / "dataset", "train")
     frame, about = supervision.build(dpr.candidates(parameters, "train"), judged, list_length=20, count=100)
     assert len(frame) == 8 and about["no_positive_retrieved"] == about["too_few_candidates"] == 0
     for row in frame.itertuples():
@@ -172,10 +175,10 @@ def test_real_entries(make, tmp_path):
     asked = ids(tmp_path / "dataset")["test"]
     assert "who sings does he love me with reba" in asked.values() and len(asked) == 5
     qid = next(qid for qid, text in asked.items() if text.startswith("who sings"))
-    assert datasets.qrels(tmp_path / "dataset", "test")[qid] == {
+    assert collection.qrels(tmp_path / "dataset", "test")[qid] == {
         "11828866": 2, "15632586": 1, "8870096": 1, "7626265": 1,
     }  # fmt: skip
-    text = dict(datasets.passages(tmp_path / "dataset").itertuples(index=False))["11828866"]
+    text = dict(collection.passages(tmp_path / "dataset").itertuples(index=False))["11828866"]
     assert text.startswith('Does He Love You Does He Love You "Does He Love You" is a song written')
     run = dpr.candidates(parameters, "test")
     assert len(run[qid].pids) == 4 + 96 + 50 and run[qid].scores.max() < 20
@@ -230,7 +233,7 @@ def peak(parameters, folder):
 
 
 def test_memory_does_not_grow_with_the_text(make, tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "ROWS_AT_ONCE", 100)
+    monkeypatch.setattr(collection, "ROWS_AT_ONCE", 100)
     small, large = ([entry(number, hard=20, random=2) for number in range(1, 301)] for _ in range(2))
     for some in large:
         for one in some["hard_negative_ctxs"]:

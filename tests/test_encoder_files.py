@@ -14,8 +14,13 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, BertConfig, BertForPreTraining, BertModel
 
-from dualenc import cli, config, encoder_files, models, objective, scoring, tokens, workflow
-from dualenc.errors import UserError
+from dualenc import cli
+from dualenc.encoders import encoder_files, tokens
+from dualenc.orchestration import workflow
+from dualenc.runtime.errors import UserError
+from dualenc.scorers import models, scoring
+from dualenc.study import config
+from dualenc.training import objective
 from test_config import PARAMS, changed
 
 ROOT = Path(__file__).parents[1]

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 import pytrec_eval
 
-from dualenc.datasets import read_qrels
-from dualenc.errors import UserError
-from dualenc.evaluation import called, candidate_metrics, evaluate, summarise, write_metrics
-from dualenc.runs import Ranking, read_run, write_run
+from dualenc.data.collection import read_qrels
+from dualenc.data.runs import Ranking, read_run, write_run
+from dualenc.evaluation.metrics import called, candidate_metrics, evaluate, summarise, write_metrics
+from dualenc.runtime.errors import UserError
 
 INTERVAL = {"confidence": 0.95, "resamples": 200, "seed": 0}
 

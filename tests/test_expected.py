@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from dualenc import config, expected, paper
+from dualenc.paper import reported
+from dualenc.report import expected
+from dualenc.study import config
 
 BANDS = [
     {"run": "bm25", "evalset": "test", "measure": "MRR@10", "value": 0.3, "tolerance": 0.01, "source": "a book"},
@@ -62,7 +64,7 @@ def test_a_scale_without_expectations_has_no_table(root):
 
 
 def test_what_is_expected_of_the_paper_is_what_it_prints():
-    cells = paper.cells("tab1").set_index(["experiment", "dataset", "evalset", "measure"]).value
+    cells = reported.cells("tab1").set_index(["experiment", "dataset", "evalset", "measure"]).value
     experiments = config.load("params.yaml").params.experiments
     quoted = 0
     for scale, rows in expected._expected().items():

@@ -5,8 +5,8 @@ import pytest
 
 import scored_tree
 from dualenc.analysis.factorisation import best, best_errors, block, centred, error
-from dualenc.errors import UserError
-from dualenc.runs import read_run
+from dualenc.data.runs import read_run
+from dualenc.runtime.errors import UserError
 
 generator = np.random.default_rng(0)
 SCORES = generator.normal(size=(12, 20)) * np.linspace(1, 5, 20)

@@ -6,9 +6,8 @@ import pytest
 
 import results_tree
 import scored_tree
-from dualenc import figures
-from dualenc.errors import UserError
-from dualenc.figures import fig4
+from dualenc.figures import drawing, fig4
+from dualenc.runtime.errors import UserError
 
 NAMES = ["ca", "de", "de-m3se"]
 
@@ -63,7 +62,7 @@ def test_seeds_are_averaged_over_the_steps_that_all_reached(tmp_path):
 def test_every_line_is_drawn_and_its_chosen_step_marked(root):
     params = scored_tree.params("fig4", NAMES, {})
     frame = fig4.data(params, root)
-    with figures.style():
+    with drawing.style():
         panels = fig4.draw(frame, params).axes
     for axes, evalset in zip(panels, ["train", "test"], strict=True):
         lines = {line.get_label(): line for line in axes.get_lines()}

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 import results_tree
-from dualenc import figures, naming
-from dualenc.errors import UserError
-from dualenc.figures import COLOURS, MARKERS, fig1, fig3, spread
-from dualenc.files import read_json
+from dualenc.figures import drawing, fig1, fig3
+from dualenc.figures.drawing import COLOURS, MARKERS, spread
+from dualenc.paper import naming
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import read_json
 from dualenc.steps import artefacts
 
 WIDTHS = [8, 16, 32]
@@ -69,14 +70,14 @@ def test_figure_3_is_figure_1_with_the_papers_shallow_encoders(root):
     quoted = frame[frame.source == "paper"].set_index(["series", "evalset", "width"])["mean"].sort_index()
     assert quoted["CA", "train"].to_dict() == {128: 0.356, 256: 0.358, 512: 0.398, 768: 0.429}
     assert quoted["DIST"].to_dict() == {("test", 768): 0.286}
-    with figures.style():
+    with drawing.style():
         titles = [part.get_suptitle() for part in fig3.draw(frame, PARAMS).subfigs]
     assert titles[1] == "Paper: MS MARCO passage (layers: 2)"
 
 
 def test_every_point_of_the_csv_is_drawn_in_its_panel(root):
     frame = fig1.data(PARAMS, root)
-    with figures.style():
+    with drawing.style():
         panels = fig1.draw(frame, PARAMS).axes
     sources = itertools.product(["rebuilt", "paper"], ["train", "test"])
     for axes, (source, evalset) in zip(panels, sources, strict=True):
@@ -91,7 +92,7 @@ def test_every_point_of_the_csv_is_drawn_in_its_panel(root):
 
 
 def test_the_paper_is_labelled_as_another_dataset(root):
-    with figures.style():
+    with drawing.style():
         figure = fig1.draw(fig1.data(PARAMS, root), PARAMS)
     titles = [part.get_suptitle() for part in figure.subfigs]
     assert "pydocs" in titles[0] and "smoke" in titles[0] and "MS MARCO" not in titles[0]

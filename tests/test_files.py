@@ -8,7 +8,7 @@ import pytest
 
 import processes
 import tiny_study
-from dualenc.files import atomic, atomic_entries, md5, read_json, write_json
+from dualenc.runtime.files import atomic, atomic_entries, md5, read_json, write_json
 
 
 def write(path, text, *, folder):

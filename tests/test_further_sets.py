@@ -8,18 +8,20 @@ from pydantic import TypeAdapter
 
 import results_tree
 import tiny_study
-from dualenc import config, datasets, slices, workflow
-from dualenc.datasets import tsv
-from dualenc.errors import UserError
-from dualenc.evaluation import evaluate
-from dualenc.files import read_json
-from dualenc.parameters import Dataset, Evaluation
-from dualenc.runs import read_run
+from dualenc.data import collection
+from dualenc.data.kinds import tsv
+from dualenc.data.runs import read_run
+from dualenc.evaluation.metrics import evaluate
+from dualenc.orchestration import slices, workflow
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import read_json
 from dualenc.steps.candidates import candidates
 from dualenc.steps.evaluate import evaluate_runs
 from dualenc.steps.evaluation_sets import evaluation_sets
 from dualenc.steps.retrieval import retrieval
 from dualenc.steps.tokens import tokenise
+from dualenc.study import config
+from dualenc.study.schema import Dataset, Evaluation
 from dualenc.tables import tab1
 from test_workflow import PARAMS
 
@@ -36,17 +38,17 @@ def root(tiny, tmp_path_factory):
     root = tmp_path_factory.mktemp("further")
     files = root / "files"
     files.mkdir()
-    _write(files / "collection.tsv", datasets.passages(tiny / "dataset").itertuples(index=False))
-    for split in datasets.SPLITS:
-        queries = datasets.queries(tiny / "dataset", split)
-        rows = [(qid, "0", pid, 1) for qid, one in datasets.qrels(tiny / "dataset", split).items() for pid in one]
+    _write(files / "collection.tsv", collection.passages(tiny / "dataset").itertuples(index=False))
+    for split in collection.SPLITS:
+        queries = collection.queries(tiny / "dataset", split)
+        rows = [(qid, "0", pid, 1) for qid, one in collection.qrels(tiny / "dataset", split).items() for pid in one]
         _write(files / f"queries.{split}.tsv", queries.itertuples(index=False))
         _write(files / f"qrels.{split}.tsv", rows)
     _write(files / "queries.graded.tsv", queries[: len(queries) // 2].itertuples(index=False))
-    others = datasets.passages(tiny / "dataset").pid
+    others = collection.passages(tiny / "dataset").pid
     graded = [(qid, "0", pid, 1 + number % 3) for number, (qid, _, pid, _) in enumerate(rows[: len(queries) // 2])]
     _write(files / "qrels.graded.tsv", graded + [(qid, "0", others[0], 0) for qid, *_ in graded])
-    whole = {"max_words": None, "max_passages": None, "max_queries": dict.fromkeys(datasets.SPLITS, 1000)}
+    whole = {"max_words": None, "max_passages": None, "max_queries": dict.fromkeys(collection.SPLITS, 1000)}
     tsv.build(root / "dataset", path=files, splits=SPLITS, **whole)
     candidates(root / "dataset", tiny_study.BM25, tiny_study.DEPTH, root / "candidates")
     tokenise(root / "dataset", tiny / "tokenizer" / "tokenizer.json", root / "tokens")
@@ -63,7 +65,7 @@ def _write(path, rows):
 
 
 def test_every_step_has_the_set(root, tmp_path):
-    assert datasets.splits(root / "dataset") == SETS
+    assert collection.splits(root / "dataset") == SETS
     metrics = read_json(root / "candidates" / "metrics.json")
     without = dict.fromkeys(["passages", *SETS], 0)
     about = {"source": "bm25", "scored": True, "without_terms": without}
@@ -90,13 +92,13 @@ def test_every_step_has_the_set(root, tmp_path):
         **{name: ["MRR@10"] for name in ("train", "test")},
         FURTHER: ["MRR(rel=2)@10", "nDCG@10"],
     }
-    values = evaluate(further, datasets.qrels(root / "dataset", FURTHER), own)["MRR(rel=2)@10"]
+    values = evaluate(further, collection.qrels(root / "dataset", FURTHER), own)["MRR(rel=2)@10"]
     assert metrics[FURTHER]["MRR(rel=2)@10"]["mean"] == pytest.approx(sum(values.values()) / len(values))
 
 
 def queries(*sets):
     """Queries of each split, one each, and of the further ``sets`` of (qid, text)."""
-    asked = {split: [(split, f"what is {split}")] for split in datasets.SPLITS}
+    asked = {split: [(split, f"what is {split}")] for split in collection.SPLITS}
     return asked | {f"set-{number}": list(one) for number, one in enumerate(sets)}
 
 
@@ -116,17 +118,17 @@ def test_test_sets_may_share_queries_and_nothing_else(tmp_path, asked, message):
     dataset = [("p", "a passage")], asked, judged
     if message:
         with pytest.raises(UserError, match=message):
-            datasets.write(tmp_path, *dataset, about={})
+            collection.write(tmp_path, *dataset, about={})
     else:
-        datasets.write(tmp_path, *dataset, about={})
-        assert datasets.splits(tmp_path) == list(asked)
-        datasets.check_folder(tmp_path)
+        collection.write(tmp_path, *dataset, about={})
+        assert collection.splits(tmp_path) == list(asked)
+        collection.check_folder(tmp_path)
 
 
 def study(**changes):
     """A study at scale smoke of a dataset of kind ir_datasets with a further test set."""
     dataset = {"kind": "ir_datasets", "max_words": None, "max_passages": None}
-    dataset |= {"splits": {name: f"x/{name}" for name in SETS}, "max_queries": dict.fromkeys(datasets.SPLITS, 9)}
+    dataset |= {"splits": {name: f"x/{name}" for name in SETS}, "max_queries": dict.fromkeys(collection.SPLITS, 9)}
     sizes = PARAMS["scales"]["smoke"]["sizes"] | {"queries": {"validation": 9, "test": 9, FURTHER: 9}}
     smoke = PARAMS["scales"]["smoke"] | {"dataset": "mine", "sizes": sizes} | changes.pop("smoke", {})
     evaluation = PLAIN | {"sets": {FURTHER: ["RR(rel=2)@10"]}}
@@ -147,7 +149,7 @@ def test_what_the_jobs_of_such_a_study_are_told():
 
 def test_other_studies_are_told_nothing_of_it():
     plain = config.study(PARAMS)
-    assert workflow.splits(plain) == list(datasets.SPLITS) and workflow.sets(plain) == ["train", "test"]
+    assert workflow.splits(plain) == list(collection.SPLITS) and workflow.sets(plain) == ["train", "test"]
     assert set(slices.candidates(plain)) == {"bm25", "depth"}
     assert slices.evaluation(plain) == PLAIN
     assert "candidates" not in slices.artefact(plain, "tab1")

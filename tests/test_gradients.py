@@ -5,7 +5,7 @@ import math
 import pytest
 
 from dualenc.analysis.gradients import LIMIT, ratio
-from dualenc.errors import UserError
+from dualenc.runtime.errors import UserError
 
 MARGINS = [(1.0, 0.0), (4.0, -2.0), (-3.0, 5.0), (10.0, 9.5)]
 

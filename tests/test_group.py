@@ -13,7 +13,7 @@ import torch
 from safetensors.numpy import load_file
 
 import tiny_study
-from dualenc import group
+from dualenc.scorers import distributed
 from processes import CONTEXT, run, start
 from tiny_study import experiment
 
@@ -69,13 +69,13 @@ def gradient(rank, address, out):
     """The mean over the processes of the gradients, as the trainer takes it, in one of two processes."""
     about = {"RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": address}
     os.environ.update({name: str(value) for name, value in about.items()})
-    group.join(2)
+    distributed.join(2)
     weight = torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64, requires_grad=True)
-    scores = group.gather(ROWS[group.share(len(ROWS))] @ weight)
+    scores = distributed.gather(ROWS[distributed.share(len(ROWS))] @ weight)
     loss_of(scores).backward()
     torch.distributed.all_reduce(weight.grad)
     out.put((rank, scores.tolist(), (weight.grad / 2).tolist()))
-    group.leave()
+    distributed.leave()
 
 
 def test_gathered_rows_have_the_gradient_of_one_process():

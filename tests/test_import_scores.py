@@ -10,12 +10,15 @@ import pytest
 import yaml
 
 import file_server
-from dualenc import config, datasets, supervision, workflow
-from dualenc.errors import UserError
-from dualenc.files import md5, read_json
-from dualenc.parameters import PublishedScores
-from dualenc.sampling import in_hash_order
+from dualenc.data import collection
+from dualenc.data.sampling import in_hash_order
+from dualenc.orchestration import workflow
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import md5, read_json
 from dualenc.steps.import_scores import import_scores
+from dualenc.study import config
+from dualenc.study.schema import PublishedScores
+from dualenc.training import supervision
 
 PARAMS = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text(encoding="utf-8")) | {"scale": "smoke"}
 SETTINGS = {"teacher": "ca", "tolerance": 0, "allowed_defects": 0}
@@ -29,7 +32,7 @@ CONTENT = "".join("\t".join(map(str, row)) + "\n" for row in ROWS).encode()
 def folder(tmp_path):
     """A dataset of eight train queries and thirty passages."""
     asked = {"train": TRAIN, "validation": ["9"], "test": ["11"]}
-    datasets.write(
+    collection.write(
         tmp_path / "dataset",
         [(str(pid), "text") for pid in range(30)],
         {split: [(qid, "text") for qid in qids] for split, qids in asked.items()},
@@ -52,9 +55,9 @@ def files(folder, tmp_path):
 
 
 def read(path, folder):
-    rows = {split: {qid: row for row, qid in enumerate(datasets.queries(folder, split).qid)} for split in ("train",)}
-    passages = {pid: row for row, pid in enumerate(datasets.passages(folder).pid)}
-    return supervision.read(path, rows["train"], passages, datasets.qrels(folder, "train"))
+    rows = {split: {qid: row for row, qid in enumerate(collection.queries(folder, split).qid)} for split in ("train",)}
+    passages = {pid: row for row, pid in enumerate(collection.passages(folder).pid)}
+    return supervision.read(path, rows["train"], passages, collection.qrels(folder, "train"))
 
 
 def test_three_files_for_the_same_queries(files, folder, tmp_path):

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from dualenc.analysis.influence import excess, relative
-from dualenc.errors import UserError
+from dualenc.runtime.errors import UserError
 
 UPDATES = pd.DataFrame(
     [

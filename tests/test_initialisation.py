@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from dualenc import initialisation, models
-from dualenc.errors import UserError
-from dualenc.scoring import Texts
-from dualenc.tokens import Tokens
+from dualenc.encoders.tokens import Tokens
+from dualenc.miniatures import initialisation
+from dualenc.runtime.errors import UserError
+from dualenc.scorers import models
+from dualenc.scorers.scoring import Texts
 
 WIDTH, VOCABULARY = 16, 60
 

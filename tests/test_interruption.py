@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dualenc import parts, states
-from dualenc.errors import UserError
-from dualenc.files import md5
+from dualenc.runtime import states
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import md5
+from dualenc.scorers import parts
 from processes import CONTEXT
 
 # What a process of its own does: small parts, and death as it begins part ``sys.argv[3]``, counted from 0.
@@ -46,7 +47,7 @@ scoring.embed = dying(scoring.embed)
 encode(tiny / "tokens", tiny / "dual", 4096, 1, 0, root / "scratch", root / "out" / "0-of-1.npy")
 """,
     "import_scores": """
-from dualenc.parameters import PublishedScores
+from dualenc.study.schema import PublishedScores
 from dualenc.steps.import_scores import import_scores
 score_rows.PART = score_rows.BLOCK = 1000
 published_scores._grouped = dying(published_scores._grouped)
@@ -66,7 +67,7 @@ tiny_study.train(tiny, root, about, settings=tiny_study.SETTINGS | {"curves": Fa
 @pytest.fixture(scope="module")
 def study(tiny, trained, tmp_path_factory):
     """The tiny study with models, and published scores of a collection whose ids are numbers."""
-    from dualenc import datasets
+    from dualenc.data import collection
 
     root = tmp_path_factory.mktemp("study")
     for path in tiny.iterdir():
@@ -74,7 +75,7 @@ def study(tiny, trained, tmp_path_factory):
     (root / "model").symlink_to(trained["cross-attention"] / "model")
     (root / "dual").symlink_to(trained["dual-encoder"] / "model")
     asked = {"train": [str(qid) for qid in range(1, 30)], "validation": ["90"], "test": ["91"]}
-    datasets.write(
+    collection.write(
         root / "numbered",
         [(str(pid), "text") for pid in range(150)],
         {split: [(qid, "text") for qid in qids] for split, qids in asked.items()},

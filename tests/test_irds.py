@@ -14,13 +14,14 @@ from ir_datasets.util import LocalDownload
 
 import file_server
 import msmarco_files
-from dualenc import cli, datasets
-from dualenc.datasets import irds, irds_errors
-from dualenc.errors import UserError
-from dualenc.files import read_json
-from dualenc.parameters import IrDataset
-from dualenc.runs import read_run
+from dualenc import cli
+from dualenc.data import collection
+from dualenc.data.kinds import irds, irds_errors
+from dualenc.data.runs import read_run
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import read_json
 from dualenc.steps.evaluation_sets import evaluation_sets
+from dualenc.study.schema import IrDataset
 from msmarco_files import FIXED, RAW, SPLITS
 
 OPTIONS = {"splits": SPLITS, "encoding": "fixed", "max_words": None, "max_passages": None}
@@ -42,7 +43,7 @@ def build(tmp_path):
     def make(**options):
         folder = tmp_path / "dataset"
         irds.build(folder, **OPTIONS | options)
-        datasets.check_folder(folder)
+        collection.check_folder(folder)
         return folder
 
     return make
@@ -55,13 +56,13 @@ def texts(frame):
 @pytest.mark.parametrize(("encoding", "expected"), [("fixed", FIXED), ("raw", RAW)])
 def test_ms_marco_and_trec_dl(server, build, encoding, expected):
     folder = build(encoding=encoding)
-    assert texts(datasets.passages(folder)) == expected
-    assert datasets.splits(folder) == ["train", "validation", "test", "trec-dl-2019"]
-    assert datasets.test_sets(folder) == ["test", "trec-dl-2019"]
-    assert texts(datasets.queries(folder, "train")) == {"11": "is the café open", "12": "what is a heron"}
-    assert sorted(datasets.queries(folder, "validation").qid) == sorted(msmarco_files.HELD_OUT)
-    assert datasets.qrels(folder, "test") == {"21": {"2": 1}, "22": {"4": 1, "5": 1}}
-    assert datasets.qrels(folder, "trec-dl-2019") == {"31": {"3": 3, "4": 2, "5": 1, "0": 0}, "32": {"2": 3, "1": 0}}
+    assert texts(collection.passages(folder)) == expected
+    assert collection.splits(folder) == ["train", "validation", "test", "trec-dl-2019"]
+    assert collection.test_sets(folder) == ["test", "trec-dl-2019"]
+    assert texts(collection.queries(folder, "train")) == {"11": "is the café open", "12": "what is a heron"}
+    assert sorted(collection.queries(folder, "validation").qid) == sorted(msmarco_files.HELD_OUT)
+    assert collection.qrels(folder, "test") == {"21": {"2": 1}, "22": {"4": 1, "5": 1}}
+    assert collection.qrels(folder, "trec-dl-2019") == {"31": {"3": 3, "4": 2, "5": 1, "0": 0}, "32": {"2": 3, "1": 0}}
 
 
 def test_every_filter_is_counted(server, build, capsys):
@@ -189,15 +190,15 @@ def mine(server, tmp_path):
 
 def test_any_collection(mine, build):
     folder = build(splits=mine)
-    assert texts(datasets.passages(folder)) == {"a": "Title text of a", "b": "text of b"}
-    assert datasets.qrels(folder, "test") == {"4": {"b": 1}, "6": {"a": 1}}
+    assert texts(collection.passages(folder)) == {"a": "Title text of a", "b": "text of b"}
+    assert collection.qrels(folder, "test") == {"4": {"b": 1}, "6": {"a": 1}}
     manifest = read_json(folder / "manifest.json")
     assert manifest["counts"]["passages"] == {"in the collection": 3, "empty": 1, "kept": 2}
     counts = manifest["counts"]["test"]
     assert (counts["empty"], counts["relevant passage not in the collection"], counts["kept"]) == (1, 2, 2)
     assert (counts["judgements"], counts["of passages in the collection"]) == (3, 2)
     build(splits=mine, max_words=2)
-    assert datasets.qrels(folder, "test") == {"4": {"b-0": 1, "b-1": 1}, "6": {"a-0": 1, "a-1": 1}}
+    assert collection.qrels(folder, "test") == {"4": {"b-0": 1, "b-1": 1}, "6": {"a-0": 1, "a-1": 1}}
 
 
 def test_official_scores_are_kept(mine):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
-from dualenc.last_layer import first_state_only
+from dualenc.encoders.last_layer import first_state_only
 
 SHAPE = {
     "vocab_size": 50,

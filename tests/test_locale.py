@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from dualenc import datasets, warm
+from dualenc import warm
+from dualenc.data import collection
 
 NOT_UTF_8 = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", warm.ADDRESS: "off"}
 SPLITS = ("train", "validation", "test")
@@ -31,8 +32,8 @@ def test_names_and_texts_of_any_language(tmp_path):
     words = "dataset", "--params", json.dumps(params, ensure_ascii=False), "--output"
     done = dualenc(*words, str(tmp_path / "नदी"))
     assert done.returncode == 0, done.stderr.decode()
-    assert datasets.qrels(tmp_path / "नदी", "test") == {"testü": {"प": 1}}
-    assert datasets.queries(tmp_path / "नदी", "test").text.tolist() == ["पानी…"]
+    assert collection.qrels(tmp_path / "नदी", "test") == {"testü": {"प": 1}}
+    assert collection.queries(tmp_path / "नदी", "test").text.tolist() == ["पानी…"]
     again = dualenc(*words, str(tmp_path / "again"), LC_ALL="C.UTF-8")
     assert again.returncode == 0, again.stderr.decode()
     for file in (tmp_path / "नदी").iterdir():

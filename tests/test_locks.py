@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from dualenc import builds, config, locks, stages, states, versions
-from dualenc.errors import UserError
+from dualenc.orchestration import builds, stages, versions
+from dualenc.runtime import locks, states
+from dualenc.runtime.errors import UserError
+from dualenc.study import config
 
 REPOSITORY = Path(__file__).parents[1]
 HOLD = "import sys; from pathlib import Path; from dualenc import locks; lock = locks.take(Path(sys.argv[1]))"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dualenc.errors import UserError
-from dualenc.lookup import LONGEST, choose, nearest, shown
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.lookup import LONGEST, choose, nearest, shown
 
 
 def test_a_known_name_is_its_value_or_itself():

@@ -10,8 +10,8 @@ import torch
 from sentence_transformers.sentence_transformer.losses import DistillKLDivLoss, MarginMSELoss
 from torch.nn import functional
 
-from dualenc.errors import UserError
 from dualenc.losses import LOSSES, loss_function
+from dualenc.runtime.errors import UserError
 
 PARAMETERS = {
     "softmax-ce-onehot": {"temperature": 0.7, "label_smoothing": 0.1},

@@ -6,8 +6,10 @@ import torch
 from transformers import BertForMaskedLM
 
 import tiny_study
-from dualenc import batches, datasets, models, scoring
-from dualenc.masking import IGNORED, drop, mask, masked_loss
+from dualenc.data import collection
+from dualenc.encoders import batches
+from dualenc.scorers import models, scoring
+from dualenc.training.masking import IGNORED, drop, mask, masked_loss
 from tiny_study import LENGTHS, SETTINGS
 
 SPECIAL = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
@@ -22,9 +24,9 @@ def source(tiny):
 @pytest.fixture(scope="module")
 def features(tiny, source):
     """All true pairs of the train split."""
-    judged = datasets.qrels(tiny / "dataset", "train")
+    judged = collection.qrels(tiny / "dataset", "train")
     qids, pids = zip(*((qid, pid) for qid, passages in judged.items() for pid in passages), strict=True)
-    rows = datasets.rows(tiny / "dataset", "train", qids), datasets.rows(tiny / "dataset", "passages", pids)
+    rows = collection.rows(tiny / "dataset", "train", qids), collection.rows(tiny / "dataset", "passages", pids)
     queries, passages = (np.array([at[one] for one in side]) for at, side in zip(rows, (qids, pids), strict=True))
     columns = source.queries, source.passages
     return batches.pairs(*columns, queries, passages, source.special, LENGTHS["pair"])

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dualenc import config, models, workflow
-from dualenc.files import md5, read_json
+from dualenc.orchestration import workflow
+from dualenc.runtime.files import md5, read_json
+from dualenc.scorers import models
+from dualenc.study import config
 
 ROOT = Path(__file__).parents[1]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from dualenc import batches
-from dualenc.errors import UserError
-from dualenc.masking import IGNORED
-from dualenc.minibatches import Collator, Targets
+from dualenc.encoders import batches
+from dualenc.runtime.errors import UserError
 from dualenc.steps import inputs
+from dualenc.training.masking import IGNORED
+from dualenc.training.minibatches import Collator, Targets
 from tiny_study import LENGTHS, SETTINGS, experiment
 
 every_kind = pytest.mark.parametrize("kind", ["cross-attention", "dual-encoder", "late-interaction"])

@@ -12,9 +12,11 @@ import torch
 from safetensors import safe_open
 
 import tiny_study
-from dualenc import batches, datasets, models, scoring, tokens
-from dualenc.errors import UserError
-from dualenc.runs import read_run
+from dualenc.data import collection
+from dualenc.data.runs import read_run
+from dualenc.encoders import batches, tokens
+from dualenc.runtime.errors import UserError
+from dualenc.scorers import models, scoring
 from dualenc.steps.inputs import rows
 from tiny_study import LENGTHS
 
@@ -43,8 +45,8 @@ json.dump(scores, sys.stdout)
 @pytest.fixture(scope="module")
 def elsewhere(tiny, trained):
     """Scores of all pairs of the test runs, made from texts by a process that does not know this project."""
-    passages = datasets.passages(tiny / "dataset").set_index("pid").text
-    queries = datasets.queries(tiny / "dataset", "test").set_index("qid").text
+    passages = collection.passages(tiny / "dataset").set_index("pid").text
+    queries = collection.queries(tiny / "dataset", "test").set_index("qid").text
     candidates = read_run(tiny / "evaluation" / "test.run.gz")
     ids = [(qid, pid) for qid, ranking in candidates.items() for pid in ranking.pids]
     work = {kind: str(trained[kind] / "model") for kind in KINDS}

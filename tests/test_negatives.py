@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dualenc.losses import LOSSES, loss_function
-from dualenc.negatives import pooled
+from dualenc.training.negatives import pooled
 from test_losses import PARAMETERS, batch
 
 NOBODY = np.array([], dtype=int)

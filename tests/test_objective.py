@@ -6,11 +6,11 @@ import torch
 from transformers import BertForMaskedLM
 
 import tiny_study
-from dualenc import models, scoring
-from dualenc.masking import masked_loss
-from dualenc.minibatches import Collator, Targets
-from dualenc.objective import ListLoss
+from dualenc.scorers import models, scoring
 from dualenc.steps import inputs
+from dualenc.training.masking import masked_loss
+from dualenc.training.minibatches import Collator, Targets
+from dualenc.training.objective import ListLoss
 from tiny_study import LENGTHS, SETTINGS
 
 ENCODERS = ["dual-encoder", "late-interaction"]

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dualenc import config, origins, stages
-from dualenc.errors import UserError
+from dualenc.orchestration import origins, stages
+from dualenc.runtime.errors import UserError
+from dualenc.study import config
 
 REPOSITORY = Path(__file__).parents[1]
 PARAMS = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))

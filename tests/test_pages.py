@@ -2,7 +2,7 @@
 
 import re
 
-from dualenc import pages
+from dualenc.tables import pages
 
 MARKDOWN = "# A\n\n| a | b |\n| :-- | --: |\n| **1**<br>2 | \\*x\\* |\n\n- one\n\n![i](data:image/png;base64,AAAA)\n"
 

@@ -7,8 +7,8 @@ import pytest
 
 import scored_tree
 from dualenc.analysis import pairs
-from dualenc.errors import UserError
-from dualenc.runs import Ranking, write_run
+from dualenc.data.runs import Ranking, write_run
+from dualenc.runtime.errors import UserError
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dualenc import paper
+from dualenc.paper import reported
 
 SOURCES = Path(__file__).parents[2] / "shared/seeds"
 TABLES = ["tab1", "tab2", "tab4", "tab5", "tab6", "tab7", "tab8", "tab9", "tab12", "tabS1"]
@@ -34,7 +34,7 @@ def printed_rows(table):
 
 def quoted_rows(table):
     """The numbers of each row of a table of paper.yaml."""
-    cells = paper.cells(table).dropna(subset="value")
+    cells = reported.cells(table).dropna(subset="value")
     if table == "tab12":
         cells = cells[cells.evalset == "test"]  # retrieval stands in the text
     keys = ["label"] if table == "tab2" else ["experiment", "label"]
@@ -50,7 +50,7 @@ def test_the_numbers_of_a_table_are_those_that_the_paper_prints(table):
 
 
 def test_numbers_of_retrieval_in_table_12_stand_in_the_text():
-    cells = paper.cells("tab12").dropna(subset="value")
+    cells = reported.cells("tab12").dropna(subset="value")
     retrieval = cells[cells.evalset == "retrieval"]
     assert retrieval.experiment.tolist() == ["de", "de-negatives"]
     text = source("002")
@@ -59,7 +59,7 @@ def test_numbers_of_retrieval_in_table_12_stand_in_the_text():
 
 
 def test_tables_of_the_paper_do_not_contradict_each_other():
-    cells = pd.concat([paper.cells(table) for table in ("tab1", "tab2", "tab4", "tab5")])
+    cells = pd.concat([reported.cells(table) for table in ("tab1", "tab2", "tab4", "tab5")])
     cells = cells[(cells.dataset == "msmarco-passage") & cells.value.notna() & cells.layers.isin([2, 6])]
     values = cells.groupby(["experiment", "layers", "width", "evalset", "measure"]).value
     assert (values.nunique() == 1).all()
@@ -68,7 +68,7 @@ def test_tables_of_the_paper_do_not_contradict_each_other():
 
 def test_every_number_of_the_paper_is_a_measure_and_every_mark_is_explained():
     for table in TABLES:
-        cells = paper.cells(table)
+        cells = reported.cells(table)
         assert cells.value.dropna().between(0, 1).all()
-        assert all(mark in paper.note(table) for mark in cells["mark"])
+        assert all(mark in reported.note(table) for mark in cells["mark"])
         assert (cells["mark"] != "")[cells.value.isna()].all()

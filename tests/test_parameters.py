@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from dualenc import artefacts, config, plan, resources, settings, slices, workflow
-from dualenc.errors import UserError
-from dualenc.evaluation import _parse
-from dualenc.files import read_json
+from dualenc.evaluation.metrics import _parse
 from dualenc.losses import loss_function
-from dualenc.measures import called
-from dualenc.parameters import (
+from dualenc.orchestration import plan, resources, slices, workflow
+from dualenc.paper.measures import called
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import read_json
+from dualenc.study import artefacts, config, settings
+from dualenc.study.schema import (
     OPTIONS,
     Bm25,
     Dataset,

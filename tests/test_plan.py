@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from dualenc import cli, config, plan
-from dualenc.plan import Job
+from dualenc import cli
+from dualenc.orchestration import plan
+from dualenc.orchestration.plan import Job
+from dualenc.study import config
 
 HARDWARE = {"hardware": "a device", "seconds_per_job": 1.0, "rates": [{"width": 64, "training": 1e9, "scoring": 2e9}]}
 

@@ -8,14 +8,15 @@ import pytest
 import torch
 
 import tiny_study
-from dualenc import batches, models, precision, scoring
-from dualenc.errors import UserError
-from dualenc.evaluation import evaluate
-from dualenc.files import read_json
-from dualenc.minibatches import Collator
-from dualenc.objective import ListLoss
-from dualenc.runs import read_run
+from dualenc.data.runs import read_run
+from dualenc.encoders import batches, precision
+from dualenc.evaluation.metrics import evaluate
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import read_json
+from dualenc.scorers import models, scoring
 from dualenc.steps import inputs
+from dualenc.training.minibatches import Collator
+from dualenc.training.objective import ListLoss
 from tiny_study import LENGTHS, SETTINGS
 
 KINDS = ["cross-attention", "dual-encoder", "late-interaction"]
@@ -146,7 +147,7 @@ def test_metrics_before_and_after_differ_by_less_than_seeds_do(tiny, tmp_path, b
 
 
 def _ndcg(run, qrels):
-    from dualenc.datasets import read_qrels
+    from dualenc.data.collection import read_qrels
 
     values = evaluate(run, read_qrels(qrels), ["nDCG@10"])["nDCG@10"].values()
     return sum(values) / len(values)

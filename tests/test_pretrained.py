@@ -17,12 +17,15 @@ from sentence_transformers import CrossEncoder
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertForPreTraining, BertTokenizer
 
 import tiny_study
-from dualenc import config, models, pretrained, slices, tokenizer_files, tokens, workflow
-from dualenc.errors import UserError
-from dualenc.files import md5, read_json
-from dualenc.parameters import Encoder
+from dualenc.encoders import hub, tokenizer_files, tokens
+from dualenc.orchestration import slices, workflow
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import md5, read_json
+from dualenc.scorers import models
 from dualenc.steps.checkpoints import checkpoints
 from dualenc.steps.train import train
+from dualenc.study import config
+from dualenc.study.schema import Encoder
 
 ROOT = Path(__file__).parents[1]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")) | {"scale": "smoke"}
@@ -66,7 +69,7 @@ def outputs(model):
 
 
 def test_an_old_checkpoint_as_an_encoder_folder(bert, checkpoint, tmp_path):
-    pretrained.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
+    hub.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
     models.check(tmp_path / "new", "encoder")
     for found, expected in zip(outputs(models.load_pretrained(tmp_path / "new").eval()), outputs(bert), strict=True):
         torch.testing.assert_close(found, expected)
@@ -78,7 +81,7 @@ def test_an_old_checkpoint_as_an_encoder_folder(bert, checkpoint, tmp_path):
 
 
 def test_the_scorers_start_from_it(bert, checkpoint, tmp_path):
-    pretrained.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
+    hub.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
     cross = models.cross_encoder(tmp_path / "new", dropout=0.1, max_length=20)
     assert isinstance(cross, CrossEncoder)
     belongs, random = bert.state_dict()["cls.seq_relationship.weight"]
@@ -94,9 +97,9 @@ def test_a_checkpoint_without_heads_and_prefixes(bert, checkpoint, tmp_path, suf
     if suffix == "bin":
         torch.save(weights, checkpoint / "pytorch_model.bin", _use_new_zipfile_serialization=False)
     else:
-        pretrained.save_file(weights, checkpoint / "model.safetensors")
-    pretrained.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
-    found = pretrained.load_file(tmp_path / "new" / "model.safetensors")
+        hub.save_file(weights, checkpoint / "model.safetensors")
+    hub.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
+    found = hub.load_file(tmp_path / "new" / "model.safetensors")
     assert {f"bert.{name}" for name in weights} == set(found)
     assert {tensor.dtype for tensor in found.values()} == {torch.float32}
     torch.manual_seed(5)
@@ -105,7 +108,7 @@ def test_a_checkpoint_without_heads_and_prefixes(bert, checkpoint, tmp_path, suf
 
 def test_words_may_keep_their_case(checkpoint, tmp_path):
     (checkpoint / "tokenizer_config.json").write_text('{"do_lower_case": false}', encoding="utf-8")
-    pretrained.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
+    hub.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
     loaded = AutoTokenizer.from_pretrained(tmp_path / "new")
     assert loaded.tokenize("who Who") == ["who", "[UNK]"]
 
@@ -118,7 +121,7 @@ def test_what_a_checkpoint_says_of_its_tokenizer_is_kept(checkpoint, tmp_path, l
     (checkpoint / "tokenizer_config.json").write_text(
         json.dumps(settings | {"model_max_length": 512}), encoding="utf-8"
     )
-    pretrained.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
+    hub.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
     tokenizer_files.check_tokenizer(tmp_path / "new")
     by_vocabulary = BertTokenizer({word: number for number, word in enumerate(WORDS)}, **settings)
     for loaded in (AutoTokenizer.from_pretrained(tmp_path / "new"), by_vocabulary):
@@ -129,7 +132,7 @@ def test_what_a_checkpoint_says_of_its_tokenizer_is_kept(checkpoint, tmp_path, l
 
 def test_a_vocabulary_with_a_byte_order_mark(checkpoint, tmp_path):
     (checkpoint / "vocab.txt").write_text("\n".join(WORDS), encoding="utf-8-sig")
-    pretrained.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
+    hub.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
     assert AutoTokenizer.from_pretrained(tmp_path / "new").convert_tokens_to_ids("[PAD]") == 0
 
 
@@ -184,7 +187,7 @@ def wrong(folder, what):
     elif what == "cut":
         (folder / "pytorch_model.bin").unlink()
         whole = {name: tensor.clone() for name, tensor in weights.items()}
-        pretrained.save_file(whole, folder / "model.safetensors")
+        hub.save_file(whole, folder / "model.safetensors")
         with open(folder / "model.safetensors", "r+b") as file:
             file.truncate(20_000)
     elif what == "page":
@@ -240,12 +243,12 @@ def test_wrong_checkpoints(checkpoint, tmp_path, monkeypatch, what):
     monkeypatch.chdir(tmp_path)
     wrong(checkpoint, what)
     with pytest.raises(UserError, match=WRONG[what]):
-        pretrained.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
+        hub.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
     assert not (tmp_path / "pickle-was-run").exists()
 
 
 @contextmanager
-def hub(folder):
+def served(folder):
     """A server that answers for the files of one model and commit as the hub does."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -300,7 +303,7 @@ def fetch(address, cache, output, **changes):
 
 
 def test_fetch_from_a_hub(checkpoint, tmp_path):
-    with hub(checkpoint) as address:
+    with served(checkpoint) as address:
         result = fetch(address, tmp_path / "cache", tmp_path / "encoder")
         assert result.returncode == 0, result.stderr
         missing = fetch(address, tmp_path / "cache", tmp_path / "none", hub="google/other")

@@ -8,13 +8,16 @@ import pytest
 import torch
 
 import tiny_study
-from dualenc import datasets, models, pretraining, resumable
-from dualenc.errors import UserError
-from dualenc.masking import IGNORED
-from dualenc.parameters import Encoder, Objectives
-from dualenc.pretraining import read_pairs, vectors
-from dualenc.pretraining_batches import Collator, Unlabelled
+from dualenc.data import collection
+from dualenc.miniatures import pretraining
+from dualenc.miniatures.pretraining import read_pairs, vectors
+from dualenc.miniatures.pretraining_batches import Collator, Unlabelled
+from dualenc.runtime.errors import UserError
+from dualenc.scorers import models
 from dualenc.steps.pretrain import read, together, unlabelled
+from dualenc.study.schema import Encoder, Objectives
+from dualenc.training import resumable
+from dualenc.training.masking import IGNORED
 from tiny_study import LENGTHS, SETTINGS
 
 VOCABULARY = 600
@@ -162,8 +165,8 @@ def test_no_text_of_validation_or_test_is_in_a_corpus(tiny):
     lists = pd.read_parquet(tiny / "corpora" / "dataset.parquet")
     seen = set(lists.pids.explode())
     for split in ("validation", "test"):
-        assert not seen & {pid for judged in datasets.qrels(tiny / "dataset", split).values() for pid in judged}
-        assert not set(lists.qid) & set(datasets.queries(tiny / "dataset", split).qid)
+        assert not seen & {pid for judged in collection.qrels(tiny / "dataset", split).values() for pid in judged}
+        assert not set(lists.qid) & set(collection.queries(tiny / "dataset", split).qid)
 
 
 def test_corpora_together_keep_their_texts(corpus):
@@ -210,8 +213,8 @@ def test_pretraining_says_what_it_has_learned(tiny):
 
 
 def test_an_encoder_grows(tiny, tmp_path):
-    from dualenc.parameters import Encoder
     from dualenc.steps.pretrain import pretrain
+    from dualenc.study.schema import Encoder
 
     texts = tiny, tiny / "corpora", tiny / "texts", "dataset", tiny / "evaluation", tiny / "tokenizer", tiny / "encoder"
     taller = Encoder(layers=3, width=16, heads=1, grows_from="small-2-16")

@@ -4,17 +4,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dualenc import models, score_updates, scoring
-from dualenc.candidates import bm25
-from dualenc.datasets import pydocs, read_qrels
-from dualenc.progress import Progress, reported
-from dualenc.runs import read_run
+from dualenc.analysis import score_updates
+from dualenc.data.collection import read_qrels
+from dualenc.data.kinds import pydocs
+from dualenc.data.runs import read_run
+from dualenc.retrieval.candidates import bm25
+from dualenc.runtime.progress import Progress, reported
+from dualenc.scorers import models, scoring
 from dualenc.steps import inputs
 
 
 @pytest.fixture
 def talkative(monkeypatch):
-    monkeypatch.setattr("dualenc.progress.SECONDS_BETWEEN_LINES", 0)
+    monkeypatch.setattr("dualenc.runtime.progress.SECONDS_BETWEEN_LINES", 0)
 
 
 def test_progress_has_rate_and_time_left(capsys, monkeypatch):

@@ -8,40 +8,47 @@ from pathlib import Path
 
 import pytest
 
-from dualenc import provenance
-from dualenc.provenance import PACKAGE, PLUMBING, code
+from dualenc.runtime import provenance
+from dualenc.runtime.provenance import PACKAGE, UNHASHED, code
 
-RUNS_MODELS = ["training", "pretraining", "scoring", "models", "losses", "batches", "tokens"]
+MODELS = ["training.trainer", "miniatures.pretraining", "scorers.scoring", "scorers.models"]
+RUNS_MODELS = [*MODELS, "losses", "encoders.batches", "encoders.tokens"]
 
 
 def names(module):
     """Names of the modules in the code of ``module``."""
-    parts = [path.resolve().relative_to(PACKAGE).with_suffix("").parts for path in code(module)]
-    return {".".join(part for part in path if part != "__init__") for path in parts}
+    return {".".join(path.resolve().relative_to(PACKAGE).with_suffix("").parts) for path in code(module)}
+
+
+def plumbing(name):
+    """Whether no edit of the module can change a result."""
+    return name.split(".")[0] in UNHASHED
 
 
 def test_code_is_a_module_and_all_that_it_imports():
-    assert names("runs") == {"runs", "text"}
-    assert names("evaluation") == {"evaluation", "measures", "runs", "statistics", "text"}
+    assert names("data.runs") == {"data.runs", "data.text"}
+    measured = {"evaluation.metrics", "evaluation.statistics", "paper.measures", "data.runs", "data.text"}
+    assert names("evaluation.metrics") == measured
     assert set(RUNS_MODELS) <= names("steps.train") | names("steps.pretrain")
-    assert names("training") < names("steps.train") and "pretraining" not in names("steps.train")
-    assert {"figures", "figures.fig1"} <= names("figures.fig1")
-    data = PACKAGE / "paper.yaml"
-    assert data in map(Path.resolve, code("tables.tab1")) and data not in map(Path.resolve, code("evaluation"))
+    assert names("training.trainer") < names("steps.train") and "miniatures.pretraining" not in names("steps.train")
+    assert {"figures.drawing", "figures.fig1"} <= names("figures.fig1")
+    data = PACKAGE / "paper" / "reported.yaml"
+    assert data in map(Path.resolve, code("tables.tab1"))
+    assert data not in map(Path.resolve, code("evaluation.metrics"))
 
 
 def test_code_is_relative_to_a_working_directory_around_it(monkeypatch, tmp_path):
     monkeypatch.chdir(PACKAGE.parents[1])
-    assert PACKAGE.relative_to(PACKAGE.parents[1]) / "runs.py" in code("evaluation")
+    assert PACKAGE.relative_to(PACKAGE.parents[1]) / "data" / "runs.py" in code("evaluation.metrics")
     monkeypatch.chdir(tmp_path)
-    assert PACKAGE / "runs.py" in code("evaluation")
+    assert PACKAGE / "data" / "runs.py" in code("evaluation.metrics")
 
 
 def test_code_leaves_out_what_cannot_change_a_result():
-    modules = [path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.py")]
+    modules = [".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")]
     for module in modules:
-        assert not names(".".join(module.parts)) & PLUMBING
-    assert {f"{name}.py" for name in PLUMBING} <= {path.name for path in PACKAGE.glob("*.py")}
+        assert not any(map(plumbing, names(module)))
+    assert set(UNHASHED) <= {path.name for path in PACKAGE.iterdir()}
 
 
 @pytest.mark.parametrize("first", ["steps.evaluate", "steps.candidates", "steps.lists", "tables.tab1", "figures.fig1"])
@@ -51,9 +58,10 @@ def test_nothing_that_a_module_loads_is_missing(first):
     done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, encoding="utf-8", check=True)
     modules = {name.removeprefix("dualenc.") for name in done.stdout.split()}
     assert first in modules
-    by_config = {"losses"}  # for the names of their parameters
-    assert modules - PLUMBING - by_config - {"steps"} <= names(first)
-    assert not any(name in modules for name in RUNS_MODELS[:4])
+    assert not any(name in modules for name in MODELS)
+    by_config = {"losses", "paper.naming", "paper.measures"}  # names that params.yaml may hold
+    folders = {name for name in modules if PACKAGE.joinpath(*name.split(".")).is_dir()}
+    assert {name for name in modules - folders - by_config if not plumbing(name)} <= names(first)
 
 
 def test_environment():

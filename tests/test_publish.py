@@ -10,11 +10,12 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 import tiny_study
-from dualenc import config, publish
-from dualenc.errors import UserError
-from dualenc.parameters import Dataset
+from dualenc.publish import export
 from dualenc.publish.card import RIGHTS, card
 from dualenc.publish.facts import Facts
+from dualenc.runtime.errors import UserError
+from dualenc.study import config
+from dualenc.study.schema import Dataset
 
 VALUES = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
 KINDS = {one.model_fields["kind"].annotation.__args__[0] for one in get_args(get_args(Dataset)[0])}
@@ -96,9 +97,9 @@ def test_a_model_that_lacks_a_weight_is_not_exported(trained, tmp_path, monkeypa
     file = run / "model/3_LayerNorm/model.safetensors"
     save_file({"norm.bias": load_file(file)["norm.bias"]}, file)
     known = SimpleNamespace(folder=run, experiment=tiny_study.experiment())
-    monkeypatch.setattr(publish, "read", lambda *_: known)
+    monkeypatch.setattr(export, "read", lambda *_: known)
     with pytest.raises(UserError, match=r"3_LayerNorm/model.safetensors has no norm.weight"):
-        publish.export(config.load("params.yaml"), "de", 1, tmp_path, tmp_path / "out")
+        export.export(config.load("params.yaml"), "de", 1, tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dualenc import published_scores, score_rows
-from dualenc.errors import UserError
+from dualenc.runtime.errors import UserError
+from dualenc.training import published_scores, score_rows
 
 REPOSITORY = Path(__file__).parents[1]
 LENGTH = 4

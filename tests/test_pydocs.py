@@ -7,10 +7,11 @@ import shutil
 
 import pytest
 
-from dualenc import datasets
-from dualenc.datasets import SPLITS, pydocs
-from dualenc.datasets.pydocs import Pair
-from dualenc.errors import UserError
+from dualenc.data import collection
+from dualenc.data.collection import SPLITS
+from dualenc.data.kinds import pydocs
+from dualenc.data.kinds.pydocs import Pair
+from dualenc.runtime.errors import UserError
 
 PARAMETERS = {
     "max_words": 60,
@@ -68,22 +69,22 @@ def read(folder):
 
 
 def texts(folder):
-    passages = dict(datasets.passages(folder).itertuples(index=False, name=None))
-    queries = {split: dict(datasets.queries(folder, split).itertuples(index=False, name=None)) for split in SPLITS}
+    passages = dict(collection.passages(folder).itertuples(index=False, name=None))
+    queries = {split: dict(collection.queries(folder, split).itertuples(index=False, name=None)) for split in SPLITS}
     return passages, queries
 
 
 def test_a_package_becomes_a_dataset(tmp_path, install):
     install("toy", many_modules(), version="3.4")
     pydocs.build(tmp_path / "out", packages=["toy"], **PARAMETERS)
-    datasets.check_folder(tmp_path / "out")
+    collection.check_folder(tmp_path / "out")
     passages, queries = texts(tmp_path / "out")
     assert passages["toy.m3:second"] == f"Say {words((3, 'second', 'p'))}."
     together = queries["train"] | queries["validation"] | queries["test"]
     assert together["toy.m3:second"] == f"Ask about {words((3, 'second'), 3)}."
     assert sorted(together) == sorted(passages) and len(passages) == 80
     for split in SPLITS:
-        assert datasets.qrels(tmp_path / "out", split) == {qid: {qid: 1} for qid in queries[split]}
+        assert collection.qrels(tmp_path / "out", split) == {qid: {qid: 1} for qid in queries[split]}
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["python"] == platform.python_version()
     assert manifest["packages"] == {"toy": "3.4"}
@@ -179,7 +180,7 @@ def test_near_duplicates_are_dropped_whatever_their_case_and_punctuation():
 def test_no_two_real_passages_are_similar(tmp_path):
     pydocs.build(tmp_path, packages=["email", "logging", "http", "unittest"], **PARAMETERS)
     grams = []
-    for text in datasets.passages(tmp_path).text:
+    for text in collection.passages(tmp_path).text:
         tokens = pydocs.normalised(text)
         grams.append({tuple(tokens[i : i + 4]) for i in range(len(tokens) - 3)})
     similarities = [len(a & b) / len(a | b) for i, a in enumerate(grams) for b in grams[:i]]

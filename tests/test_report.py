@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from dualenc import artefacts, pages, report
-from dualenc.claims import Part, page
-from dualenc.errors import UserError
+from dualenc.claims import page
+from dualenc.claims.verdicts import Part
+from dualenc.report import front_page
+from dualenc.runtime.errors import UserError
 from dualenc.steps.report import make
+from dualenc.study import artefacts
+from dualenc.tables import pages
 
 HEAD = "output_file\tdate\trule\tlog-file(s)\tinput-file(s)\tshellcmd\tstatus\tplan"
 # output, rule, job, inputs: table 1 needs run a, figure 1 and the claim need both runs.
@@ -54,22 +57,22 @@ def root(tmp_path):
 
 
 def test_costs_are_those_of_all_jobs_behind_an_artefact(root):
-    costs = report.costs(summary(JOBS), Path("logs/x"), root / "times")
+    costs = front_page.costs(summary(JOBS), Path("logs/x"), root / "times")
     assert costs == {
-        "tab1": report.Cost("table", 3, 1012.5, 1, 1000.5),
-        "fig1": report.Cost("figure", 4, 10113.0, 1, 10000.5),
-        "C1": report.Cost("claim", 4, 100113.0, 1, 100000.5),
+        "tab1": front_page.Cost("table", 3, 1012.5, 1, 1000.5),
+        "fig1": front_page.Cost("figure", 4, 10113.0, 1, 10000.5),
+        "C1": front_page.Cost("claim", 4, 100113.0, 1, 100000.5),
     }
 
 
 def test_what_only_one_artefact_needs_is_its_own(root):
-    costs = report.costs(summary([job for job in JOBS if job[1] != "claim"]), Path("logs/x"), root / "times")
+    costs = front_page.costs(summary([job for job in JOBS if job[1] != "claim"]), Path("logs/x"), root / "times")
     assert (costs["fig1"].own_jobs, costs["fig1"].own_seconds) == (2, 10101.0)
 
 
 def test_jobs_of_another_machine_cost_nothing(root):
     (root / "times/train/a.tsv").unlink()
-    costs = report.costs(summary(JOBS), Path("logs/x"), root / "times")
+    costs = front_page.costs(summary(JOBS), Path("logs/x"), root / "times")
     assert (costs["tab1"].jobs, costs["tab1"].seconds) == (3, 1002.0)
 
 
@@ -77,7 +80,9 @@ def test_a_job_without_a_log_is_followed_to_what_it_needs(root):
     copied = ("results/x/copy/test.run.gz", "copy", "", ["results/x/runs/b/test.run.gz"])
     jobs = [*JOBS[:4], copied, ("results/x/tables/tab1.csv", "table", "table/tab1", [copied[0]])]
     text = summary(jobs).replace("logs/x/.log", "")
-    assert report.costs(text, Path("logs/x"), root / "times")["tab1"] == report.Cost("table", 4, 1102.5, 4, 1102.5)
+    assert front_page.costs(text, Path("logs/x"), root / "times")["tab1"] == front_page.Cost(
+        "table", 4, 1102.5, 4, 1102.5
+    )
 
 
 def test_the_error_of_snakemake_is_told(tmp_path, monkeypatch):
@@ -89,8 +94,8 @@ def test_the_error_of_snakemake_is_told(tmp_path, monkeypatch):
 
 
 def test_the_first_page_has_claims_figure_1_table_1_and_costs(root, tmp_path):
-    costs = report.costs(summary(JOBS), Path("logs/x"), root / "times")
-    text = report.front(root, tmp_path, "x", costs, set())
+    costs = front_page.costs(summary(JOBS), Path("logs/x"), root / "times")
+    text = front_page.front(root, tmp_path, "x", costs, set())
     assert re.findall("^## (.*)$", text, flags=re.MULTILINE) == [
         "Claims of the paper",
         "Figure 1",

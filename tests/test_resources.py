@@ -2,8 +2,9 @@
 
 import pytest
 
-from dualenc import config, plan, resources
-from dualenc.errors import UserError
+from dualenc.orchestration import plan, resources
+from dualenc.runtime.errors import UserError
+from dualenc.study import config
 from test_config import changed, message
 
 CPU = {"gpu": False, "seconds_per_job": 0.0, "rates": [{"width": 32, "training": 1e6, "scoring": 1e6}]}

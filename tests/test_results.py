@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 import results_tree
-from dualenc import results
-from dualenc.errors import UserError
-from dualenc.files import read_json
+from dualenc.evaluation import results
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import read_json
 from results_tree import EVALUATION
 
 TEST = ("test", "MRR@10")

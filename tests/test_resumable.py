@@ -9,10 +9,10 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 import tiny_study
-from dualenc import resumable
-from dualenc.errors import UserError
-from dualenc.resumable import WHOLE
-from dualenc.states import state_folder
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.states import state_folder
+from dualenc.training import resumable
+from dualenc.training.resumable import WHOLE
 from processes import run, start
 from tiny_study import experiment, pretraining
 

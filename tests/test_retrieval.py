@@ -5,10 +5,12 @@ import shutil
 import numpy as np
 import pytest
 
-from dualenc import datasets, models, retrieval, scoring
-from dualenc.errors import UserError
-from dualenc.retrieval import search, shard
-from dualenc.runs import ranked, read_run
+from dualenc.data import collection
+from dualenc.data.runs import ranked, read_run
+from dualenc.retrieval import dense
+from dualenc.retrieval.dense import search, shard
+from dualenc.runtime.errors import UserError
+from dualenc.scorers import models, scoring
 from dualenc.steps.encode import encode
 from dualenc.steps.retrieval import retrieval as step
 
@@ -52,7 +54,7 @@ def test_more_passages_than_there_are():
 @pytest.mark.parametrize("count", [1, 49, 50, 51, 500, 1234])
 @pytest.mark.parametrize("shards", [1, 2, 3, 8, 40])
 def test_shards_are_all_rows_in_whole_blocks(count, shards, monkeypatch):
-    monkeypatch.setattr(retrieval, "PASSAGES_AT_ONCE", BLOCK)
+    monkeypatch.setattr(dense, "PASSAGES_AT_ONCE", BLOCK)
     parts = [shard(count, shards, number) for number in range(shards)]
     assert [row for part in parts for row in part] == list(range(count))
     assert all(part.start % BLOCK == 0 for part in parts if part)
@@ -84,15 +86,15 @@ def retrieved(root, embeddings, run):
 def every_score(root):
     """qid -> pid -> the model's own score, of the first test queries with all passages."""
     source, model = scoring.texts(root / "tokens", "test", 4096), models.load(root / "model", "dual-encoder")
-    pids = datasets.ids(root / "dataset", "passages").to_pylist()
+    pids = collection.ids(root / "dataset", "passages").to_pylist()
     rows = np.arange(len(pids))
-    for row, qid in enumerate(datasets.ids(root / "dataset", "test").to_pylist()[:20]):
+    for row, qid in enumerate(collection.ids(root / "dataset", "test").to_pylist()[:20]):
         yield qid, pids, scoring.score(model, source, np.full(len(pids), row), rows)
 
 
 def test_every_passage_is_a_candidate_of_every_query(tiny, alone, found):
     candidates = read_run(tiny / "evaluation" / "test.run.gz")
-    assert list(found) == datasets.ids(alone / "dataset", "test").to_pylist()
+    assert list(found) == collection.ids(alone / "dataset", "test").to_pylist()
     beyond = 0
     for qid, pids, scores in every_score(alone):
         best = ranked(qid, pids, scores)
@@ -104,11 +106,11 @@ def test_every_passage_is_a_candidate_of_every_query(tiny, alone, found):
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(retrieval, "PASSAGES_AT_ONCE", BLOCK)
+    monkeypatch.setattr(dense, "PASSAGES_AT_ONCE", BLOCK)
 
 
 def test_small_blocks_find_the_same(alone, found, small_blocks):
-    assert len(datasets.ids(alone / "dataset", "passages")) > 4 * BLOCK
+    assert len(collection.ids(alone / "dataset", "passages")) > 4 * BLOCK
     again = retrieved(alone, [], "small-blocks")
     for qid in found:
         np.testing.assert_allclose(again[qid].scores, found[qid].scores, rtol=1e-4)

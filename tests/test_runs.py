@@ -5,8 +5,8 @@ import gzip
 import numpy as np
 import pytest
 
-from dualenc.errors import UserError
-from dualenc.runs import Ranking, ranked, read_run, write_run
+from dualenc.data.runs import Ranking, ranked, read_run, write_run
+from dualenc.runtime.errors import UserError
 
 
 def random_run(queries: int, depth: int) -> dict[str, Ranking]:

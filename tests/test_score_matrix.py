@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from dualenc.runs import read_run
+from dualenc.data.runs import read_run
 from dualenc.steps.score_matrix import score_matrix
 
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import tiny_study
-from dualenc import models, score_updates, scoring
-from dualenc.analysis import influence
-from dualenc.datasets import read_qrels
-from dualenc.errors import UserError
-from dualenc.runs import read_run
+from dualenc.analysis import influence, score_updates
+from dualenc.data.collection import read_qrels
+from dualenc.data.runs import read_run
+from dualenc.runtime.errors import UserError
+from dualenc.scorers import models, scoring
 from dualenc.steps.inputs import rows
 from dualenc.steps.score_updates import updates
 

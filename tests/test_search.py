@@ -10,8 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dualenc import candidates, cli, config, datasets, models, search
-from dualenc.errors import UserError
+from dualenc import cli
+from dualenc.data import collection
+from dualenc.retrieval import candidates, search
+from dualenc.runtime.errors import UserError
+from dualenc.scorers import models
+from dualenc.study import config
 
 REPOSITORY = Path(__file__).parents[1]
 QUERY = "how to write a handler that logs to a socket"
@@ -54,7 +58,7 @@ def test_what_is_found(root, dualenc):
     found = json.loads(printed)
     assert status == 0 and found["query"] == QUERY and (found["run"], found["teacher"]) == ("de-m3se", "ca")
     results = root / "results" / "smoke"
-    passages = datasets.passages(results / "data" / "pydocs-stdlib")
+    passages = collection.passages(results / "data" / "pydocs-stdlib")
     model = models.load(results / "runs" / "de-m3se" / "seed-1" / "model", "dual-encoder")
     scores = model.encode(passages.text.tolist()) @ model.encode(QUERY)
     lines = found["passages"]
@@ -74,7 +78,7 @@ def test_what_stands_beside_it(root, dualenc):
     by_teacher = sorted(lines, key=lambda line: line["teacher_rank"])
     assert [line["teacher_rank"] for line in by_teacher] == list(range(1, 13))
     assert np.all(np.diff([line["teacher_score"] for line in by_teacher]) <= 0)
-    passages = datasets.passages(results / "data" / "pydocs-stdlib")
+    passages = collection.passages(results / "data" / "pydocs-stdlib")
     bm25 = study().at.bm25.model_dump()
     pids = pa.array(passages.pid.tolist())
     run = candidates.bm25(pids, passages.text, {QUERY: QUERY}, depth=len(passages), **bm25).run

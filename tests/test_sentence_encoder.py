@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 import tiny_study
-from dualenc import datasets, models, tokens
-from dualenc.errors import UserError
-from dualenc.sentence_encoder import Sentences
-from dualenc.sources import packaged
+from dualenc.data import collection
+from dualenc.data.sources import packaged
+from dualenc.encoders import tokens
+from dualenc.miniatures.sentence_encoder import Sentences
+from dualenc.runtime.errors import UserError
+from dualenc.scorers import models
 from dualenc.steps.pretrain import unlabelled
 from dualenc.steps.texts import chosen, texts
 
@@ -71,8 +73,8 @@ def test_directions_have_one_scale(encoder, tiny):
 def test_texts_are_those_of_the_train_split_each_once(tiny):
     found = chosen(tiny, COUNTS)
     folder = tiny / "dataset"
-    relevant = {pid for judged in datasets.qrels(folder, "train").values() for pid in judged}
-    train = {*datasets.queries(folder, "train").text, *datasets.passages(folder, relevant).text}
+    relevant = {pid for judged in collection.qrels(folder, "train").values() for pid in judged}
+    train = {*collection.queries(folder, "train").text, *collection.passages(folder, relevant).text}
     assert len(found) == len(set(found)) and set(found) <= train
     counts = COUNTS["dataset"]
     assert counts.passages < len(found) <= counts.queries + counts.passages

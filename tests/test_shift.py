@@ -5,7 +5,7 @@ import pytest
 
 import scored_tree
 from dualenc.analysis import pairs, shift
-from dualenc.errors import UserError
+from dualenc.runtime.errors import UserError
 
 
 @pytest.fixture(scope="module")

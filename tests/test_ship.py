@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from dualenc import models
-from dualenc.errors import UserError
-from dualenc.files import md5
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import md5
+from dualenc.scorers import models
 from dualenc.steps.ship import ship
 from tiny_study import LENGTHS
 

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from dualenc import config, origins, slices, stages
-from dualenc.errors import UserError
+from dualenc.orchestration import origins, slices, stages
+from dualenc.runtime.errors import UserError
+from dualenc.study import config
 
 REPOSITORY = Path(__file__).parents[1]
 PARAMS = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8")) | {"scale": "smoke"}

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from dualenc import config, slices
+from dualenc.orchestration import slices
+from dualenc.study import config
 
 STUDY = config.load("params.yaml", {"scale": "smoke"})
 HEAVY = ("torch", "transformers", "sentence_transformers", "matplotlib")

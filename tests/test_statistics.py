@@ -6,8 +6,8 @@ import random
 import numpy as np
 import pytest
 
-from dualenc.errors import UserError
-from dualenc.statistics import bootstrap_interval, difference_interval, holm, paired_test, unpaired_interval
+from dualenc.evaluation.statistics import bootstrap_interval, difference_interval, holm, paired_test, unpaired_interval
+from dualenc.runtime.errors import UserError
 
 INTERVAL = {"confidence": 0.95, "resamples": 400, "seed": 0}
 
@@ -55,7 +55,7 @@ def test_interval_is_repeatable_and_grows_with_confidence():
 def test_blocks_do_not_change_the_results(monkeypatch):
     a, b = np.random.default_rng(3).random((2, 30))
     interval, p = bootstrap_interval(a, **INTERVAL), paired_test(a, b, permutations=500, seed=0)
-    monkeypatch.setattr("dualenc.statistics.BLOCK", 70)
+    monkeypatch.setattr("dualenc.evaluation.statistics.BLOCK", 70)
     assert bootstrap_interval(a, **INTERVAL) == pytest.approx(interval, rel=1e-12)
     assert paired_test(a, b, permutations=500, seed=0) == p
 

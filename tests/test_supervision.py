@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dualenc import datasets, supervision
-from dualenc.errors import UserError
-from dualenc.files import md5
-from dualenc.runs import Ranking, read_run
-from dualenc.supervision import Lists
+from dualenc.data import collection
+from dualenc.data.runs import Ranking, read_run
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import md5
+from dualenc.training import supervision
+from dualenc.training.supervision import Lists
 
 
 def ranking(*pids):
@@ -170,7 +171,7 @@ def test_a_short_list_keeps_a_negative(selection):
 
 
 def test_the_lists_of_a_study(tiny):
-    qrels, run = datasets.qrels(tiny / "dataset", "train"), read_run(tiny / "candidates" / "train.run.gz")
+    qrels, run = collection.qrels(tiny / "dataset", "train"), read_run(tiny / "candidates" / "train.run.gz")
     lists = pd.read_parquet(tiny / "lists.parquet")
     assert len(lists) == 80 and set(map(len, lists.pids)) == {5}
     for row in lists.itertuples():

@@ -11,9 +11,9 @@ import pytest
 
 import results_tree
 import scored_tree
-from dualenc import figures, tables
-from dualenc.errors import UserError
-from dualenc.figures import figS1, figS2, figS3
+from dualenc.figures import drawing, figS1, figS2, figS3
+from dualenc.runtime.errors import UserError
+from dualenc.tables import writing
 
 WIDTHS = [4, 8]
 NAMES = [f"{experiment}.small-1-{width}" for experiment in ("de", "de-m3se") for width in WIDTHS]
@@ -65,7 +65,7 @@ def test_s1_has_the_changes_of_the_files(root):
 
 def test_s1_draws_both_models_in_every_panel(root):
     frame = figS1.data(params_s1(), root)
-    with figures.style():
+    with drawing.style():
         panels = figS1.draw(frame, params_s1()).axes
     titles = [axes.get_title(loc="left") for axes in panels]
     assert titles[:3] == ["step 0: same query", "step 0: same passage", "step 0: neither the same"]
@@ -123,7 +123,7 @@ def test_s2_ranks_the_passages_of_the_block(root):
 
 def test_s2_draws_the_line_and_the_markers_of_each_panel(root):
     frame = figS2.data(params_s2(), root)
-    with figures.style():
+    with drawing.style():
         panels = figS2.draw(frame, params_s2()).axes
     for number, axes in enumerate(panels):
         evalset, column = ["train", "test"][number % 2], ["error", "MRR@10"][number // 2]
@@ -165,7 +165,7 @@ def test_s3_is_the_closed_form(tmp_path):
 def test_s3_draws_a_line_for_every_pair_of_margins(tmp_path):
     params = params_s3([(1, student) for student in range(2, 9)])  # more than there are styles
     frame = figS3.data(params, tmp_path)
-    with figures.style():
+    with drawing.style():
         axes = figS3.draw(frame, params).axes[0]
     lines = [line for line in axes.get_lines() if len(line.get_xdata()) == 5]
     assert [line.get_label() for line in lines] == [f"1 and {student}" for student in range(2, 9)]
@@ -181,7 +181,7 @@ def test_nothing_but_s3_needs_torch():
     """S3 differentiates the losses; what models compute for other artefacts, steps of their own have written."""
     names = [
         f"dualenc.{room}.{one.name}"
-        for room, at in [("figures", figures), ("tables", tables)]
+        for room, at in [("figures", drawing), ("tables", writing)]
         for one in iter_modules(at.__path__)
         if one.name != "figS3"
     ]

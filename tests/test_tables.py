@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 import results_tree
-from dualenc import tables
-from dualenc.errors import UserError
-from dualenc.statistics import holm
+from dualenc.evaluation.statistics import holm
+from dualenc.runtime.errors import UserError
 from dualenc.steps import artefacts
-from dualenc.tables import Cell, Table, tab1
+from dualenc.tables import tab1, writing
+from dualenc.tables.writing import Cell, Table
 
 # Margin MSE is as good as the one-hot DE, the others are clearly better or worse.
 MEANS = {
@@ -192,14 +192,14 @@ def awkward():
 
 
 def test_markdown_has_as_many_cells_in_each_row():
-    rows = [line for line in tables.markdown(awkward(), "t", "caption").splitlines() if line.startswith("|")]
+    rows = [line for line in writing.markdown(awkward(), "t", "caption").splitlines() if line.startswith("|")]
     assert [len(re.findall(r"(?<!\\)\|", row)) for row in rows] == [5] * 7
     assert r"| **1**\* \_ |" in rows[3]
 
 
 @pytest.mark.parametrize("which", ["awkward", "tab1"])
 def test_latex_is_balanced_and_has_as_many_cells_in_each_row(which, built):
-    text = tables.latex(awkward() if which == "awkward" else built, "t", "caption")
+    text = writing.latex(awkward() if which == "awkward" else built, "t", "caption")
     text = re.sub(r"(?m)^%.*\n", "", text)
     plain = re.sub(r"\\[\\&%$#_{}]", lambda match: r"\\" if match[0] == r"\\" else "", text)
     depth = np.cumsum([{"{": 1, "}": -1}.get(character, 0) for character in plain])

@@ -12,13 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dualenc import datasets, score_rows, sources, text
-from dualenc.datasets import dpr, tsv
-from dualenc.errors import UserError
-from dualenc.files import read_json
-from dualenc.parameters import Evaluation
-from dualenc.runs import read_run
+from dualenc.data import collection, sources, text
+from dualenc.data.kinds import dpr, tsv
+from dualenc.data.runs import read_run
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import read_json
 from dualenc.steps.evaluate import evaluate_runs
+from dualenc.study.schema import Evaluation
+from dualenc.training import score_rows
 
 TSV = {
     "collection.tsv": "p1\tun caf\u00e9\u2028au lait\np2\tdeux\x0bth\u00e9s\x85\np3\t\u4e09\n",
@@ -37,8 +38,10 @@ def built(file: Path):
     out = file.parent / "dataset"
     options = {"max_words": None, "max_passages": None, "max_queries": dict.fromkeys(SPLITS, 9)}
     tsv.build(out, path=file.parent, splits=SPLITS, **options)
-    texts = [dict(frame.itertuples(index=False)) for frame in (datasets.passages(out), datasets.queries(out, "train"))]
-    return *texts, [datasets.qrels(out, split) for split in SPLITS]
+    texts = [
+        dict(frame.itertuples(index=False)) for frame in (collection.passages(out), collection.queries(out, "train"))
+    ]
+    return *texts, [collection.qrels(out, split) for split in SPLITS]
 
 
 def dealt(file: Path):
@@ -76,7 +79,7 @@ READERS = {  # what is read -> the file's name, what stands in it, what reads it
     "queries": ("queries.train.tsv", TSV["queries.train.tsv"], built, DATASET),
     "tsv qrels": ("qrels.test.tsv", TSV["qrels.test.tsv"], built, DATASET),
     "dpr": ("nq.json", json.dumps([ENTRY] * 2, ensure_ascii=False, indent=1), entries, ENTRIES),
-    "qrels": ("test.qrels", "q1 0 \u00e9 1\nq2 0 b 0\nq2 0 c -2\n", datasets.read_qrels, QRELS),
+    "qrels": ("test.qrels", "q1 0 \u00e9 1\nq2 0 b 0\nq2 0 c -2\n", collection.read_qrels, QRELS),
     "run": ("bm25.run", "q1 Q0 \u00e9 1 2.5 x\nq1 Q0 b 2 125e-3 x\nq2 Q0 b 1 -4 x\n", run_of, RUN),
     "scores": ("scores.tsv", "1.5\t-2\t7\t11\t12\n0.5\t.25\t7\t10\t0\n", dealt, ROWS),
 }  # fmt: skip
@@ -221,7 +224,7 @@ def test_lines_are_those_between_line_feeds(tmp_path, monkeypatch, block):
 
 def test_files_that_were_joined_have_marks_within(tmp_path):
     (tmp_path / "all.qrels").write_bytes("q1 0 a 1\n".encode("utf-8-sig") + "q2 0 b 1\n".encode("utf-8-sig"))
-    assert datasets.read_qrels(tmp_path / "all.qrels") == {"q1": {"a": 1}, "q2": {"b": 1}}
+    assert collection.read_qrels(tmp_path / "all.qrels") == {"q1": {"a": 1}, "q2": {"b": 1}}
 
 
 def test_a_long_line_is_shown_in_part(tmp_path):
@@ -230,9 +233,9 @@ def test_a_long_line_is_shown_in_part(tmp_path):
 
 
 def test_reading_prints_its_progress(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("dualenc.progress.SECONDS_BETWEEN_LINES", 0)
+    monkeypatch.setattr("dualenc.runtime.progress.SECONDS_BETWEEN_LINES", 0)
     (tmp_path / "x.qrels.gz").write_bytes(gzip.compress(b"q 0 d 1\n"))
-    datasets.read_qrels(tmp_path / "x.qrels.gz")
+    collection.read_qrels(tmp_path / "x.qrels.gz")
     assert re.match(r"x.qrels.gz: 0/0 MB, \d+\.\d+ MB/s, 0 s left\n", capsys.readouterr().err)
 
 
@@ -243,14 +246,14 @@ def test_reading_prints_its_progress(tmp_path, monkeypatch, capsys):
 def test_what_is_not_a_judgement_is_told_by_its_line(tmp_path, wrong):
     (tmp_path / "x.qrels").write_text(f"q1 0 d2 1\n{wrong}\n", encoding="utf-8")
     assert f"x.qrels, line 2: {wrong!r} is not a judgement; write 'qid 0 pid rel'" in told(
-        datasets.read_qrels, tmp_path / "x.qrels"
+        collection.read_qrels, tmp_path / "x.qrels"
     )
 
 
 def test_a_pair_that_is_judged_twice_is_told_by_its_line(tmp_path):
     (tmp_path / "x.qrels").write_text("q1 0 d1 1\nq1 0 d2 0\nq1 0 d1 0\n", encoding="utf-8")
     assert "line 3: the pair qid 'q1', pid 'd1' is judged more than once" in told(
-        datasets.read_qrels, tmp_path / "x.qrels"
+        collection.read_qrels, tmp_path / "x.qrels"
     )
 
 

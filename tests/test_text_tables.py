@@ -7,11 +7,10 @@ import pandas as pd
 import pytest
 
 import scored_tree
-from dualenc import tables
 from dualenc.analysis import disagreement, pairs
-from dualenc.errors import UserError
+from dualenc.runtime.errors import UserError
 from dualenc.steps import artefacts
-from dualenc.tables import tab3, tab10, tab11, texts
+from dualenc.tables import tab3, tab10, tab11, texts, writing
 
 OPTIONS = {"pairs": 4, "compared": 20, "characters": 80}
 TOP = {"measure": "MRR@10", "passages": 5, "characters": 60}
@@ -119,7 +118,7 @@ def test_places_that_are_not_there_leave_an_empty_table(root, tmp_path):
 
 def test_text_is_escaped_and_wraps(root, built):
     for table in (built, tab10.table(params([1, 2, 3]), root)):
-        markdown, latex = tables.markdown(table, "t", ""), tables.latex(table, "t", "")
+        markdown, latex = writing.markdown(table, "t", ""), writing.latex(table, "t", "")
         rows = [line for line in markdown.splitlines() if line.startswith("|")]
         assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1
         assert r"Thing\_" in markdown and r"\*that\*" in markdown and r"\$" in markdown and r"\& 100 %" in markdown

@@ -10,9 +10,10 @@ from tokenizers.pre_tokenizers import Whitespace
 from transformers import AutoTokenizer
 
 import tiny_study
-from dualenc import datasets, tokens
-from dualenc.errors import UserError
-from dualenc.files import md5
+from dualenc.data import collection
+from dualenc.encoders import tokens
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import md5
 
 TEXTS = ["Sort a list in place.", "", "Sort it", "It is stable: équal items keep their order " * 20]
 
@@ -35,7 +36,7 @@ def test_the_tokenizer_is_as_berts(tokenizer):
 
 
 def test_the_same_texts_give_the_same_tokenizer(tiny, tmp_path):
-    texts = datasets.passages(tiny / "dataset").text.tolist()
+    texts = collection.passages(tiny / "dataset").text.tolist()
     for call in "abc":
         tokens.train_tokenizer(texts, 600, 24, tmp_path / call)
     assert len({(tmp_path / call / "tokenizer.json").read_bytes() for call in "abc"}) == 1
@@ -98,9 +99,9 @@ def test_missing_tokens(tmp_path):
 
 
 def test_the_tokenizer_of_a_study_has_seen_the_train_split_only(tiny, tmp_path):
-    passages = datasets.passages(tiny / "dataset").set_index("pid").text
-    relevant = [next(iter(pids)) for pids in datasets.qrels(tiny / "dataset", "train").values()]
-    texts = [*datasets.queries(tiny / "dataset", "train").text, *passages[relevant]]
+    passages = collection.passages(tiny / "dataset").set_index("pid").text
+    relevant = [next(iter(pids)) for pids in collection.qrels(tiny / "dataset", "train").values()]
+    texts = [*collection.queries(tiny / "dataset", "train").text, *passages[relevant]]
     tokens.train_tokenizer(texts, 600, tiny_study.LENGTHS["pair"], tmp_path)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         assert (tmp_path / name).read_bytes() == (tiny / "tokenizer" / name).read_bytes()
@@ -108,8 +109,8 @@ def test_the_tokenizer_of_a_study_has_seen_the_train_split_only(tiny, tmp_path):
 
 def test_the_tokens_of_a_study_are_its_texts(tiny):
     encoder = AutoTokenizer.from_pretrained(tiny / "tokenizer")
-    columns = {"passages": datasets.passages(tiny / "dataset")}
-    columns |= {f"queries.{split}": datasets.queries(tiny / "dataset", split) for split in datasets.SPLITS}
+    columns = {"passages": collection.passages(tiny / "dataset")}
+    columns |= {f"queries.{split}": collection.queries(tiny / "dataset", split) for split in collection.SPLITS}
     for name, frame in columns.items():
         column = tokens.read(tiny / "tokens", name)
         expected = encoder(frame.text.tolist(), add_special_tokens=False)["input_ids"]

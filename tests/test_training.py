@@ -12,17 +12,18 @@ import yaml
 from transformers import set_seed
 
 import tiny_study
-from dualenc import models, resumable, scoring, supervision, training
-from dualenc.datasets import SPLITS
-from dualenc.evaluation import evaluate
-from dualenc.files import md5
+from dualenc.data.collection import SPLITS
+from dualenc.data.runs import Ranking, read_run
+from dualenc.evaluation.metrics import evaluate
 from dualenc.losses import loss_function
-from dualenc.minibatches import Collator
-from dualenc.runs import Ranking, read_run
+from dualenc.runtime.files import md5
+from dualenc.scorers import models, scoring
 from dualenc.steps import inputs
 from dualenc.steps.checkpoints import checkpoints
 from dualenc.steps.teacher_scores import Task, teacher_scores
 from dualenc.steps.train import probe
+from dualenc.training import resumable, supervision, trainer
+from dualenc.training.minibatches import Collator
 from tiny_study import LENGTHS, SETTINGS, experiment
 
 KINDS = ["cross-attention", "dual-encoder", "late-interaction"]
@@ -130,7 +131,7 @@ def test_the_model_of_the_best_probe_is_kept(tiny, tmp_path, kind):
             break
     assert chosen.value.max() > chosen.value.iloc[-1]
     assert set(curve.step[curve.metric == "nDCG@10"]) == set(range(0, 41, 5))
-    probes = {(split, measure) for split in SPLITS for measure in training.MEASURES}
+    probes = {(split, measure) for split in SPLITS for measure in trainer.MEASURES}
     assert set(zip(curve.split, curve.metric, strict=True)) == {("train", "loss"), *probes}
     probed = probe(tiny / "evaluation", "validation", data(tiny), **SETTINGS["probes"])
     assert list(probed.qrels) == supervision.in_hash_order(list(probed.qrels)) and len(probed.qrels) == 20
@@ -146,7 +147,7 @@ def test_without_curves_of_train_and_test_the_model_is_the_same(tiny, trained, t
     curve = pd.read_csv(folder / "curve.csv")
     assert set(zip(curve.split, curve.metric, strict=True)) == {
         ("train", "loss"),
-        *(("validation", measure) for measure in training.MEASURES),
+        *(("validation", measure) for measure in trainer.MEASURES),
     }
     for name in ("model/model.safetensors", "test.run.gz"):
         assert (folder / name).read_bytes() == (trained["dual-encoder"] / name).read_bytes(), name
@@ -233,7 +234,7 @@ def test_a_probe_scores_the_queries_that_can_count_and_counts_all(tiny, depth):
     model = models.start(tiny / "encoder", experiment(), LENGTHS)
     rows = inputs.passage_rows(tiny / "dataset", whole)
     measured = [
-        evaluate(scoring.rerank(model, probed.source, some, probed.query_rows, rows), probed.qrels, training.MEASURES)
+        evaluate(scoring.rerank(model, probed.source, some, probed.query_rows, rows), probed.qrels, trainer.MEASURES)
         for some in (probed.candidates, whole)
     ]
     assert measured[0] == measured[1] and all(len(values) == 30 for values in measured[0].values())

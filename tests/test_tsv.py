@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from dualenc import datasets
-from dualenc.datasets import SPLITS, tsv
-from dualenc.errors import UserError
-from dualenc.files import md5, read_json
+from dualenc.data import collection
+from dualenc.data.collection import SPLITS
+from dualenc.data.kinds import tsv
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import md5, read_json
 
 OPTIONS = {
     "splits": {"train": "train", "validation": "dev", "test": "test"},
@@ -42,7 +43,7 @@ def build(tmp_path):
                     file.write(text)
         folder = tmp_path / f"dataset{suffix}"
         tsv.build(folder, path=path, **OPTIONS | options)
-        datasets.check_folder(folder)
+        collection.check_folder(folder)
         return folder
 
     return make
@@ -50,11 +51,11 @@ def build(tmp_path):
 
 def test_every_compression_gives_the_same_dataset(build):
     folders = [build(suffix=suffix) for suffix in ("", ".gz", ".xz")]
-    assert dict(datasets.passages(folders[0]).itertuples(index=False)) == {
+    assert dict(collection.passages(folders[0]).itertuples(index=False)) == {
         p: f"one two three of {p}" for p in "abcdefg"
     }
-    assert list(datasets.queries(folders[0], "test").text) == ["fifth \u00e9"]
-    assert datasets.qrels(folders[0], "train") == {"1": {"a": 1}, "2": {"b": 1, "c": 0}, "3": {"c": 2}}
+    assert list(collection.queries(folders[0], "test").text) == ["fifth \u00e9"]
+    assert collection.qrels(folders[0], "train") == {"1": {"a": 1}, "2": {"b": 1, "c": 0}, "3": {"c": 2}}
     manifests = [read_json(folder / "manifest.json") for folder in folders]
     for manifest, suffix in zip(manifests, ("", ".gz", ".xz"), strict=True):
         files = {Path(name): about for name, about in manifest.pop("sources").items()}
@@ -65,24 +66,24 @@ def test_every_compression_gives_the_same_dataset(build):
 
 def test_passages_in_parts_are_relevant_where_the_whole_is(build):
     folder = build(max_words=2)
-    texts = dict(datasets.passages(folder).itertuples(index=False))
+    texts = dict(collection.passages(folder).itertuples(index=False))
     assert [texts[f"a-{part}"] for part in range(3)] == ["one two", "three of", "a"]
-    assert datasets.qrels(folder, "train")["3"] == {"c-0": 2, "c-1": 2, "c-2": 2}
+    assert collection.qrels(folder, "train")["3"] == {"c-0": 2, "c-1": 2, "c-2": 2}
 
 
 def test_a_sample_keeps_what_is_judged(build):
     folder = build(max_passages=0, max_queries={"train": 2, "validation": 1, "test": 1})
-    judged = [pid for split in SPLITS for one in datasets.qrels(folder, split).values() for pid in one]
-    assert len(datasets.qrels(folder, "train")) == 2
-    assert sorted(datasets.passages(folder).pid) == sorted(set(judged))
-    assert len(datasets.passages(build(suffix=".gz", max_passages=6))) == 6
+    judged = [pid for split in SPLITS for one in collection.qrels(folder, split).values() for pid in one]
+    assert len(collection.qrels(folder, "train")) == 2
+    assert sorted(collection.passages(folder).pid) == sorted(set(judged))
+    assert len(collection.passages(build(suffix=".gz", max_passages=6))) == 6
     whole = build(suffix=".xz", max_queries=dict.fromkeys(SPLITS))
-    assert len(datasets.qrels(whole, "train")) == 3 and len(datasets.passages(whole)) > 6
+    assert len(collection.qrels(whole, "train")) == 3 and len(collection.passages(whole)) > 6
 
 
 def test_judgements_of_queries_outside_the_sample_are_counted(build, capsys):
     folder = build(max_queries={"train": 2, "validation": 1, "test": 1})
-    judged = sum(map(len, datasets.qrels(folder, "train").values()))
+    judged = sum(map(len, collection.qrels(folder, "train").values()))
     assert judged in (2, 3)
     counts = {"queries": 3, "kept": 2, "judgements": 4, "of queries kept": judged}
     assert read_json(folder / "manifest.json")["counts"]["train"] == counts

@@ -16,8 +16,9 @@ import pytest
 
 import results_tree
 import tiny_study
-from dualenc import resumable, warm
-from dualenc.errors import UserError
+from dualenc import warm
+from dualenc.runtime.errors import UserError
+from dualenc.training import resumable
 from tiny_study import experiment, pretraining
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="jobs are forked on Linux only")

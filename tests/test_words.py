@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from dualenc.words import FOREIGN, WORD, normalised, words
+from dualenc.data.words import FOREIGN, WORD, normalised, words
 
 EVERY = [chr(code) for code in range(sys.maxunicode + 1)]
 

@@ -5,9 +5,10 @@ from pathlib import Path, PurePosixPath
 import pytest
 import yaml
 
-from dualenc import config, slices, workflow
-from dualenc.errors import UserError
-from dualenc.parameters import Artefact
+from dualenc.orchestration import slices, workflow
+from dualenc.runtime.errors import UserError
+from dualenc.study import config
+from dualenc.study.schema import Artefact
 
 PARAMS = yaml.safe_load((Path(__file__).parent.parent / "params.yaml").read_text(encoding="utf-8")) | {"scale": "smoke"}
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from dualenc.parameters import Bm25, Encoder, Experiment, Pretraining, PydocsDataset, SentenceEncoder
+from dualenc.study.schema import Bm25, Encoder, Experiment, Pretraining, PydocsDataset, SentenceEncoder
 
 LENGTHS = {"text": 20, "pair": 32}  # shorter than most texts, and 32 - 3 is odd: truncation matters
 SETTINGS = {"lengths": LENGTHS, "tokens_per_batch": 4096, "probes": {"queries": 20, "depth": 20}, "curves": True}

@@ -17,8 +17,8 @@ import harness
 import typer
 import workload
 
-from dualenc.files import atomic, read_json
-from dualenc.models import device
+from dualenc.runtime.files import atomic, read_json
+from dualenc.scorers.models import device
 
 RESULTS = Path(__file__).parents[1]
 DOCUMENT = RESULTS.parent / "docs" / "performance.md"

@@ -29,13 +29,13 @@ import Stemmer
 from harness import Comparison, seconds
 from pyarrow import parquet
 
-from dualenc import datasets
-from dualenc.candidates import bm25
-from dualenc.datasets import relevance
-from dualenc.errors import UserError
-from dualenc.evaluation import Qrels, evaluate
-from dualenc.runs import Run, ranked, read_run, write_run
-from dualenc.text import lines, only_form
+from dualenc.data import collection
+from dualenc.data.collection import relevance
+from dualenc.data.runs import Run, ranked, read_run, write_run
+from dualenc.data.text import lines, only_form
+from dualenc.evaluation.metrics import Qrels, evaluate
+from dualenc.retrieval.candidates import bm25
+from dualenc.runtime.errors import UserError
 
 DEPTH, THREADS = 1000, 2
 K1, B = 0.9, 0.4
@@ -78,7 +78,7 @@ def _timed(work: Callable[[], object]) -> Callable[[], float]:
 def _convert(tsv: Path, scratch: Path) -> tuple[int, Qrels]:
     """Write what each tool reads into ``scratch``; the number of passages, and the judgements."""
     texts = pa.table([pa.array(column) for column in zip(*_rows(tsv, "collection"), strict=True)], ["pid", "text"])
-    parquet.write_table(texts, scratch / "passages.parquet", row_group_size=datasets.ROWS_AT_ONCE)
+    parquet.write_table(texts, scratch / "passages.parquet", row_group_size=collection.ROWS_AT_ONCE)
     (scratch / "lucene").mkdir()
     with open(scratch / "lucene" / "passages.jsonl", "w", encoding="utf-8") as file:
         for pid, text in _rows(tsv, "collection"):
@@ -105,7 +105,7 @@ def _queries(scratch: Path) -> dict[str, str]:
 
 
 def _ours(scratch: Path) -> Run:
-    passages = datasets.ids(scratch, "passages"), datasets.texts(scratch, "passages")
+    passages = collection.ids(scratch, "passages"), collection.texts(scratch, "passages")
     return bm25(*passages, _queries(scratch), depth=DEPTH, threads=THREADS, **PARAMETERS).run
 
 
@@ -155,13 +155,13 @@ def _bm25s_lists(scratch: Path, backend: str = "numpy") -> tuple:
     """Rows and scores (queries, DEPTH), made as bm25s's README does it. numba is a dependency of ranx's."""
     options = {"stopwords": "en", "stemmer": Stemmer.Stemmer("english"), "show_progress": False}
     index = bm25s.BM25(k1=K1, b=B, method="lucene", backend=backend)
-    index.index(bm25s.tokenize(list(datasets.texts(scratch, "passages")), **options), show_progress=False)
+    index.index(bm25s.tokenize(list(collection.texts(scratch, "passages")), **options), show_progress=False)
     asked = bm25s.tokenize(list(_queries(scratch).values()), **options)
     return index.retrieve(asked, k=DEPTH, n_threads=THREADS, show_progress=False)
 
 
 def _bm25s(scratch: Path) -> Run:
-    pids = datasets.ids(scratch, "passages")
+    pids = collection.ids(scratch, "passages")
     found = zip(_queries(scratch), *_bm25s_lists(scratch), strict=True)
     return {qid: ranked(qid, pids.take(pa.array(rows)).to_pylist(), scores) for qid, rows, scores in found}
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from dualenc.files import read_json, write_json
+from dualenc.runtime.files import read_json, write_json
 
 TURNS, SECONDS = 2, 20.0  # a comparison has so many turns at least, and no more once it took so long
 

@@ -20,9 +20,11 @@ import torch
 import typer
 import workload
 
-from dualenc import models, precision, provenance
-from dualenc.files import read_json, write_json
-from dualenc.progress import reported
+from dualenc.encoders import precision
+from dualenc.runtime import provenance
+from dualenc.runtime.files import read_json, write_json
+from dualenc.runtime.progress import reported
+from dualenc.scorers import models
 
 RESULTS = Path(__file__).parents[1] / "memory.json"
 FIRST = 16  # texts

@@ -14,8 +14,8 @@ import numpy as np
 import ranx
 from harness import Comparison, seconds
 
-from dualenc.evaluation import PerQuery, Qrels, evaluate
-from dualenc.runs import Ranking, Run, read_run, write_run
+from dualenc.data.runs import Ranking, Run, read_run, write_run
+from dualenc.evaluation.metrics import PerQuery, Qrels, evaluate
 
 QUERIES, DEPTH, COLLECTION = 7000, 1000, 8_841_823  # as MS MARCO's development set
 QUICK = 700  # queries

@@ -8,7 +8,7 @@ import numpy as np
 import workload
 from harness import Comparison, seconds
 
-from dualenc import models, scoring
+from dualenc.scorers import models, scoring
 
 QUERIES = 1000
 # (layers, width): pairs, passages

@@ -11,8 +11,8 @@ import torch
 import workload
 from harness import Comparison, seconds
 
-from dualenc import arrays
-from dualenc.retrieval import PASSAGES_AT_ONCE, search
+from dualenc.data import arrays
+from dualenc.retrieval.dense import PASSAGES_AT_ONCE, search
 
 QUERIES, PASSAGES, WIDTH, DEPTH = 1000, 1_000_000, 384, 1000
 QUICK = 100_000  # passages

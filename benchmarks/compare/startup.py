@@ -17,7 +17,9 @@ from time import sleep
 
 from harness import Comparison, seconds
 
-from dualenc import config, slices, warm
+from dualenc import warm
+from dualenc.orchestration import slices
+from dualenc.study import config
 
 ROOT = Path(__file__).parents[2]
 TRAINERLESS = ("evaluate", "table", "figure")

@@ -19,9 +19,10 @@ from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss
 from sentence_transformers.sentence_transformer.losses import DistillKLDivLoss
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
-from dualenc import models, training
-from dualenc.parameters import Experiment
-from dualenc.supervision import Lists
+from dualenc.scorers import models
+from dualenc.study.schema import Experiment
+from dualenc.training import trainer
+from dualenc.training.supervision import Lists
 
 QUERIES = 64  # lists that a training goes through, again and again
 BATCH = {"cpu": 4, "cuda": 32}  # lists
@@ -66,7 +67,7 @@ def _of_one(work: workload.Work, kind: str, layers: int, width: int, batch: int,
         **{"steps": WARM + STEPS, "evaluate_every": WARM + STEPS, "patience": 1, **OPTIONS},
         **{"in_batch": False, "uniform": 0, "token_dropout": 0.0, "mlm_weight": 0.0, "mlm_masked": 0.15},
     )
-    job = training.Training(
+    job = trainer.Training(
         work.encoder, lists, work.source, experiment, workload.LENGTHS, workload.SEED, scratch / "state"
     )
     lengths = work.source.passages.lengths() + 2
@@ -83,7 +84,7 @@ def _of_one(work: workload.Work, kind: str, layers: int, width: int, batch: int,
             path=f"{'student' if student else 'teacher'} training step, {layers} x {width}",
             against=f"{name}, bf16=True" if bf16 else name,
             setting=f"{batch} lists of {workload.LIST} passages in a step, text in",
-            ours=lambda: _timed(training.make_trainer(job, None, eval_strategy="no", save_strategy="no")),
+            ours=lambda: _timed(trainer.make_trainer(job, None, eval_strategy="no", save_strategy="no")),
             theirs=lambda bf16=bf16: _timed(theirs(work, teacher, batch, bf16, scratch)),
             amount=amount,
             unit="lists" if student else "pairs",
@@ -92,12 +93,12 @@ def _of_one(work: workload.Work, kind: str, layers: int, width: int, batch: int,
         )
 
 
-def _timed(trainer: Trainer) -> float:
+def _timed(running: Trainer) -> float:
     """Seconds of the steps that count."""
     clock = Clock()
-    trainer.add_callback(clock)
-    trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    running.add_callback(clock)
+    running.remove_callback(PrinterCallback)
+    running.train()
     return clock.end - clock.start
 
 

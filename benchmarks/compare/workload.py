@@ -12,8 +12,10 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from dualenc import models, precision, provenance, scoring, tokens
-from dualenc.scoring import Texts
+from dualenc.encoders import precision, tokens
+from dualenc.runtime import provenance
+from dualenc.scorers import models, scoring
+from dualenc.scorers.scoring import Texts
 
 TOKENIZER = Path(__file__).parents[2] / "miniatures" / "small-2-24"
 VOCABULARY = 30522  # rows of BERT's word embeddings, which an optimiser has to walk over; the tokenizer uses 8,192

@@ -10,9 +10,11 @@ from typing import Annotated
 
 import typer
 
-from dualenc import caches, commands, slurm
+from dualenc import commands
 from dualenc.commands import Folder, OutputFolder, creatable
-from dualenc.errors import UserError
+from dualenc.orchestration import slurm
+from dualenc.runtime import caches
+from dualenc.runtime.errors import UserError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(commands.app)
@@ -66,10 +68,10 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """Show the runs, jobs, hours, memory and storage that each artefact will take."""
-    from dualenc import config as parameters
-    from dualenc import plan as room
-    from dualenc.lookup import choose
-    from dualenc.workflow import check_encoders
+    from dualenc.orchestration import plan as room
+    from dualenc.orchestration.workflow import check_encoders
+    from dualenc.runtime.lookup import choose
+    from dualenc.study import config as parameters
 
     study = parameters.load("params.yaml", dict(map(parameters.override, config or [])))
     check_encoders(study)
@@ -83,8 +85,9 @@ def plan(
 @app.command(rich_help_panel=VERSIONS)
 def stages() -> None:
     """Write dvc.yaml, the stages of params.yaml at its scale."""
-    from dualenc import config, stages
-    from dualenc.files import atomic
+    from dualenc.orchestration import stages
+    from dualenc.runtime.files import atomic
+    from dualenc.study import config
 
     with atomic(stages.FILE) as path:
         path.write_text(stages.text(config.load("params.yaml")), encoding="utf-8")
@@ -93,7 +96,8 @@ def stages() -> None:
 @app.command(rich_help_panel=VERSIONS)
 def stage(rule: str, target: str) -> None:
     """Make the target of a stage of dvc.yaml with the one Snakemake job that does; `dvc repro` calls it."""
-    from dualenc import config, versions
+    from dualenc.orchestration import versions
+    from dualenc.study import config
 
     sys.exit(versions.stage(config.load("params.yaml"), rule, target))
 
@@ -101,7 +105,8 @@ def stage(rule: str, target: str) -> None:
 @app.command(rich_help_panel=VERSIONS)
 def record() -> None:
     """After a build by Snakemake: commit all results to DVC."""
-    from dualenc import config, versions
+    from dualenc.orchestration import versions
+    from dualenc.study import config
 
     print(versions.record(config.load("params.yaml")))
 
@@ -109,7 +114,8 @@ def record() -> None:
 @app.command(rich_help_panel=VERSIONS)
 def restore() -> None:
     """After `dvc pull` or `dvc checkout`: tell Snakemake that the results are up to date."""
-    from dualenc import config, versions
+    from dualenc.orchestration import versions
+    from dualenc.study import config
 
     print(versions.restore(config.load("params.yaml")))
 
@@ -123,11 +129,11 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """Show the top passages of a trained dual-encoder for a query, with BM25's ranks and its teacher's order."""
-    from dualenc import config
+    from dualenc.study import config
 
     study = config.load("params.yaml", {"scale": scale} if scale else {})
     study.run(experiment, "--experiment")
-    from dualenc import search as room  # only now, as it takes seconds
+    from dualenc.retrieval import search as room  # only now, as it takes seconds
 
     found = room.search(study, experiment, query, top, Path("results"), Path("scratch"))
     print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else room.as_text(found))
@@ -141,11 +147,11 @@ def export(
     seed: Annotated[int | None, typer.Option(min=0, help="the seed, if not the first of the scale")] = None,
 ) -> None:
     """Write a trained model with a card, ready for the Hugging Face Hub; nothing is uploaded."""
-    from dualenc import config
+    from dualenc.study import config
 
     study = config.load("params.yaml", {"scale": scale} if scale else {})
     study.run(experiment, "experiment")
-    from dualenc import publish as room  # only now, as it takes seconds
+    from dualenc.publish import export as room  # only now, as it takes seconds
 
     print(room.export(study, experiment, study.at.seeds[0] if seed is None else seed, Path("results"), output))
 

@@ -15,15 +15,15 @@ from typing import Annotated, Any
 
 import typer
 
-from dualenc import launch
-from dualenc.errors import UserError
+from dualenc.runtime import launch
+from dualenc.runtime.errors import UserError
 
 app = typer.Typer()
 step = partial(app.command, rich_help_panel="Steps of the workflow")
 
 
 def _slice(context: typer.Context, text: str) -> Any:
-    from dualenc import settings
+    from dualenc.study import settings
 
     return settings.read(context.command.name, text)
 
@@ -215,11 +215,11 @@ def _together(batch_size: int, processes: int, nodes: int) -> Iterator[None]:
     if status is not None:
         sys.exit(status)
     _set_torch_threads()
-    from dualenc import group
+    from dualenc.scorers import distributed
 
-    group.join(processes)
+    distributed.join(processes)
     yield
-    group.leave()
+    distributed.leave()
 
 
 @step()

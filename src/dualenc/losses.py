@@ -5,9 +5,9 @@ holds the K passages of one query and at least one of them is positive, and retu
 as a scalar. One-hot losses ignore ``teacher``, which may then be None. In the equations s and t are a row's
 student and teacher scores, P and N its positive and negative passages, and [x]+ = max(x, 0).
 
-A teacher score of minus infinity stands for a negative that the teacher has not scored (`dualenc.negatives`). The
-paper treats it "as a negative document in the loss" (Appendix C.12); where its score would be needed, all that is asked
-of the student is to put it no higher than the teacher puts the lowest passage of the row that it has scored.
+A teacher score of minus infinity stands for a negative that the teacher has not scored (`dualenc.training.negatives`).
+The paper treats it "as a negative document in the loss" (Appendix C.12); where its score would be needed, all that is
+asked of the student is to put it no higher than the teacher puts the lowest passage of the row that it has scored.
 Every row has one negative or more that the teacher has scored.
 
 Equation and section numbers refer to Menon et al., "In defense of dual-encoders for neural ranking" (ICML
@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dualenc.errors import UserError
+from dualenc.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor

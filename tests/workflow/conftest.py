@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dualenc import cli, config
+from dualenc import cli
+from dualenc.study import config
 
 REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

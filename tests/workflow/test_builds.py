@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from dualenc.builds import FOLDER
+from dualenc.orchestration.builds import FOLDER
 
 QUICK = "results/{}/code/train"  # a job of a second
 

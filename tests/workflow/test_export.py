@@ -10,7 +10,9 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from dualenc import models, search, stages
+from dualenc.orchestration import stages
+from dualenc.retrieval import search
+from dualenc.scorers import models
 
 RUNS = {"de-m3se": "dual-encoder", "ca": "cross-attention", "colbert": "late-interaction"}
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from dualenc import config
+from dualenc.study import config
 
 REPOSITORY = Path(__file__).parents[2]
 STUDY = config.load(REPOSITORY / "params.yaml", {"scale": "smoke"})

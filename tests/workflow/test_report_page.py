@@ -5,7 +5,7 @@ import re
 import browser
 import pytest
 
-from dualenc import artefacts
+from dualenc.study import artefacts
 
 # An observer and no timer before the page is there: the browser's virtual time runs ahead while the machine is busy.
 WAIT = """const wait = () => new Promise(resolve => setTimeout(resolve, 50));

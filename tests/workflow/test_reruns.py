@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from dualenc.workflow import files
+from dualenc.orchestration.workflow import files
 
 
 def artefacts(study, shown):
@@ -86,8 +86,8 @@ def union(jobs, *kinds):
 
 def test_nothing_after_changes_that_decide_nothing(append, pending, set_params, study):
     set_params({"threads": study.params.threads + 1})  # and all else written anew, without comments
-    append("src/dualenc/errors.py")
-    append("src/dualenc/progress.py")
+    append("src/dualenc/runtime/errors.py")
+    append("src/dualenc/runtime/progress.py")
     assert pending() == set()
 
 

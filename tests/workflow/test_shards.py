@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import yaml
 
-from dualenc.runs import read_run
+from dualenc.data.runs import read_run
 
 RUN = "results/smoke/retrieval/de/seed-1/test.run.gz"
 SCORES = "results/smoke/supervision/ca/lists.parquet"

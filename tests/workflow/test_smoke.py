@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from dualenc import workflow
+from dualenc.orchestration import workflow
 
 SPLITS = ("train", "validation", "test")
 EVALUATED = ("train", "test")

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dualenc import config, origins, stages, versions
-from dualenc.errors import UserError
+from dualenc.orchestration import origins, stages, versions
+from dualenc.runtime.errors import UserError
+from dualenc.study import config
 
 REPOSITORY = Path(__file__).parents[2]
 SPLITS = ("train", "dev", "test")

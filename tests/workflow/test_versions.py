@@ -159,7 +159,7 @@ def test_a_clone_needs_no_training(clone, call_in):
         pytest.param("datasets.pydocs-stdlib.min_query_words", 5, "dataset", marks=LONG),
         ("threads", 2, None),
         ("src/dualenc/losses.py", None, "code-train"),
-        pytest.param("src/dualenc/retrieval.py", None, "retrieval@de", marks=LONG),
+        pytest.param("src/dualenc/retrieval/dense.py", None, "retrieval@de", marks=LONG),
         ("src/dualenc/tables/tab1.py", None, None),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

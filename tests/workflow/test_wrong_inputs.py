@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dualenc import slices
+from dualenc.orchestration import slices
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from dualenc.analysis.margins import score_range
-from dualenc.words import words
+from dualenc.data.words import words
 
 
 def pairs(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from dualenc import frames
-from dualenc.errors import UserError
-from dualenc.runs import Run
-from dualenc.supervision import in_hash_order
+from dualenc.data import frames
+from dualenc.data.runs import Run
+from dualenc.runtime.errors import UserError
+from dualenc.training.supervision import in_hash_order
 
 COLUMNS = {**dict.fromkeys(("evalset", "qid", "pid"), frames.text), "score": frames.number}
 

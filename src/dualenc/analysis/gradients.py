@@ -2,8 +2,8 @@
 
 import torch
 
-from dualenc.errors import UserError
 from dualenc.losses import margin_mse, softmax_ce
+from dualenc.runtime.errors import UserError
 
 LIMIT = 1 / 8
 """Of `ratio` as the temperature grows."""

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from dualenc import frames
-from dualenc.errors import UserError
+from dualenc.data import frames
+from dualenc.runtime.errors import UserError
 
 COLUMNS = {
     **dict.fromkeys(("qid", "pid", "shared", "checkpoint"), frames.text),
@@ -14,7 +14,7 @@ COLUMNS = {
 
 
 def read(root: Path, name: str, seed: int) -> pd.DataFrame:
-    """The score updates of a run below the results folder ``root``, as `dualenc.score_updates.changes` gives them.
+    """The score updates of a run below the results folder ``root``: what `score_updates.changes` gives.
 
     Raises `UserError` that names the file if it is missing or broken.
     """
@@ -26,7 +26,7 @@ def relative(updates: pd.DataFrame) -> pd.Series:
     """How far each other pair's score moved relative to the stepped pair's own: |change| / |own change|, (N,).
 
     1: it moved as much as the pair that the step was for; 0: it stayed. ``updates`` is as
-    `dualenc.score_updates.changes` gives it. Raises `UserError` if a step left its own score as it was.
+    `dualenc.analysis.score_updates.changes` gives it. Raises `UserError` if a step left its own score as it was.
     """
     still = updates[updates.own_change == 0]
     if len(still):

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dualenc.datasets import read_qrels
-from dualenc.errors import UserError
-from dualenc.runs import read_run
+from dualenc.data.collection import read_qrels
+from dualenc.data.runs import read_run
+from dualenc.runtime.errors import UserError
 
 
 def of_run(root: Path, name: str, seed: int, evalset: str) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from dualenc.errors import UserError
+from dualenc.runtime.errors import UserError
 
 
 def centred(pairs: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dualenc.claims import Part, evidence
+from dualenc.claims import evidence
+from dualenc.claims.verdicts import Part
 
 REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10"], "paired": ["ca", "de"], "options": {"margin": "threshold"}}
 CLAIM = "With a large enough embedding, a dual-encoder (DE) matches the cross-attention model (CA) on train queries."

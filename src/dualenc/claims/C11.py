@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dualenc.claims import Part, evidence
-from dualenc.results import RETRIEVAL
+from dualenc.claims import evidence
+from dualenc.claims.verdicts import Part
+from dualenc.evaluation.results import RETRIEVAL
 
 REQUIRES = {
     "needs": ["metrics", "retrieval"],

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from dualenc.analysis import influence
-from dualenc.claims import Part, evidence
+from dualenc.claims import evidence
+from dualenc.claims.verdicts import Part
 
 REQUIRES = {"needs": ["score-updates"], "runs": ["ca", "de"]}
 CLAIM = (

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from dualenc.analysis import margins, negatives
-from dualenc.claims import Part, evidence
+from dualenc.claims import evidence
+from dualenc.claims.verdicts import Part
 
 REQUIRES = {"needs": ["runs"], "runs": ["ca", "de"]}
 CLAIM = (

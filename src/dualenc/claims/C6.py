@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dualenc.claims import Part, evidence
+from dualenc.claims import evidence
+from dualenc.claims.verdicts import Part
 
 REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10"], "runs": ["ca", "de", "de-m3se"]}
 CLAIM = "Distillation may cost train effectiveness while it gains test effectiveness."

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from dualenc.analysis import margins
-from dualenc.claims import Part, evidence
+from dualenc.claims import evidence
+from dualenc.claims.verdicts import Part
 
 REQUIRES = {"needs": ["runs"], "runs": ["ca", "de", "de-softmax-ce", "de-m3se"]}
 CLAIM = "Distillation shifts the margins of a dual-encoder (DE) towards those of cross-attention (CA)."

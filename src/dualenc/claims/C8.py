@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dualenc.claims import Part, evidence
+from dualenc.claims import evidence
+from dualenc.claims.verdicts import Part
 
 REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10"], "runs": ["ca", "de"], "options": {"margin": "threshold"}}
 CLAIM = "More passages for each query help distillation up to about 20, then the effect saturates."

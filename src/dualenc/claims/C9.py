@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dualenc.claims import Part, evidence
+from dualenc.claims import evidence
+from dualenc.claims.verdicts import Part
 
 REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10"], "runs": ["ca", "colbert", "colbert-softmax-ce"]}
 CLAIM = "A distilled late-interaction (ColBERT) student can exceed its cross-attention (CA) teacher."

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from dualenc.analysis import factorisation
-from dualenc.claims import Part, evidence
+from dualenc.claims import evidence
+from dualenc.claims.verdicts import Part
 
 REQUIRES = {"needs": ["score-matrices"], "runs": ["ca"], "options": {"tolerance": "threshold"}}
 CLAIM = "Any continuous score function is a dot product of query and passage embeddings of large enough dimension."

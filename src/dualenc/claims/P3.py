@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from dualenc.analysis import gradients
-from dualenc.claims import Part, evidence
+from dualenc.claims import evidence
+from dualenc.claims.verdicts import Part
 from dualenc.losses import softmax_ce
 
 REQUIRES = {"options": {"margins": "margins", "temperatures": "temperatures", "tolerance": "threshold"}}

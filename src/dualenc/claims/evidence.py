@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from dualenc import results
 from dualenc.analysis import pairs
-from dualenc.claims import Part
-from dualenc.results import System
-from dualenc.statistics import bootstrap_interval, unpaired_interval
+from dualenc.claims.verdicts import Part
+from dualenc.evaluation import results
+from dualenc.evaluation.results import System
+from dualenc.evaluation.statistics import bootstrap_interval, unpaired_interval
 
 MEASURE = "MRR@10"
 

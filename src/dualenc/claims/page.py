@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from dualenc.claims import CONFIRMED, Part, part_verdict, verdict
+from dualenc.claims.verdicts import CONFIRMED, Part, part_verdict, verdict
 
 ENDS = ("value", "low", "high")
 MARKS = {"confirmed": "✓", "refuted": "✗", "undecided": "?"}

@@ -14,10 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dualenc import figures, naming
 from dualenc.analysis import density, margins, negatives
-from dualenc.figures import COLOURS, GREY, MARKERS
-from dualenc.statistics import bootstrap_interval
+from dualenc.evaluation.statistics import bootstrap_interval
+from dualenc.figures import drawing
+from dualenc.figures.drawing import COLOURS, GREY, MARKERS
+from dualenc.paper import naming
 
 GROUPS = {"positives": True, "negatives": False}
 UNITS = {"CA": "logit", "DE": "dot product", "DIST": "dot product"}
@@ -134,7 +135,7 @@ def draw_mean(axes: Axes, curve: pd.DataFrame, series: str, *, label: str) -> No
 
 def _interval(curve: pd.DataFrame) -> str:
     about = curve.iloc[0]
-    return figures.interval(about["mean"], about["mean_low"], about["mean_high"])
+    return drawing.interval(about["mean"], about["mean_low"], about["mean_high"])
 
 
 def finish(axes: Axes, frame: pd.DataFrame, title: str) -> None:

@@ -8,10 +8,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from dualenc import figures, naming, paper, results
-from dualenc.errors import UserError
-from dualenc.figures import COLOURS, GREY, MARKERS
-from dualenc.results import BM25
+from dualenc.evaluation import results
+from dualenc.evaluation.results import BM25
+from dualenc.figures import drawing
+from dualenc.figures.drawing import COLOURS, GREY, MARKERS
+from dualenc.paper import naming, reported
+from dualenc.runtime.errors import UserError
 
 MEASURE = "MRR@10"
 EVALSETS = ["train", "test"]
@@ -51,7 +53,7 @@ def data(params: Mapping[str, Any], root: Path, *, paper_layers: int) -> pd.Data
 
 def quoted(layers: int) -> pd.DataFrame:
     """The paper's numbers for encoders of ``layers`` layers, in the columns of `data` that it prints."""
-    cells = pd.concat([paper.cells(table) for table in TABLES])
+    cells = pd.concat([reported.cells(table) for table in TABLES])
     asked = (cells.dataset == "msmarco-passage") & cells.evalset.isin(EVALSETS) & (cells.measure == MEASURE)
     cells = cells[asked & (cells.layers == layers) & cells.experiment.isin(list(PAPER_SERIES))]
     cells = cells.drop_duplicates(["experiment", "width", "evalset"]).sort_values(["experiment", "width"])
@@ -94,7 +96,7 @@ def _panels(figure: SubFigure, frame: pd.DataFrame, *, title: str, key: str) -> 
     bottom, top = panels[0].get_ylim()
     for axes, name, heights in zip(panels, EVALSETS, ends, strict=True):
         axes.set_title(name.capitalize())
-        figures.label_ends(axes, heights, gap=0.055 * (top - bottom))
+        drawing.label_ends(axes, heights, gap=0.055 * (top - bottom))
     panels[0].set_ylabel(MEASURE)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dualenc import naming
 from dualenc.analysis import pairs, shift
 from dualenc.figures import distributions
+from dualenc.paper import naming
 
 REQUIRES = {"needs": ["runs"], "distinct": ["label"], "options": {"bandwidth": "share"}}
 CAPTION = (

@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
-from dualenc import frames, naming
-from dualenc.errors import UserError
-from dualenc.figures import COLOURS, MARKERS
+from dualenc.data import frames
+from dualenc.figures.drawing import COLOURS, MARKERS
+from dualenc.paper import naming
+from dualenc.runtime.errors import UserError
 
 MEASURE = "MRR@10"
 CHOOSES = "nDCG@10"  # on validation: Appendix B

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dualenc import naming
 from dualenc.analysis import pairs, shift
-from dualenc.errors import UserError
 from dualenc.figures import distributions
+from dualenc.paper import naming
+from dualenc.runtime.errors import UserError
 
 REQUIRES = {"needs": ["runs"], "series": ["CA", "DE"], "options": {"bandwidth": "share"}}
 CAPTION = (

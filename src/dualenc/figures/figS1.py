@@ -7,10 +7,11 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dualenc import figures, naming
 from dualenc.analysis import influence
-from dualenc.figures import COLOURS, distributions
-from dualenc.statistics import bootstrap_interval
+from dualenc.evaluation.statistics import bootstrap_interval
+from dualenc.figures import distributions, drawing
+from dualenc.figures.drawing import COLOURS
+from dualenc.paper import naming
 
 SHARED = {"query": "same query", "passage": "same passage", "neither": "neither the same"}
 REQUIRES = {"needs": ["score-updates"], "distinct": ["series"], "options": {"bandwidth": "share"}}
@@ -72,4 +73,4 @@ def _label(series: str, about: pd.Series) -> str:
     text = f"{series}: {about['mean']:.2f}"
     if pd.isna(about.excess):
         return text
-    return f"{text}, excess {figures.interval(about.excess, about.excess_low, about.excess_high)}"
+    return f"{text}, excess {drawing.interval(about.excess, about.excess_low, about.excess_high)}"

@@ -9,14 +9,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dualenc import naming
 from dualenc.analysis import factorisation
-from dualenc.datasets import read_qrels
-from dualenc.errors import UserError
-from dualenc.evaluation import evaluate
-from dualenc.figures import COLOURS, GREY, MARKERS
-from dualenc.runs import Ranking
-from dualenc.statistics import bootstrap_interval
+from dualenc.data.collection import read_qrels
+from dualenc.data.runs import Ranking
+from dualenc.evaluation.metrics import evaluate
+from dualenc.evaluation.statistics import bootstrap_interval
+from dualenc.figures.drawing import COLOURS, GREY, MARKERS
+from dualenc.paper import naming
+from dualenc.runtime.errors import UserError
 
 MEASURE = "MRR@10"
 EVALSETS = ["train", "test"]

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dualenc.analysis import gradients
-from dualenc.figures import GREY
+from dualenc.figures.drawing import GREY
 
 REQUIRES = {"options": {"margins": "margins", "temperatures": "temperatures"}}
 CAPTION = (

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import yaml
 from huggingface_hub import ModelCard
 
-from dualenc import stages, workflow
+from dualenc.orchestration import stages, workflow
 from dualenc.publish.facts import Facts, again
 from dualenc.publish.metadata import metadata, task
 

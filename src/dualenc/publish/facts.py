@@ -8,14 +8,18 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 from safetensors import safe_open
 
-from dualenc import datasets, evaluation, frames, models, slices, supervision, workflow
-from dualenc.config import Study
-from dualenc.errors import UserError
-from dualenc.files import md5, read_json, read_yaml
-from dualenc.parameters import Experiment
-from dualenc.provenance import Provenance
-from dualenc.results import BM25, RETRIEVAL
-from dualenc.training import CHOOSES
+from dualenc.data import collection, frames
+from dualenc.evaluation import metrics
+from dualenc.evaluation.results import BM25, RETRIEVAL
+from dualenc.orchestration import slices, workflow
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import md5, read_json, read_yaml
+from dualenc.runtime.provenance import Provenance
+from dualenc.scorers import models
+from dualenc.study.config import Study
+from dualenc.study.schema import Experiment
+from dualenc.training import supervision
+from dualenc.training.trainer import CHOOSES
 
 Metrics = dict[tuple[str, str], dict[str, dict[str, float]]]
 """(room, evaluation set) -> measure -> mean, low, high, queries; ``room`` is "runs" (re-ranked) or "retrieval"."""
@@ -106,10 +110,10 @@ def read(study: Study, run: str, seed: int, results: Path, name: str) -> Facts:
         folder=folder,
         settings=settings,
         made=made,
-        data=read_json(data, datasets.Manifest),
+        data=read_json(data, collection.Manifest),
         lists=lists_manifest,
         metrics=_metrics(root, f"{run}/seed-{seed}"),
-        others={system: metrics for system, metrics in others.items() if metrics},
+        others={system: found for system, found in others.items() if found},
         parameters=sum(_size(path) for path in (folder / "model").rglob("*.safetensors")),
         steps=int(probes.step.max()),
         best=int(probes.step[probes.value.idxmax()]),
@@ -140,7 +144,7 @@ def _metrics(root: Path, place: str) -> Metrics:
         (room, split): measures
         for room, path in rooms.items()
         if path.is_file()
-        for split, measures in read_json(path, evaluation.Metrics).items()
+        for split, measures in read_json(path, metrics.Metrics).items()
     }
 
 

@@ -4,8 +4,8 @@ import re
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from dualenc.config import Study
 from dualenc.publish.facts import Facts
+from dualenc.study.config import Study
 
 PIPELINES = {
     "dual-encoder": "sentence-similarity",

@@ -4,21 +4,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dualenc import artefacts, tables
+from dualenc.study import artefacts
+from dualenc.tables import writing
 
 
 def table(artefact: str, params: Mapping[str, Any], root: Path, output: Path) -> None:
     """Write ``<artefact>.csv``, ``.md``, ``.html`` and ``.tex`` into ``output``, from the results below ``root``."""
     module = artefacts.module("table", artefact)
-    tables.write(module.table(params, root), artefact, module.CAPTION, output)
+    writing.write(module.table(params, root), artefact, module.CAPTION, output)
 
 
 def figure(artefact: str, params: Mapping[str, Any], root: Path, csv: Path, pdf: Path, png: Path) -> None:
     """Write a figure and its data, from the results below ``root``."""
-    from dualenc import figures  # only now: matplotlib takes long to import, and tables do not need it
+    from dualenc.figures import drawing  # only now: matplotlib takes long to import, and tables do not need it
 
     module = artefacts.module("figure", artefact)
     frame = module.data(params, root)
-    figures.write(frame, csv)
-    with figures.style():
-        figures.save(module.draw(frame, params), pdf, png)
+    drawing.write(frame, csv)
+    with drawing.style():
+        drawing.save(module.draw(frame, params), pdf, png)

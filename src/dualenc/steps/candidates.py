@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from dualenc import datasets
-from dualenc.candidates import bm25, numbers_of_terms, without_terms
-from dualenc.datasets import dpr
-from dualenc.errors import UserError
-from dualenc.evaluation import candidate_metrics
-from dualenc.files import write_json
-from dualenc.parameters import Bm25, Dataset, DprDataset, IrDataset
-from dualenc.runs import Ranking, Run, write_run
-from dualenc.sampling import in_hash_order
+from dualenc.data import collection
+from dualenc.data.kinds import dpr
+from dualenc.data.runs import Ranking, Run, write_run
+from dualenc.data.sampling import in_hash_order
+from dualenc.evaluation.metrics import candidate_metrics
+from dualenc.retrieval.candidates import bm25, numbers_of_terms, without_terms
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import write_json
+from dualenc.study.schema import Bm25, Dataset, DprDataset, IrDataset
 
 
 def candidates(
@@ -28,12 +28,12 @@ def candidates(
     """BM25 runs of all splits, ``<split>.run.gz``, and ``metrics.json`` with their recall@depth and MRR@10.
 
     Of the train split only the first ``train_queries`` in hash order, where nobody needs more: half a million queries
-    of a collection of millions take days. Raises ``UserError`` as ``datasets.check_folder`` does, if most passages or
+    of a collection of millions take days. Raises ``UserError`` as ``collection.check_folder`` does, if most passages or
     most queries of a split have no term, and if no query of a split finds a relevant passage; all before anything is
     written.
     """
-    datasets.check_folder(folder)
-    queries = {split: datasets.queries(folder, split) for split in datasets.splits(folder)}
+    collection.check_folder(folder)
+    queries = {split: collection.queries(folder, split) for split in collection.splits(folder)}
     if train_queries is not None:
         sample = set(in_hash_order(list(queries["train"].qid))[:train_queries])
         queries["train"] = queries["train"][queries["train"].qid.isin(sample)]
@@ -43,7 +43,7 @@ def candidates(
         split: without_terms(f"queries of the {split} split", numbers_of_terms(list(frame.text), **terms))
         for split, frame in queries.items()
     }
-    passages = datasets.ids(folder, "passages"), datasets.texts(folder, "passages")
+    passages = collection.ids(folder, "passages"), collection.texts(folder, "passages")
     found = bm25(*passages, together, depth=depth, threads=threads, **parameters.model_dump())
     without = {"passages": found.passages_without_terms, **without}
     counted = ", ".join(f"{name}: {count:,}" for name, count in without.items())
@@ -59,18 +59,18 @@ def official(folder: Path, dataset: Dataset, depth: int, output: Path) -> None:
     Where lists have no scores, the cut is a random sample. Raises ``UserError`` if the dataset has no such lists, if
     they name a passage that is not in ``folder``, and if those of a split have no relevant passage.
     """
-    datasets.check_folder(folder)
+    collection.check_folder(folder)
     runs, judged = {}, {}
-    for split in datasets.splits(folder):
+    for split in collection.splits(folder):
         run = _lists(dataset, split)
         named = {pid for ranking in run.values() for pid in ranking.pids}
-        unknown = min(named - datasets.rows(folder, "passages", named).keys(), default=None)
+        unknown = min(named - collection.rows(folder, "passages", named).keys(), default=None)
         if unknown is not None:
             raise UserError(
                 f"the official candidates of the {split} split name passage {unknown!r}, which is not in "
                 f"{folder / 'passages.parquet'}: take the whole collection, or set candidates to bm25."
             )
-        qids = datasets.queries(folder, split).qid
+        qids = collection.queries(folder, split).qid
         judged[split] = set(qids)
         runs[split] = {qid: Ranking(run[qid].pids[:depth], run[qid].scores[:depth]) for qid in qids if qid in run}
         print(f"{split}: {len(qids):,} queries, {len(runs[split]):,} with candidates", file=sys.stderr, flush=True)
@@ -80,7 +80,7 @@ def official(folder: Path, dataset: Dataset, depth: int, output: Path) -> None:
 def _lists(dataset: Dataset, split: str) -> Run:
     """A dataset's own candidates for a split. Raises ``UserError`` for a kind of dataset that has none."""
     if isinstance(dataset, IrDataset):
-        from dualenc.datasets import irds  # only now: ir_datasets takes a second to import
+        from dualenc.data.kinds import irds  # only now: ir_datasets takes a second to import
 
         return irds.candidates(dataset, split)
     if isinstance(dataset, DprDataset):
@@ -100,7 +100,7 @@ def _write(
     scored = any(np.ptp(ranking.scores) > 0 for run in runs.values() for ranking in run.values() if ranking.pids)
     metrics: dict[str, object] = {"candidates": {**about, "scored": scored}}
     for split, run in runs.items():
-        qrels = {qid: of_query for qid, of_query in datasets.qrels(folder, split).items() if qid in judged[split]}
+        qrels = {qid: of_query for qid, of_query in collection.qrels(folder, split).items() if qid in judged[split]}
         _check_found(split, run, qrels, about["source"])
         metrics[split] = candidate_metrics(run, qrels, depth)
     for split, run in runs.items():

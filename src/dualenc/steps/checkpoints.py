@@ -4,12 +4,15 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from dualenc import group, models, provenance, resumable, states, tokens, training
-from dualenc.files import atomic
-from dualenc.parameters import Experiment
-from dualenc.runs import write_run
+from dualenc.data.runs import write_run
+from dualenc.encoders import tokens
+from dualenc.runtime import provenance, states
+from dualenc.runtime.files import atomic
+from dualenc.scorers import distributed, models
 from dualenc.steps.inputs import check_sets, data, read_lists, rerank_sets
 from dualenc.steps.train import made_of
+from dualenc.study.schema import Experiment
+from dualenc.training import resumable, trainer
 
 SPLITS = ("train", "test")
 
@@ -27,22 +30,22 @@ def checkpoints(
     tokens.check_encoder(encoder, token_folder)
     inputs = made_of(folder, token_folder, encoder, lists)
     about = {"experiment": experiment.model_dump(), **settings, "seed": seed}
-    state = states.state_folder(scratch, about, inputs, provenance.code("training"))
+    state = states.state_folder(scratch, about, inputs, provenance.code("training.trainer"))
     texts = data(folder, token_folder, settings["tokens_per_batch"])
     with resumable.locked(state):
         check_sets(evaluation, texts, SPLITS)
         read = read_lists(lists, folder, texts.query_rows["train"])
         source, lengths = texts.sources["train"], settings["lengths"]
-        job = training.Training(encoder, read, source, experiment, lengths, seed, state)
-        kept = training.keep(job, settings["checkpoints"])
+        job = trainer.Training(encoder, read, source, experiment, lengths, seed, state)
+        kept = trainer.keep(job, settings["checkpoints"])
         for step, saved in kept.items():
             model = models.load(saved, experiment.model)
             runs = rerank_sets(model, texts, evaluation, SPLITS, state / f"scores-{step}")
-            if not group.first():
+            if not distributed.first():
                 continue
             with atomic(output / f"step-{step}") as temporary:
                 shutil.copytree(saved, temporary / "model")
                 for split, run in runs.items():
                     write_run(temporary / f"{split}.run.gz", run, tag=f"{output.parent.name}-{seed}-step-{step}")
-        if group.first():
+        if distributed.first():
             shutil.rmtree(state)

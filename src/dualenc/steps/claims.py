@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dualenc import artefacts, pages
 from dualenc.claims import page
-from dualenc.files import atomic, read_json, write_json
+from dualenc.runtime.files import atomic, read_json, write_json
+from dualenc.study import artefacts
+from dualenc.tables import pages
 
 
 def judge(claim: str, params: Mapping[str, Any], root: Path, output: Path) -> None:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from dualenc import datasets, supervision
-from dualenc.candidates import bm25
-from dualenc.parameters import Bm25
+from dualenc.data import collection
+from dualenc.retrieval.candidates import bm25
+from dualenc.study.schema import Bm25
+from dualenc.training import supervision
 
 
 def corpus(folder: Path, parameters: Bm25, depth: int, list_length: int, output: Path, threads: int = 1) -> None:
@@ -14,10 +15,10 @@ def corpus(folder: Path, parameters: Bm25, depth: int, list_length: int, output:
 
     BM25 searches the passages that are relevant to a train query only, so no text of the other splits is seen.
     """
-    qrels = datasets.qrels(folder, "train")
+    qrels = collection.qrels(folder, "train")
     relevant = {pid for judged in qrels.values() for pid, rel in judged.items() if rel > 0}
-    passages = datasets.passages(folder, relevant)
-    queries = datasets.queries(folder, "train")
+    passages = collection.passages(folder, relevant)
+    queries = collection.queries(folder, "train")
     run = bm25(
         pa.array(passages.pid.tolist()),
         passages.text.tolist(),

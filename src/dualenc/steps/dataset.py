@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from dualenc.datasets import dpr, pydocs, tsv
-from dualenc.parameters import Dataset, DprDataset, IrDataset, TsvDataset
+from dualenc.data.kinds import dpr, pydocs, tsv
+from dualenc.study.schema import Dataset, DprDataset, IrDataset, TsvDataset
 
 
 def dataset(parameters: Dataset, output: Path, workers: int) -> None:
@@ -15,7 +15,7 @@ def dataset(parameters: Dataset, output: Path, workers: int) -> None:
     if isinstance(parameters, TsvDataset):
         tsv.build(output, **values)
     elif isinstance(parameters, IrDataset):
-        from dualenc.datasets import irds  # only now: ir_datasets takes a second to import
+        from dualenc.data.kinds import irds  # only now: ir_datasets takes a second to import
 
         irds.build(output, **values)
     else:

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dualenc import arrays, models, parts, provenance, retrieval, scoring, states
+from dualenc.data import arrays
+from dualenc.retrieval import dense
+from dualenc.runtime import provenance, states
+from dualenc.scorers import models, parts, scoring
 from dualenc.steps.inputs import model_files
 
 
@@ -21,13 +24,13 @@ def encode(
     inputs = [*model_files(model), token_folder / "manifest.json"]
     state = states.state_folder(scratch, about, inputs, provenance.code("steps.encode"))
     source = scoring.texts(token_folder, "test", tokens_per_batch)
-    rows = retrieval.shard(len(source.passages.offsets) - 1, shards, number)
+    rows = dense.shard(len(source.passages.offsets) - 1, shards, number)
     with states.locked(state):
         encoder = models.load(model, "dual-encoder")
 
         def block(part: range) -> np.ndarray:
             return scoring.embed(encoder, source.passages, np.arange(part.start, part.stop), source).astype(np.float16)
 
-        blocks = parts.kept(state / "blocks", rows, retrieval.PASSAGES_AT_ONCE, block, "encoding")
+        blocks = parts.kept(state / "blocks", rows, dense.PASSAGES_AT_ONCE, block, "encoding")
         arrays.write(output, (arrays.read(file, 2) for file in blocks), np.float16, encoder.get_embedding_dimension())
         shutil.rmtree(state)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dualenc.datasets import read_qrels
-from dualenc.evaluation import evaluate, write_metrics
-from dualenc.parameters import Evaluation
-from dualenc.runs import Ranking, read_run
+from dualenc.data.collection import read_qrels
+from dualenc.data.runs import Ranking, read_run
+from dualenc.evaluation.metrics import evaluate, write_metrics
+from dualenc.study.schema import Evaluation
 
 
 def evaluate_runs(

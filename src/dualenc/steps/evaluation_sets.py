@@ -4,9 +4,10 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from dualenc import datasets, supervision
-from dualenc.files import atomic, read_json
-from dualenc.runs import Ranking, Run, read_run, write_run
+from dualenc.data import collection
+from dualenc.data.runs import Ranking, Run, read_run, write_run
+from dualenc.runtime.files import atomic, read_json
+from dualenc.training import supervision
 
 
 class Source(BaseModel):
@@ -30,8 +31,8 @@ def evaluation_sets(folder: Path, candidates: Path, train_count: int, depth: int
     """
     source = read_json(candidates / "metrics.json", CandidateMetrics)["candidates"]["source"]
     sets = {}
-    for split in datasets.splits(folder):  # all are read before the first is written
-        qrels = datasets.qrels(folder, split)
+    for split in collection.splits(folder):  # all are read before the first is written
+        qrels = collection.qrels(folder, split)
         if split == "train":
             qrels = {qid: qrels[qid] for qid in supervision.in_hash_order(list(qrels))[:train_count]}
         run = read_run(candidates / f"{split}.run.gz")

@@ -8,12 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dualenc import datasets, provenance, published_scores, sources, supervision
-from dualenc.errors import UserError
-from dualenc.parameters import PublishedScores
-from dualenc.published_scores import Grouped
-from dualenc.sampling import in_hash_order
-from dualenc.states import locked, state_folder
+from dualenc.data import collection, sources
+from dualenc.data.sampling import in_hash_order
+from dualenc.runtime import provenance
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.states import locked, state_folder
+from dualenc.study.schema import PublishedScores
+from dualenc.training import published_scores, supervision
+from dualenc.training.published_scores import Grouped
 
 
 def import_scores(
@@ -27,7 +29,7 @@ def import_scores(
     ``list_length`` passages, and as ``sources.fetch`` and ``published_scores.read`` do.
     """
     path = sources.fetch(published)
-    queries = pa.array(in_hash_order(datasets.ids(folder, "train").to_pylist()))
+    queries = pa.array(in_hash_order(collection.ids(folder, "train").to_pylist()))
     rules = {
         **{"list_length": list_length, "tolerance": published.tolerance},
         **{"allowed_defects": published.allowed_defects},
@@ -36,7 +38,7 @@ def import_scores(
     about = {**rules, "path": str(path), "size": file.st_size, "time": file.st_mtime_ns}
     code = provenance.code("steps.import_scores")
     state = state_folder(scratch, about, [folder / "manifest.json"], code)
-    numbers = _numbers(queries, folder), _numbers(datasets.ids(folder, "passages"), folder)
+    numbers = _numbers(queries, folder), _numbers(collection.ids(folder, "passages"), folder)
     with locked(state):
         try:
             sampled, top, counts = published_scores.read(path, *numbers, **rules, scratch=state)
@@ -69,7 +71,7 @@ def _write(
 
 
 def table(lists: Grouped, *, scored: bool) -> pa.Table:
-    """Lists as `dualenc.supervision` stores them: qid, pids, labels and, if they are ``scored``, teacher_scores."""
+    """Lists as `training.supervision` stores them: qid, pids, labels and, if they are ``scored``, teacher_scores."""
     columns = {"pids": _text(lists.passages.ravel()), "labels": pa.array(lists.labels.ravel().astype(np.int64))}
     if scored:
         columns["teacher_scores"] = pa.array(lists.scores.ravel())

@@ -8,11 +8,15 @@ from typing import NamedTuple
 import pandas as pd
 import yaml
 
-from dualenc import datasets, group, precision, provenance, scoring, supervision
-from dualenc.errors import UserError
-from dualenc.files import md5, write_json
-from dualenc.runs import Run, read_run
-from dualenc.supervision import Lists
+from dualenc.data import collection
+from dualenc.data.runs import Run, read_run
+from dualenc.encoders import precision
+from dualenc.runtime import provenance
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import md5, write_json
+from dualenc.scorers import distributed, scoring
+from dualenc.training import supervision
+from dualenc.training.supervision import Lists
 
 STACK = ["torch", "transformers", "sentence-transformers", "tokenizers"]
 
@@ -27,7 +31,7 @@ class Data(NamedTuple):
 
 def data(folder: Path, token_folder: Path, tokens_per_batch: int) -> Data:
     """The data of a dataset folder and of its tokens."""
-    splits = datasets.splits(folder)
+    splits = collection.splits(folder)
     return Data(
         {split: scoring.texts(token_folder, split, tokens_per_batch) for split in splits},
         {split: rows(folder, split) for split in splits},
@@ -37,13 +41,13 @@ def data(folder: Path, token_folder: Path, tokens_per_batch: int) -> Data:
 
 def rows(folder: Path, name: str) -> dict[str, int]:
     """Row number of each id of "passages" or of the queries of a split."""
-    return {identifier: row for row, identifier in enumerate(datasets.ids(folder, name).to_pylist())}
+    return {identifier: row for row, identifier in enumerate(collection.ids(folder, name).to_pylist())}
 
 
 def passage_rows(folder: Path, *runs: Run) -> dict[str, int]:
     """Row number of each passage that the runs name: of millions, few. Raises ``UserError`` for an unknown one."""
     named = {pid for run in runs for ranking in run.values() for pid in ranking.pids}
-    known = datasets.rows(folder, "passages", named)
+    known = collection.rows(folder, "passages", named)
     if len(known) < len(named):
         unknown = min(named - known.keys())
         raise UserError(f"{folder} has no passage {unknown!r}, which the candidates name: make these again from it.")
@@ -74,10 +78,10 @@ def check_sets(evaluation: Path, data: Data, splits: Iterable[str]) -> None:
 
 def read_lists(path: Path, folder: Path, query_rows: Mapping[str, int]) -> Lists:
     """Training lists by row number, with what the train split's judgements say of their queries."""
-    qrels = datasets.qrels(folder, "train")
+    qrels = collection.qrels(folder, "train")
     listed = chain.from_iterable(supervision.load(path).pids)
     judged = {pid for passages in qrels.values() for pid in passages}
-    return supervision.read(path, query_rows, datasets.rows(folder, "passages", judged.union(listed)), qrels)
+    return supervision.read(path, query_rows, collection.rows(folder, "passages", judged.union(listed)), qrels)
 
 
 def rerank_sets(
@@ -106,10 +110,10 @@ def write_curve(folder: Path, curve: list[tuple[int, str, str, float]]) -> pd.Da
 def write_about(folder: Path, about: Mapping, inputs: list[Path], width: int) -> None:
     """Write ``config.yaml`` (the resolved parameters) and ``provenance.json`` (inputs, versions, commit).
 
-    ``width`` is that of the model, on which it depends how its layers calculate (`dualenc.precision`).
+    ``width`` is that of the model, on which it depends how its layers calculate (`dualenc.encoders.precision`).
     """
     (folder / "config.yaml").write_text(yaml.safe_dump(dict(about), sort_keys=False), encoding="utf-8")
     made_of = {f"{path.parent.name}/{path.name}": md5(path) for path in inputs}
     layers = {"training": precision.way(width, training=True), "scoring": precision.way(width, training=False)}
-    about = {"inputs": made_of, "processes": group.size(), "layers": layers, **provenance.environment(STACK)}
+    about = {"inputs": made_of, "processes": distributed.size(), "layers": layers, **provenance.environment(STACK)}
     write_json(folder / "provenance.json", about)

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from dualenc import arrays, models, pretraining, provenance, resumable, scoring, states, tokens
-from dualenc.datasets import read_qrels
-from dualenc.files import atomic, write_json
-from dualenc.parameters import Encoder, Pretraining
-from dualenc.pretraining_batches import Unlabelled
-from dualenc.scoring import Texts
+from dualenc.data import arrays
+from dualenc.data.collection import read_qrels
+from dualenc.encoders import tokens
+from dualenc.miniatures import pretraining
+from dualenc.miniatures.pretraining_batches import Unlabelled
+from dualenc.runtime import provenance, states
+from dualenc.runtime.files import atomic, write_json
+from dualenc.scorers import models, scoring
+from dualenc.scorers.scoring import Texts
 from dualenc.steps.inputs import (
     passage_rows,
     read_candidates,
@@ -21,7 +24,9 @@ from dualenc.steps.inputs import (
     write_about,
     write_curve,
 )
-from dualenc.supervision import Lists
+from dualenc.study.schema import Encoder, Pretraining
+from dualenc.training import resumable
+from dualenc.training.supervision import Lists
 
 
 def pretrain(
@@ -42,7 +47,7 @@ def pretrain(
     inputs += [evaluation / name for name in ("validation.run.gz", "validation.qrels.tsv")]
     inputs += [start / "model.safetensors"] if start else []
     about = {"encoder": encoder.model_dump(), "pretraining": parameters.model_dump(), **settings}
-    state = states.state_folder(scratch, about, inputs, provenance.code("pretraining"))
+    state = states.state_folder(scratch, about, inputs, provenance.code("miniatures.pretraining"))
     with resumable.locked(state):
         parts = [read(data / name, corpora / f"{name}.parquet", settings["tokens_per_batch"]) for name in names]
         source, lists = together(parts)

@@ -5,9 +5,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dualenc import pages, report
-from dualenc.errors import UserError
-from dualenc.files import atomic
+from dualenc.report import front_page
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import atomic
+from dualenc.tables import pages
 
 TARGET = "artefacts"
 """The rule whose results are reported."""
@@ -23,9 +24,9 @@ def make(
     Snakemake fails.
     """
     summary = _snakemake(config, "--detailed-summary")
-    costs = report.costs(summary, logs, root / "times")
+    costs = front_page.costs(summary, logs, root / "times")
     with atomic(front) as path:
-        body = pages.fragment(report.front(root, figures, scale, costs, report.made(summary)))
+        body = pages.fragment(front_page.front(root, figures, scale, costs, front_page.made(summary)))
         path.write_text(f'<style>{pages.style()}</style><div class="dualenc">{body}</div>', encoding="utf-8")
     with atomic(output) as path:
         _snakemake(config, "--report", str(path), "--report-stylesheet", str(stylesheet))

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
-from dualenc import arrays, datasets, models, scoring, tokens
-from dualenc.errors import UserError
-from dualenc.progress import reported
-from dualenc.retrieval import PASSAGES_AT_ONCE, encode, retrieve
-from dualenc.runs import write_run
+from dualenc.data import arrays, collection
+from dualenc.data.runs import write_run
+from dualenc.encoders import tokens
+from dualenc.retrieval.dense import PASSAGES_AT_ONCE, encode, retrieve
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.progress import reported
+from dualenc.scorers import models, scoring
 
 
 def retrieval(
@@ -19,8 +21,8 @@ def retrieval(
 
     ``embeddings`` are the files of `dualenc.steps.encode`, in order; with none, the passages are encoded here.
     """
-    qids = {split: datasets.ids(folder, split).to_pylist() for split in datasets.test_sets(folder)}
-    pids = datasets.ids(folder, "passages")
+    qids = {split: collection.ids(folder, split).to_pylist() for split in collection.test_sets(folder)}
+    pids = collection.ids(folder, "passages")
     sources = [scoring.texts(token_folder, split, tokens_per_batch) for split in qids]
     source = sources[0]._replace(queries=tokens.concatenate([one.queries for one in sources]))
     encoder = models.load(model, "dual-encoder")

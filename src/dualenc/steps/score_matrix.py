@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dualenc import models, scoring
 from dualenc.analysis import factorisation
-from dualenc.datasets import read_qrels
-from dualenc.files import atomic
-from dualenc.runs import Ranking
+from dualenc.data.collection import read_qrels
+from dualenc.data.runs import Ranking
+from dualenc.runtime.files import atomic
+from dualenc.scorers import models, scoring
 from dualenc.steps.inputs import passage_rows, read_candidates, rows
 
 SPLITS = ["train", "test"]

@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from dualenc import models, score_updates, scoring
-from dualenc.datasets import read_qrels
-from dualenc.files import atomic
+from dualenc.analysis import score_updates
+from dualenc.data.collection import read_qrels
+from dualenc.runtime.files import atomic
+from dualenc.scorers import models, scoring
 from dualenc.steps.inputs import passage_rows, read_candidates, rows
 
 SPLIT = "test"
@@ -18,7 +19,7 @@ def updates(
     folder: Path, token_folder: Path, evaluation: Path, checkpoints: Path, run: Path, parameters: Mapping[str, Any],
     output: Path,
 ) -> None:  # fmt: skip
-    """Write `dualenc.score_updates.changes` of test pairs, with ``checkpoint``, to ``output`` (parquet).
+    """Write `dualenc.analysis.score_updates.changes` of test pairs, with ``checkpoint``, to ``output`` (parquet).
 
     Checkpoints are ``step-<k>`` of the folder ``checkpoints`` for each k of ``parameters["checkpoints"]``, and
     "end", the model in the folder ``run``. ``parameters`` also has the kind of ``model``, ``pairs``, ``others``,

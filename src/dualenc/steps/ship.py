@@ -7,10 +7,11 @@ import torch
 from pydantic import BaseModel
 from safetensors.torch import load_file, save_file
 
-from dualenc import frames, models
-from dualenc.files import atomic, md5, read_json, read_yaml
-from dualenc.parameters import Encoder, Pretraining
-from dualenc.provenance import Provenance
+from dualenc.data import frames
+from dualenc.runtime.files import atomic, md5, read_json, read_yaml
+from dualenc.runtime.provenance import Provenance
+from dualenc.scorers import models
+from dualenc.study.schema import Encoder, Pretraining
 
 CARD = """---
 license: apache-2.0

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dualenc import report
+from dualenc.report import front_page
 
 
 def summary(root: Path, figures: Path) -> str:
@@ -11,7 +11,7 @@ def summary(root: Path, figures: Path) -> str:
     times: dict[str, list[float]] = {}
     for path in sorted((root / "times").rglob("*.tsv")):
         rule = path.relative_to(root / "times").parts[0].removesuffix(".tsv")
-        times.setdefault(rule, []).append(report.seconds(path))
+        times.setdefault(rule, []).append(front_page.seconds(path))
     for rule, seconds in sorted(times.items(), key=lambda item: -sum(item[1])):
         lines.append(f"{rule:<18}{len(seconds):>6}{sum(seconds):>10.1f}{max(seconds):>10.1f}")
     total = sum(map(sum, times.values()))

@@ -9,11 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dualenc import arrays, models, parts, precision, provenance, scoring, states, supervision
-from dualenc.errors import UserError
-from dualenc.files import md5
-from dualenc.scoring import PAIRS_AT_ONCE
+from dualenc.data import arrays
+from dualenc.encoders import precision
+from dualenc.runtime import provenance, states
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import md5
+from dualenc.scorers import models, parts, scoring
+from dualenc.scorers.scoring import PAIRS_AT_ONCE
 from dualenc.steps.inputs import data, model_files, read_lists
+from dualenc.training import supervision
 
 
 class Task(NamedTuple):

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dualenc import arrays, datasets, provenance, sentence_encoder, sources, states, tokens
-from dualenc.files import atomic_entries, md5, write_json
-from dualenc.parameters import Counts, SentenceEncoder
-from dualenc.progress import reported
-from dualenc.sampling import in_hash_order
+from dualenc.data import arrays, collection, sources
+from dualenc.data.sampling import in_hash_order
+from dualenc.encoders import tokens
+from dualenc.miniatures import sentence_encoder
+from dualenc.runtime import provenance, states
+from dualenc.runtime.files import atomic_entries, md5, write_json
+from dualenc.runtime.progress import reported
+from dualenc.study.schema import Counts, SentenceEncoder
 
 AT_ONCE = 1024  # texts, in a part that is kept
 
@@ -24,8 +27,8 @@ def texts(
     ``data/<dataset>`` are dataset folders, ``counts[dataset]`` how many texts are taken from them, and ``most`` of
     all. ``sentences.npy``
     (N, D) are unit vectors of the texts, ``pieces.npy`` (total, P) vectors of their word pieces as
-    `dualenc.sentence_encoder` has them, not a number for what it did not read; both float16. Raises
-    ``UserError`` as `dualenc.sources.packaged` and ``datasets.check_folder`` do.
+    `dualenc.miniatures.sentence_encoder` has them, not a number for what it did not read; both float16. Raises
+    ``UserError`` as `dualenc.data.sources.packaged` and ``collection.check_folder`` do.
     """
     model = sources.packaged(encoder) if encoder else None
     found = chosen(data, counts)[:most]
@@ -56,13 +59,13 @@ def chosen(data: Path, counts: Mapping[str, Counts]) -> list[str]:
     found: list[str] = []
     for name, count in counts.items():
         folder = data / name
-        datasets.check_folder(folder)
-        queries = datasets.queries(folder, "train").set_index("qid").text
+        collection.check_folder(folder)
+        queries = collection.queries(folder, "train").set_index("qid").text
         found += queries[in_hash_order(list(queries.index))[: count.queries]].tolist()
-        judged = datasets.qrels(folder, "train").values()
+        judged = collection.qrels(folder, "train").values()
         relevant = list(dict.fromkeys(pid for one in judged for pid, rel in one.items() if rel > 0))
         relevant = in_hash_order(relevant)[: count.passages]
-        found += datasets.passages(folder, set(relevant)).set_index("pid").text[relevant].tolist()
+        found += collection.passages(folder, set(relevant)).set_index("pid").text[relevant].tolist()
     return in_hash_order(list(dict.fromkeys(found)))
 
 

@@ -4,12 +4,13 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from dualenc import group, models, provenance, resumable, states, supervision, tokens, training
-from dualenc.datasets import SPLITS, read_qrels
-from dualenc.errors import UserError
-from dualenc.files import atomic, atomic_entries
-from dualenc.parameters import Experiment, evaluated
-from dualenc.runs import Ranking, write_run
+from dualenc.data.collection import SPLITS, read_qrels
+from dualenc.data.runs import Ranking, write_run
+from dualenc.encoders import tokens
+from dualenc.runtime import provenance, states
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.files import atomic, atomic_entries
+from dualenc.scorers import distributed, models
 from dualenc.steps.inputs import (
     Data,
     check_sets,
@@ -22,6 +23,8 @@ from dualenc.steps.inputs import (
     write_about,
     write_curve,
 )
+from dualenc.study.schema import Experiment, evaluated
+from dualenc.training import resumable, supervision, trainer
 
 
 def train(
@@ -41,27 +44,27 @@ def train(
     inputs = made_of(folder, token_folder, encoder, lists)
     about = {"experiment": experiment.model_dump(), **settings, "seed": seed}
     judged = [evaluation / f"{split}.{kind}" for split in SPLITS for kind in ("run.gz", "qrels.tsv")]
-    state = states.state_folder(scratch, about, inputs + judged, provenance.code("training"))
+    state = states.state_folder(scratch, about, inputs + judged, provenance.code("training.trainer"))
     texts = data(folder, token_folder, settings["tokens_per_batch"])
     sets = evaluated(texts.sources)
     with resumable.locked(state):
         finished = state / "finished"
-        if not group.told(finished.exists()):
+        if not distributed.told(finished.exists()):
             check_sets(evaluation, texts, sets)
             read = read_lists(lists, folder, texts.query_rows["train"])
             source, lengths = texts.sources["train"], settings["lengths"]
-            job = training.Training(encoder, read, source, experiment, lengths, seed, state)
+            job = trainer.Training(encoder, read, source, experiment, lengths, seed, state)
             probed = SPLITS if settings["curves"] else ["validation"]
             probes = {split: probe(evaluation, split, texts, **settings["probes"]) for split in probed}
             asked = passage_rows(folder, *(one.candidates for one in probes.values()))
-            model, curve = training.train(job, probes, asked)
-            if group.first():
+            model, curve = trainer.train(job, probes, asked)
+            if distributed.first():
                 _finish(state, finished, model, curve)
-            group.wait()
+            distributed.wait()
         model = models.load(finished / "model", experiment.model)
         keep = state / "scores"
         runs = rerank_sets(model, texts, evaluation, sets, keep)
-        if not group.first():
+        if not distributed.first():
             return
         with atomic_entries(output) as temporary:
             shutil.copytree(finished, temporary, dirs_exist_ok=True)
@@ -85,7 +88,7 @@ def made_of(folder: Path, token_folder: Path, encoder: Path, lists: Path) -> lis
     return [lists, *of_encoder, token_folder / "manifest.json", folder / "manifest.json"]
 
 
-def probe(evaluation: Path, split: str, texts: Data, queries: int, depth: int) -> training.Probe:
+def probe(evaluation: Path, split: str, texts: Data, queries: int, depth: int) -> trainer.Probe:
     """The first ``queries`` (in hash order) of an evaluation set with their first ``depth`` candidates, as a probe.
 
     Raises ``UserError`` if none of them has a relevant passage among its candidates.
@@ -101,4 +104,4 @@ def probe(evaluation: Path, split: str, texts: Data, queries: int, depth: int) -
             f"none of the first {len(sample)} queries of {split} has a relevant passage among its first {depth} "
             "candidates, so no probe could tell one model from another: raise queries or depth of probes."
         )
-    return training.Probe(texts.sources[split], candidates, judged, texts.query_rows[split])
+    return trainer.Probe(texts.sources[split], candidates, judged, texts.query_rows[split])

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from dualenc import paper, results
-from dualenc.results import RETRIEVAL
-from dualenc.tables import Table
+from dualenc.evaluation import results
+from dualenc.evaluation.results import RETRIEVAL
+from dualenc.paper import reported
 from dualenc.tables.display import DATASETS, display, notes
+from dualenc.tables.writing import Table
 
 NOT_IN_PAPER = "Not in the paper"
 OTHERS = ""
@@ -27,8 +28,8 @@ Measured = list[tuple[str, str]]
 class Row(NamedTuple):
     """A line of a table.
 
-    ``run`` is what params.yaml says about the rebuilt run (name, model, encoder ...), empty for a system that only
-    the paper has. ``quoted`` are the paper's cells (`dualenc.paper.cells`), empty for one that it does not have.
+    ``run`` is what params.yaml says about the rebuilt run (name, model, encoder ...), empty for a system that only the
+    paper has. ``quoted`` are the paper's cells (`dualenc.paper.reported.cells`), empty for one that it does not have.
     ``reference`` is the name of the run that this one is compared with.
     """
 
@@ -45,7 +46,7 @@ def rows(table: str, runs: Iterable[Mapping[str, Any]], references: Mapping[str,
     ``references`` says which experiment each one is compared with. A row's own and those without a run are none.
     """
     by_experiment = {run["experiment"]: run for run in runs}
-    quoted = paper.cells(table)
+    quoted = reported.cells(table)
     known = dict(iter(quoted.groupby("experiment", sort=False)))
     places = {experiment: tuple(cells.iloc[0][["group", "label"]]) for experiment, cells in known.items()}
     places |= {experiment: (NOT_IN_PAPER, experiment) for experiment in by_experiment if experiment not in known}
@@ -93,7 +94,7 @@ def build(table: str, lines: list[Row], params: Mapping[str, Any], root: Path, *
     compared = results.compare(systems, tests, params["evaluation"])
     values = pd.DataFrame([_line(line, systems, compared, measured, params["evaluation"]) for line in lines])
     values = _beside_paper(values, params["dataset"], measured)
-    about = notes(values, params, measured, tests=len(tests), marks=paper.note(table))
+    about = notes(values, params, measured, tests=len(tests), marks=reported.note(table))
     return Table(values, display(values, params, measured, pd.concat([line.quoted for line in lines])), about)
 
 

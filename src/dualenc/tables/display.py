@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from dualenc.results import RETRIEVAL
-from dualenc.tables import Cell
+from dualenc.evaluation.results import RETRIEVAL
+from dualenc.tables.writing import Cell
 
 DATASETS = {"msmarco-passage": "MS MARCO", "trec-dl-2019": "TREC DL19", "natural-questions": "NQ"}
 """Names of the paper's datasets."""
@@ -19,7 +19,7 @@ def display(
     """Cells for readers: rebuilt, its differences from the reference and from the paper, and what the paper prints.
 
     Differences are shown for the first measure of each set; the CSV has all. ``quoted`` are the paper's cells
-    of all rows (`dualenc.paper.cells`).
+    of all rows (`dualenc.paper.reported.cells`).
     """
     lines = values.to_dict("records")
     alpha = 1 - params["evaluation"]["confidence"]

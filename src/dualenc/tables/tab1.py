@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dualenc import results
-from dualenc.measures import called
-from dualenc.tables import Table
+from dualenc.evaluation import results
+from dualenc.paper.measures import called
 from dualenc.tables.comparison import OTHERS, build, rows, untrained
+from dualenc.tables.writing import Table
 
 REQUIRES = {"needs": ["metrics", "retrieval"], "measures": ["MRR@10", "nDCG@10"], "distinct": ["experiment"]}
 CAPTION = (

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dualenc.tables import Table, top_passages
+from dualenc.tables import top_passages
+from dualenc.tables.writing import Table
 
 REQUIRES = {
     "needs": ["metrics", "runs", "text"],

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dualenc.results import RETRIEVAL
-from dualenc.tables import Table
+from dualenc.evaluation.results import RETRIEVAL
 from dualenc.tables.comparison import build, rows
+from dualenc.tables.writing import Table
 
 REQUIRES = {"needs": ["metrics", "retrieval"], "measures": ["MRR@10"], "distinct": ["experiment"]}
 CAPTION = (

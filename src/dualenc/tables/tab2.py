@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from dualenc import paper
-from dualenc.tables import Table
+from dualenc.paper import reported
 from dualenc.tables.comparison import Row, build, standing_for
+from dualenc.tables.writing import Table
 
 MODELS = {"ca": "Cross-attention (CA)", "de": "Dual-encoder (DE)"}
 REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10"], "only": {"experiment": ["ca", "de"]}}
@@ -23,7 +23,7 @@ CAPTION = (
 
 def table(params: Mapping[str, Any], root: Path) -> Table:
     """The rebuilt table next to the paper's. Raises `UserError` as `dualenc.tables.comparison.build` does."""
-    quoted = paper.cells("tab2")
+    quoted = reported.cells("tab2")
     runs = {(run["encoder"], run["experiment"]): run for run in params["runs"]}
     lines = []
     for encoder, printed in stand_ins(params["runs"], quoted):

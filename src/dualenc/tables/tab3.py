@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 
 from dualenc.analysis import disagreement, pairs
-from dualenc.statistics import difference_interval
-from dualenc.tables import Cell, Table, texts
+from dualenc.evaluation.statistics import difference_interval
+from dualenc.tables import texts
+from dualenc.tables.writing import Cell, Table
 
 REQUIRES = {
     "needs": ["runs", "text"],

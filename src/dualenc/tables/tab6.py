@@ -5,9 +5,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from dualenc import paper
-from dualenc.tables import Table
+from dualenc.paper import reported
 from dualenc.tables.comparison import Row, build, standing_for
+from dualenc.tables.writing import Table
 
 REQUIRES = {
     "needs": ["metrics"],
@@ -28,7 +28,7 @@ def table(params: Mapping[str, Any], root: Path) -> Table:
     Raises `UserError` as `dualenc.tables.comparison.build` does.
     """
     lines = []
-    for (experiment, group), quoted in paper.cells("tab6").groupby(["experiment", "group"], sort=False):
+    for (experiment, group), quoted in reported.cells("tab6").groupby(["experiment", "group"], sort=False):
         runs = [run for run in params["runs"] if run["loss"] == experiment.removeprefix("de-")]
         runs.sort(key=lambda run: run["list_size"])
         for run, size in zip_longest(runs, sorted(quoted.list_size.unique())):

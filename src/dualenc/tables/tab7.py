@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dualenc.tables import Table
 from dualenc.tables.comparison import OTHERS, build, rows
+from dualenc.tables.writing import Table
 
 REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10", "nDCG@10"], "distinct": ["experiment"]}
 CAPTION = (

@@ -4,8 +4,8 @@ import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
-from dualenc import frames
-from dualenc.errors import UserError
+from dualenc.data import frames
+from dualenc.runtime.errors import UserError
 
 
 def passages(folder: Path, pids: Iterable[str]) -> dict[str, str]:

@@ -6,10 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from dualenc import paper, results
 from dualenc.analysis import pairs
-from dualenc.supervision import in_hash_order
-from dualenc.tables import Cell, Table, texts
+from dualenc.evaluation import results
+from dualenc.paper import reported
+from dualenc.tables import texts
+from dualenc.tables.writing import Cell, Table
+from dualenc.training.supervision import in_hash_order
 
 EVALSET = "test"
 BLOCK = "top passages (bold: relevant)"
@@ -49,7 +51,7 @@ def build(params: Mapping[str, Any], root: Path) -> Table:
 
 def label(experiment: str) -> str:
     """The name that the paper's table 1 gives an experiment, or its own if it is not there."""
-    cells = paper.cells("tab1")
+    cells = reported.cells("tab1")
     return next(iter(cells.label[cells.experiment == experiment]), experiment)
 
 

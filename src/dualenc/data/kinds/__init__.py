@@ -1,0 +1,1 @@
+"""The kinds of datasets, and how each becomes a collection."""

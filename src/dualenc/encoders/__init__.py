@@ -1,0 +1,1 @@
+"""BERT encoders: their folders, tokens, batches, and the precision of their layers."""

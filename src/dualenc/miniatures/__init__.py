@@ -1,0 +1,1 @@
+"""How the miniature BERTs are pre-trained."""

@@ -1,0 +1,259 @@
+"""What a build will take, before anything starts: runs, jobs, hours, memory and storage of each artefact.
+
+Time is the models' arithmetic (multiplications and additions of the encoders, attention included) over the rate that
+`benchmarks/throughput.json` has for such a model on some hardware; memory and storage follow from sizes. All of it is
+an estimate of the order of magnitude: texts are taken as long as `scales.<scale>.sizes` says.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from dualenc.orchestration import workflow
+from dualenc.runtime.files import read_json
+from dualenc.study.config import Study
+from dualenc.study.schema import Encoder, Experiment
+
+BACKWARD = 2  # the backward pass takes twice the arithmetic of the forward pass
+RUN_LINE = 14  # bytes of a line of a compressed run file
+STATES = 16  # bytes for each weight in training: itself, its gradient and Adam's two moments, in float32
+ACTIVATIONS = 40  # numbers kept for the backward pass, for each token, layer and unit of width
+HALF, SINGLE = 2, 4  # bytes
+MODEL_RULES = {"train", "checkpoints", "teacher_scores", "retrieval", "score_matrix", "score_updates"}
+
+
+class Rate(BaseModel):
+    """Operations a second of a model of some width."""
+
+    width: PositiveInt
+    training: PositiveFloat
+    scoring: PositiveFloat
+
+
+class Hardware(BaseModel):
+    """What an entry of `benchmarks/throughput.json` has to say of a device."""
+
+    hardware: str
+    gpu: bool = False
+    seconds_per_job: NonNegativeFloat
+    rates: list[Rate] = Field(min_length=1)
+
+
+def measured(path: str | Path) -> list[Mapping[str, Any]]:
+    """The entries of a file such as `benchmarks/throughput.json`. Raises ``UserError`` that names a broken one."""
+    return read_json(path, list[Hardware])
+
+
+class Job(NamedTuple):
+    """One job of the workflow that runs a model, or evaluates one."""
+
+    rule: str
+    run: str
+    seed: int
+
+
+class Cost(NamedTuple):
+    """Arithmetic of training and of scoring (operations), largest memory of a model and storage (bytes)."""
+
+    training: float
+    scoring: float
+    memory: float
+    storage: float
+
+
+def jobs(study: Study, artefact: str) -> set[Job]:
+    """All jobs that an artefact needs and that run or evaluate a model; one that several share is in each."""
+    found: set[Job] = set()
+    for path in workflow.files(study, artefact):
+        room, run, *rest = path.parts
+        if room == "supervision":
+            found |= _with_what_it_needs(study, Job("teacher_scores", run, study.at.seeds[0]))
+        elif room in RULES and run not in workflow.UNTRAINED:
+            seed = int(rest[0].removesuffix(".parquet").removeprefix("seed-"))
+            rule = RULES[room] if path.name not in workflow.EVALUATED else EVALUATES[room]
+            found |= _with_what_it_needs(study, Job(rule, run, seed))
+    return found
+
+
+RULES = {
+    "runs": "train",
+    "retrieval": "retrieval",
+    "checkpoints": "checkpoints",
+    "score-matrices": "score_matrix",
+    "score-updates": "score_updates",
+}
+"""Room of the results folder -> the rule that fills it."""
+EVALUATES = {"runs": "evaluate", "retrieval": "evaluate_retrieval"}
+NEEDED = {
+    "evaluate_retrieval": ["retrieval"],
+    "score_updates": ["checkpoints", "train"],
+    **{rule: ["train"] for rule in ("evaluate", "retrieval", "score_matrix", "teacher_scores")},
+}
+
+
+def _with_what_it_needs(study: Study, job: Job) -> set[Job]:
+    if job.rule == "teacher_scores" and job.run == "one-hot":
+        return set()
+    found = {job}
+    for rule in NEEDED.get(job.rule, []):
+        found |= _with_what_it_needs(study, job._replace(rule=rule))
+    teacher = study.run(job.run).teacher
+    if job.rule in ("train", "checkpoints") and teacher:
+        found |= _with_what_it_needs(study, Job("teacher_scores", teacher, study.at.seeds[0]))
+    return found
+
+
+def cost(study: Study, job: Job) -> Cost:
+    """What one job takes. Jobs that run no model take next to nothing."""
+    if job.rule not in MODEL_RULES:
+        return Cost(0, 0, 0, 0)
+    experiment, at = study.run(job.run), study.at
+    encoder = study.params.encoders[experiment.encoder]
+    weights = at.vocabulary * encoder.width + encoder.layers * 12 * encoder.width**2
+    model = SINGLE * weights
+    evaluated = {**at.sizes.queries, "train": at.train_evaluation}
+    probed = min(evaluated.pop("validation"), at.probes.queries)
+    validation = _scored(study, experiment, probed, min(at.depth, at.probes.depth))
+    lists = sum(_scored(study, experiment, count, at.depth) for count in evaluated.values())
+    lines = sum(evaluated.values()) * at.depth * RUN_LINE
+    if job.rule in ("train", "checkpoints"):
+        steps = experiment.steps if job.rule == "train" else at.early
+        tokens = _step(study, experiment)
+        training = (1 + BACKWARD) * steps * _arithmetic(study, experiment, tokens)
+        kept = SINGLE * ACTIVATIONS * sum(tokens.values()) * encoder.layers * encoder.width
+        memory = STATES * weights + kept / at.processes
+        if job.rule == "checkpoints":
+            models = len(workflow.checkpoint_steps(study))
+            return Cost(training, models * lists, memory, models * (model + lines))
+        probes = -(-steps // experiment.evaluate_every)
+        return Cost(training, lists + probes * validation, memory, model + lines)
+    if job.rule == "teacher_scores":
+        pairs = at.train_lists * at.list_length
+        scoring = _scored(study, experiment, at.train_lists, at.list_length)
+        return Cost(0, scoring, model, pairs * 2 * SINGLE)
+    if job.rule == "retrieval":
+        vectors = HALF * at.sizes.passages * encoder.width
+        scoring = _arithmetic(study, experiment, {_passage(study): at.sizes.passages * _passage(study)})
+        lines = at.sizes.queries["test"] * at.retrieval_depth * RUN_LINE
+        return Cost(0, scoring, model + min(vectors, 1 << 32), vectors + lines)
+    if job.rule == "score_matrix":
+        pairs = at.score_matrix.queries * at.score_matrix.passages
+        return Cost(0, 2 * _scored(study, experiment, at.score_matrix.queries, at.score_matrix.passages), model, pairs)
+    updates = at.score_updates.pairs * (1 + 2 * at.score_updates.others)
+    return Cost(0, 3 * _scored(study, experiment, updates, 1), model, updates * SINGLE)
+
+
+def _passage(study: Study) -> int:
+    return min(study.at.sizes.passage_tokens + 2, study.at.lengths.text)
+
+
+def _query(study: Study) -> int:
+    return min(study.at.sizes.query_tokens + 2, study.at.lengths.text)
+
+
+def _pair(study: Study) -> int:
+    return min(study.at.sizes.query_tokens + study.at.sizes.passage_tokens + 3, study.at.lengths.pair)
+
+
+def _step(study: Study, experiment: Experiment) -> dict[int, int]:
+    """Length of the texts of one training step -> tokens in all texts of that length."""
+    size = experiment.batch_size
+    if experiment.model == "cross-attention":
+        return {_pair(study): size * experiment.list_size * _pair(study)}
+    passages = size * experiment.list_size + experiment.uniform
+    tokens = {_passage(study): passages * _passage(study)}
+    tokens[_query(study)] = tokens.get(_query(study), 0) + size * _query(study)
+    return tokens
+
+
+def _scored(study: Study, experiment: Experiment, queries: int, depth: int) -> float:
+    """Arithmetic of scoring ``depth`` passages for each query; all but cross-attention encode each passage once.
+
+    Of large sets it does so in each of the parts that are kept (``scoring.PAIRS_AT_ONCE``), which is not reckoned.
+    """
+    if experiment.model == "cross-attention":
+        return _arithmetic(study, experiment, {_pair(study): queries * depth * _pair(study)})
+    passages = min(queries * depth, study.at.sizes.passages)
+    asked = _arithmetic(study, experiment, {_query(study): queries * _query(study)})
+    return asked + _arithmetic(study, experiment, {_passage(study): passages * _passage(study)})
+
+
+def _arithmetic(study: Study, experiment: Experiment, tokens: Mapping[int, int]) -> float:
+    return _forward(study.params.encoders[experiment.encoder], tokens)
+
+
+def _forward(encoder: Encoder, tokens: Mapping[int, int]) -> float:
+    """Operations of a forward pass: 24 width^2 + 4 length x width for each token and layer."""
+    return sum(
+        count * encoder.layers * (24 * encoder.width**2 + 4 * length * encoder.width)
+        for length, count in tokens.items()
+    )
+
+
+def pretraining_seconds(study: Study, encoder: Encoder, hardware: Mapping[str, Any]) -> float:
+    """Seconds of the pre-training of one miniature on one device, probes left out."""
+    about = study.at.pretraining
+    pair = study.at.lengths.pair
+    tokens = {pair: about.batch_size * about.list_size * pair}
+    text = study.at.lengths.text
+    tokens[text] = tokens.get(text, 0) + (3 * about.batch_size + about.texts_per_step) * text
+    steps = about.steps if encoder.steps is None else encoder.steps
+    return (1 + BACKWARD) * steps * _forward(encoder, tokens) / _rate(hardware, encoder.width)["training"]
+
+
+def _rate(hardware: Mapping[str, Any], width: int) -> Mapping[str, float]:
+    return min(hardware["rates"], key=lambda one: max(one["width"] / width, width / one["width"]))
+
+
+def seconds(study: Study, all_jobs: Iterable[Job], hardware: Mapping[str, Any]) -> float:
+    """Seconds of jobs one after the other on one device.
+
+    ``hardware`` has ``rates``: for some widths the operations a second in training and in scoring. A model takes those
+    of the width nearest to its own, as a ratio.
+    """
+    total = 0.0
+    for job in all_jobs:
+        rate = _rate(hardware, study.params.encoders[study.run(job.run).encoder].width)
+        takes = cost(study, job)
+        total += takes.training / rate["training"] + takes.scoring / rate["scoring"] + hardware["seconds_per_job"]
+    return total
+
+
+def plan(study: Study, artefacts: list[str], measured: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each artefact and one for all of them together, in which shared jobs count once."""
+    of_each = {name: jobs(study, name) for name in artefacts}
+    of_each["all"] = set().union(*of_each.values())
+    rows = []
+    for name, found in of_each.items():
+        costs = [cost(study, job) for job in found]
+        row: dict[str, Any] = {"artefact": name, "runs": sum(job.rule == "train" for job in found), "jobs": len(found)}
+        row |= {f"hours, {one['hardware']}": seconds(study, found, one) / 3600 for one in measured}
+        row["memory, GB"] = max((one.memory for one in costs), default=0) / 1e9
+        row["storage, GB"] = sum(one.storage for one in costs) / 1e9
+        rows.append(row)
+    return rows
+
+
+def as_text(rows: list[Mapping[str, Any]], study: Study) -> str:
+    """Rows for the terminal, and what stands behind them."""
+    head = list(rows[0])
+    cells = [head, *([_cell(row[name]) for name in head] for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(head))]
+    lines = [
+        "  ".join(cell.ljust(width) if not column else cell.rjust(width) for column, (cell, width) in enumerate(pairs))
+        for pairs in (zip(line, widths, strict=True) for line in cells)
+    ]
+    sizes = study.at.sizes
+    lines += [
+        "",
+        f"Scale {study.scale}, {sizes.passages:,} passages of {sizes.passage_tokens} tokens. Hours are those of one "
+        "device that runs one job after the other; jobs that several artefacts share count once under all. Memory is "
+        "that of the largest training, of each of its processes; storage that of models, runs, scores and embeddings.",
+    ]
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    return f"{value:,.2f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,242 @@
+"""What the Snakefile needs to know: which files an artefact needs, where encoders and lists are, what reports say."""
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from dualenc.encoders import encoder_files, tokenizer_files
+from dualenc.runtime.errors import UserError
+from dualenc.study import artefacts
+from dualenc.study.config import Study
+from dualenc.study.schema import SPLITS, evaluated
+
+UNTRAINED = ("random", "bm25")  # orders of the candidates that no model made
+TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json"]
+ENCODER_FILES = ["config.json", "model.safetensors", *TOKENIZER_FILES]
+MODEL_FILES = [  # of every kind of model, below its folder
+    *ENCODER_FILES,
+    "modules.json",
+    "config_sentence_transformers.json",
+    "sentence_bert_config.json",
+]
+EVALUATED = ["metrics.json", "per_query.parquet"]
+CHECKPOINT_FILES = [*(f"model/{name}" for name in MODEL_FILES), "train.run.gz", "test.run.gz"]
+
+
+def runs_folder(run: str, room: str) -> PurePosixPath:
+    """Folder, below ``results/<scale>``, of the runs to evaluate: the candidates themselves if no model made them.
+
+    ``room`` is "runs" for re-ranked candidates or "retrieval"; BM25's candidates are its retrieval, too.
+    """
+    return PurePosixPath("evaluation") if run in UNTRAINED else PurePosixPath(room, run)
+
+
+def files(study: Study, artefact: str) -> list[PurePosixPath]:
+    """The files, below ``results/<scale>``, that an artefact is made from: what its ``needs`` name."""
+    return [path for need in study.artefacts[artefact].needs for path in NEEDS[need](study, artefact)]
+
+
+def checkpoint_steps(study: Study) -> list[int]:
+    """The steps of a training, before its end, whose models are kept for figures that look at them."""
+    return [0, study.at.early]
+
+
+def splits(study: Study) -> list[str]:
+    """Train, validation, test, and the further test sets of the dataset: each has candidates and judgements."""
+    return [*SPLITS, *(name for name in getattr(study.dataset, "splits", ()) if name not in SPLITS)]
+
+
+def sets(study: Study) -> list[str]:
+    """The sets that models are evaluated on: train, test and the further test sets."""
+    return evaluated(splits(study))
+
+
+def test_sets(study: Study) -> list[str]:
+    """Test and the further test sets."""
+    return splits(study)[SPLITS.index("test") :]
+
+
+def _seeded(study: Study, artefact: str, room: str, names: Iterable[str] | None = None) -> list[PurePosixPath]:
+    """Folders in ``room`` of all runs of an artefact, or of ``names``, with all its seeds."""
+    names = study.runs(artefact) if names is None else names
+    return [PurePosixPath(room, name, f"seed-{seed}") for name in names for seed in study.seeds(artefact)]
+
+
+def _metrics(study: Study, artefact: str) -> list[PurePosixPath]:
+    folders = [PurePosixPath("runs", name) for name in UNTRAINED] + _seeded(study, artefact, "runs")
+    return [folder / name for folder in folders for name in EVALUATED]
+
+
+def _runs(study: Study, artefact: str) -> list[PurePosixPath]:
+    names = sets(study)
+    evaluation = [PurePosixPath("evaluation", f"{s}.{kind}") for s in names for kind in ("run.gz", "qrels.tsv")]
+    return evaluation + [folder / f"{s}.run.gz" for folder in _seeded(study, artefact, "runs") for s in names]
+
+
+def _curves(study: Study, artefact: str) -> list[PurePosixPath]:
+    return [folder / "curve.csv" for folder in _seeded(study, artefact, "runs")]
+
+
+def _retrieval(study: Study, artefact: str) -> list[PurePosixPath]:
+    """Full retrieval by BM25 and, first seed, by the dual-encoders: no other kind of model can search all passages."""
+    searching = [name for name in study.runs(artefact) if study.run(name).model == "dual-encoder"]
+    folders = [PurePosixPath("retrieval", name, f"seed-{study.seeds(artefact)[0]}") for name in searching]
+    folders.insert(0, PurePosixPath("retrieval", "bm25"))
+    return [folder / name for folder in folders for name in EVALUATED]
+
+
+def _checkpoints(study: Study, artefact: str) -> list[PurePosixPath]:
+    folders = [
+        folder / f"step-{s}" for folder in _seeded(study, artefact, "checkpoints") for s in checkpoint_steps(study)
+    ]
+    return [folder / name for folder in folders for name in CHECKPOINT_FILES]
+
+
+def _lists(study: Study, artefact: str) -> list[PurePosixPath]:
+    """The lists that the runs were trained on: those of every teacher, and without scores if a run has none."""
+    return list(dict.fromkeys(lists_of(study, name) for name in study.runs(artefact)))
+
+
+def _text(study: Study, artefact: str) -> list[PurePosixPath]:
+    names = ["passages.parquet"] + [name for s in SPLITS for name in (f"queries.{s}.parquet", f"qrels.{s}.tsv")]
+    return [PurePosixPath("data", study.at.dataset, name) for name in names]
+
+
+def _models(study: Study, artefact: str) -> list[PurePosixPath]:
+    """The trained models, and the tokens that they read."""
+    models = [folder / "model" / name for folder in _seeded(study, artefact, "runs") for name in MODEL_FILES]
+    return [*models, PurePosixPath("data", study.at.dataset, "tokens", "manifest.json")]
+
+
+def _score_matrices(study: Study, artefact: str) -> list[PurePosixPath]:
+    return [folder.with_suffix(".parquet") for folder in _seeded(study, artefact, "score-matrices")]
+
+
+def _score_updates(study: Study, artefact: str) -> list[PurePosixPath]:
+    return [folder.with_suffix(".parquet") for folder in _seeded(study, artefact, "score-updates")]
+
+
+NEEDS = {
+    "metrics": _metrics,
+    "runs": _runs,
+    "curves": _curves,
+    "retrieval": _retrieval,
+    "checkpoints": _checkpoints,
+    "lists": _lists,
+    "text": _text,
+    "models": _models,
+    "score-matrices": _score_matrices,
+    "score-updates": _score_updates,
+}
+"""What an artefact may need, and which files that is."""
+
+
+def use_own_commands() -> None:
+    """Let jobs call the ``dualenc`` of the environment that Snakemake runs in, activated or not."""
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+
+def check_encoders(study: Study) -> None:
+    """Raise ``UserError`` for the first encoder of the scale in a folder that is not what params.yaml says of it.
+
+    Each has to be a whole BERT of its shape, with the heads that its models start from and the student's tokenizer.
+    """
+    heads: dict[str, set[str]] = {name: set() for family in study.at.encoders.values() for name in family}
+    shown = {run for artefact in study.artefacts for run in study.runs(artefact)}
+    for experiment in map(study.run, shown.union(study.experiments)):
+        needed = heads.setdefault(experiment.encoder, set())
+        needed |= {"pooler"} if experiment.model == "cross-attention" else set()
+        needed |= {"words"} if experiment.mlm_weight else set()
+    tokenizer = Path(tokenizer_folder(study), "tokenizer.json")
+    for name, needed in sorted(heads.items()):
+        entry = study.params.encoders[name]
+        if not entry.folder or study.params.pretrain:
+            continue
+        try:
+            encoder_files.check_files(entry.folder, encoder_files.FILES, "encoder")
+            file = Path(entry.folder, "config.json")
+            encoder_files.check_config(file, encoder_files.read_object(file), entry)
+            encoder_files.check_weights(entry.folder, needed)
+            tokenizer_files.check_tokenizer(entry.folder)
+            if tokenizer.is_file():
+                own = Path(entry.folder, "tokenizer.json")
+                tokenizer_files.check_same(own, tokenizer_files.digests(tokenizer), tokenizer)
+        except UserError as error:
+            raise UserError(f"params.yaml: encoders.{name}: {error}") from None
+
+
+def in_report(kind: str, file: str) -> dict[str, Any]:
+    """How Snakemake's report names an artefact's ``file``: arguments of its ``report`` flag."""
+    return {
+        "caption": "../report/artefact.rst",
+        "category": f"{kind.capitalize()}s",
+        "labels": lambda wildcards: {
+            "name": wildcards.artefact,
+            "content": artefacts.title(kind, wildcards.artefact),
+            "as": file,
+        },
+    }
+
+
+def caption(kind: str, name: str) -> str:
+    """The caption of an artefact, as the report reads it."""
+    return artefacts.restructured(artefacts.caption(kind, name))
+
+
+def pretrained_on(study: Study) -> list[str]:
+    """The datasets whose train splits miniatures are pre-trained on, by their lists or by their texts."""
+    return list(dict.fromkeys([*study.at.pretraining.corpora, *study.at.pretraining.texts]))
+
+
+def texts_files(study: Study) -> list[str]:
+    """The files of the texts without labels; those of vectors are there if a sentence encoder is asked."""
+    vectors = ["sentences.npy", "pieces.npy"] if study.at.pretraining.sentence_encoder else []
+    return ["texts.ids.npy", "texts.offsets.npy", "manifest.json", "about.json", *vectors]
+
+
+def encoder_folder(study: Study, encoder: str) -> PurePosixPath:
+    """Where an encoder is: the folder that params.yaml names, or that the ``pretrain`` or the ``fetch`` rule makes."""
+    entry = study.params.encoders[encoder]
+    if entry.folder and not study.params.pretrain:
+        return PurePosixPath(entry.folder)
+    return PurePosixPath("results", study.scale, "hub" if entry.hub else "encoders", encoder)
+
+
+def grows_from(study: Study, encoder: str) -> list[PurePosixPath]:
+    """The weights, below ``results/<scale>``, that the pre-training of a miniature starts from: one file or none."""
+    lower = study.params.encoders[encoder].grows_from
+    return [PurePosixPath("encoders", lower, "model.safetensors")] if lower else []
+
+
+def tokenizer_folder(study: Study) -> PurePosixPath:
+    """Where the tokenizer is: next to the student's weights if these are given, or made by its rule."""
+    student = study.at.encoders["student"][-1]
+    entry = study.params.encoders[student]
+    if entry.hub or (entry.folder and not study.params.pretrain):
+        return encoder_folder(study, student)
+    return PurePosixPath("results", study.scale, "tokenizer")
+
+
+def scores(study: Study, teacher: str) -> list[PurePosixPath]:
+    """The shards, below ``results/<scale>``, of a teacher's scores: none if its one shard needs no file."""
+    shards = study.at.shards if study.at.shards > 1 else 0
+    return [PurePosixPath("supervision", teacher, "scores", f"{number}-of-{shards}.npy") for number in range(shards)]
+
+
+def embeddings(study: Study, run: str, seed: str) -> list[PurePosixPath]:
+    """The shards, below ``results/<scale>``, that a run is searched in: none if its one shard needs no file."""
+    shards = study.at.shards if study.at.shards > 1 else 0
+    folder = PurePosixPath("retrieval", run, f"seed-{seed}", "embeddings")
+    return [folder / f"{number}-of-{shards}.npy" for number in range(shards)]
+
+
+def lists_of(study: Study, run: str) -> PurePosixPath:
+    """The lists, below ``results/<scale>``, that a run is trained on: with its teacher's scores if it has one.
+
+    Of published scores, which come with many negatives of a query, the highest have lists of their own.
+    """
+    experiment, published = study.run(run), study.at.published_scores
+    chosen = published and experiment.teacher == published.teacher and experiment.selection == "top"
+    return PurePosixPath("supervision", experiment.teacher or "one-hot", "top.parquet" if chosen else "lists.parquet")

@@ -1,0 +1,1 @@
+"""The front page of the report, and what a scale is expected to give."""

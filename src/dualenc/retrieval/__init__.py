@@ -1,0 +1,1 @@
+"""First stages: BM25's candidates, and exact search with embeddings."""

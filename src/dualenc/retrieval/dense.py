@@ -1,0 +1,92 @@
+"""Full retrieval: a dual-encoder's best passages of the whole collection, by exact search (Table 1, "retrieval").
+
+Nothing of the first stage takes part: every passage is a candidate of every query. Passages are encoded and searched in
+blocks, so that memory does not depend on the size of the collection. Embeddings of a large one are made in shards, each
+by a job of its own; a shard is a run of whole blocks, so that the number of shards has no influence on any bit.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+
+import faiss
+import numpy as np
+import pyarrow as pa
+import torch
+from sentence_transformers import SentenceTransformer
+
+from dualenc.data.runs import Run, ranked
+from dualenc.runtime.errors import UserError
+from dualenc.runtime.progress import reported
+from dualenc.scorers import parts
+from dualenc.scorers.scoring import Texts, embed
+
+PASSAGES_AT_ONCE = 1 << 18  # in a block: lists are merged once for each
+
+
+def shard(count: int, shards: int, number: int) -> range:
+    """The rows of shard ``number`` (from 0) of ``count`` passages; shards differ in size by a block at most."""
+    return parts.split(count, PASSAGES_AT_ONCE, shards, number)
+
+
+def encode(model: SentenceTransformer, source: Texts, rows: range) -> Iterator[np.ndarray]:
+    """Embeddings (n, D) float32 of the passages in ``rows``, block by block."""
+    starts = rows[::PASSAGES_AT_ONCE]
+    for start in reported(starts, "encoding", "blocks", len(starts)):
+        yield embed(model, source.passages, np.arange(start, min(start + PASSAGES_AT_ONCE, rows.stop)), source)
+
+
+def retrieve(
+    model: SentenceTransformer,
+    source: Texts,
+    qids: Sequence[str],
+    pids: pa.Array,
+    blocks: Iterable[np.ndarray],
+    depth: int,
+) -> Run:
+    """The ``depth`` passages with the largest dot products for each query, best first (`dualenc.data.runs`).
+
+    ``qids`` and ``pids`` name all rows of ``source``; ``blocks`` are the embeddings of its passages. Raises
+    ``UserError`` if ``depth`` exceeds the collection.
+    """
+    queries = embed(model, source.queries, np.arange(len(qids)), source)
+    scores, rows = search(queries, blocks, depth)
+    found = zip(qids, rows, scores, strict=True)
+    return {qid: ranked(qid, pids.take(pa.array(at)).to_pylist(), score) for qid, at, score in found}
+
+
+def search(queries: np.ndarray, blocks: Iterable[np.ndarray], depth: int) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and rows (Q, ``depth``) of the passages with the largest dot products, best first.
+
+    ``queries`` are (Q, D) float32 and ``blocks`` the passages in the order of their rows, some (n, D) at a time. Equal
+    scores are in the order of the rows; which of those at the end of a block's list are in it is left to FAISS. Uses a
+    GPU if FAISS has one, and else as many threads as torch. Raises ``UserError`` for fewer than ``depth`` passages.
+    """
+    faiss.omp_set_num_threads(torch.get_num_threads())
+    knn = partial(faiss.knn_gpu, faiss.StandardGpuResources()) if faiss.get_num_gpus() else faiss.knn
+    scores = np.empty((len(queries), 0), dtype=np.float32)
+    rows = np.empty((len(queries), 0), dtype=np.int64)
+    count = 0
+    for block in blocks:
+        block = block.astype(np.float32, copy=False)
+        found, at = knn(queries, block, min(depth, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
+        _order_equal(found, at)
+        scores, rows = np.hstack([scores, found]), np.hstack([rows, at + count])
+        # A stable sort merges sorted lists in linear time, and keeps earlier rows first.
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
+        scores, rows = np.take_along_axis(scores, best, 1), np.take_along_axis(rows, best, 1)
+        count += len(block)
+    if count < depth:
+        raise UserError(f"{depth} passages are to be found among {count}: lower the scale's retrieval_depth.")
+    return scores, rows
+
+
+def _order_equal(scores: np.ndarray, rows: np.ndarray) -> None:
+    """Put equal ones of the ``scores`` (Q, N), which are descending, into the order of their ``rows``, in place.
+
+    Few lines have any, so only those are sorted where FAISS did otherwise.
+    """
+    wrong = (scores[:, 1:] == scores[:, :-1]) & (rows[:, 1:] < rows[:, :-1])
+    lines = np.flatnonzero(wrong.any(axis=1))
+    order = np.lexsort((rows[lines], -scores[lines]))
+    scores[lines] = np.take_along_axis(scores[lines], order, 1)
+    rows[lines] = np.take_along_axis(rows[lines], order, 1)

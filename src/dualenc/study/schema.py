@@ -1,0 +1,560 @@
+"""The schema of params.yaml: which keys there are, and what each may hold.
+
+Nothing is taken for something else: a truth value or a text is not a number, and 3.0 is not a whole number. Every
+number has its bounds, and an error about one says what they are.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WrapValidator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from dualenc.paper.measures import MEASURE, called
+
+EXPONENT = re.compile(r"[-+]?\d+\.?\d*[eE][-+]?\d+")
+
+
+def _told(allowed: str) -> WrapValidator:
+    """Whatever is wrong with a value, the error says what is ``allowed``."""
+
+    def check(value: Any, within: Callable[[Any], Any]) -> Any:
+        try:
+            return within(value)
+        except ValidationError:
+            raise PydanticCustomError("not_allowed", "give {allowed}", {"allowed": allowed}) from None
+
+    return WrapValidator(check)
+
+
+def whole(least: int, most: int = 10**9, *, null: str = "") -> Any:
+    """Whole numbers from ``least`` to ``most``, and None if it stands for something: ``null`` says what."""
+    number = Annotated[int, Field(ge=least, le=most)]
+    words = f"a whole number from {least} to {most}"
+    return Annotated[number | None, _told(f"{words}, or null for {null}")] if null else Annotated[number, _told(words)]
+
+
+def real(low: float, high: float = 1e6, *, open: str = "") -> Any:
+    """Numbers from ``low`` to ``high``, without the ends that are ``open``: "low", "high", or "low high"."""
+    bounds = {"gt" if "low" in open else "ge": low, "lt" if "high" in open else "le": high}
+    words = f"a number {'above' if 'low' in open else 'from'} {low:g}"
+    words += f" and below {high:g}" if "high" in open else f" {'up ' if 'low' in open else ''}to {high:g}"
+    finite = Field(allow_inf_nan=False, **bounds)
+    return Annotated[float, finite, BeforeValidator(_number), _told(words)]
+
+
+def _number(value: Any) -> Any:
+    """1e-3, which YAML 1.1 takes for a text, as the number that it is."""
+    return float(value) if isinstance(value, str) and EXPONENT.fullmatch(value) else value
+
+
+def _once(values: list) -> list:
+    """``values``, each of which may stand in it once."""
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            raise PydanticCustomError("twice", "{value} twice: give each once", {"value": repr(value)})
+    return values
+
+
+def _measures(values: list[str]) -> list[str]:
+    """Names of measures, each of which may stand there once under one of its names."""
+    for measure in values:
+        if not MEASURE.fullmatch(measure):
+            allowed = "RR@k, MRR@k, nDCG@k or R@k with a cutoff k, such as RR@10, or RR(rel=2)@10"
+            raise PydanticCustomError(
+                "not_allowed", "{value} is not a measure; give {allowed}", {"value": repr(measure), "allowed": allowed}
+            )
+    _once([called(measure) for measure in values])
+    return values
+
+
+Positive = whole(1)
+Limit = whole(1, null="all")
+Count = whole(0)
+Seed = whole(0, 2**32 - 1)  # what numpy and transformers take
+ListSize = whole(2)  # a positive and a negative
+Width = whole(1, 10**5)
+Fraction = real(0, 1)
+Share = real(0, 1, open="high")
+Weight = real(0)
+Size = real(0, open="low")
+Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$"), _told("a text on one line")]
+Texts = Annotated[list[Text], AfterValidator(_once)]
+Names = Annotated[Texts, BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+Measures = Annotated[list[Text], Field(min_length=1), AfterValidator(_measures)]
+Md5 = Annotated[str, Field(pattern="^[0-9a-f]{32}$"), _told("the 32 hexadecimal digits of an MD5")]
+NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+
+
+def _name(name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise PydanticCustomError("name", "no name")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_name)]
+"""What experiments, encoders, families, datasets, scales and artefacts are called: part of file and run names."""
+Need = Literal[
+    *("metrics", "runs", "curves", "retrieval", "checkpoints", "lists", "text", "models"),
+    *("score-matrices", "score-updates"),
+]
+
+
+class Strict(BaseModel):
+    """A mapping with exactly the fields that it declares, of exactly their types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class MaxQueries(Strict):
+    """How many queries a split has at most; None for all."""
+
+    train: Limit
+    validation: Limit
+    test: Limit
+
+
+class DprMaxQueries(MaxQueries):
+    """How many questions a split has at most; those of validation are taken out of train, so not all can be."""
+
+    validation: Positive
+
+
+class Fractions(Strict):
+    """How the splits share the texts."""
+
+    train: real(0, 1, open="low high")
+    validation: real(0, 1, open="low high")
+    test: real(0, 1, open="low high")
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Fractions":
+        if abs(self.train + self.validation + self.test - 1) > 1e-9:
+            raise PydanticCustomError("not_allowed", "make the three add up to 1")
+        return self
+
+
+SPLITS = tuple(MaxQueries.model_fields)
+
+
+def evaluated(splits: Iterable[str]) -> list[str]:
+    """Those of a dataset's splits that models are evaluated on: validation only chooses among them, by its probes."""
+    return [split for split in splits if split != "validation"]
+
+
+def _sets(sets: dict[str, str]) -> dict[str, str]:
+    missing = next((split for split in SPLITS if split not in sets), None)
+    if missing:
+        raise PydanticCustomError("splits", "it names no {split} split", {"split": missing})
+    wrong = next((name for name in sets if not SET.fullmatch(name)), None)
+    if wrong is not None:
+        raise PydanticCustomError("splits", "{name} must be one word of letters, digits and hyphens", {"name": wrong})
+    for name, source in sets.items():  # test sets may share queries
+        learnt = next((split for split in SPLITS[:2] if split != name and sets[split] == source), None)
+        if learnt:
+            about = {"name": name, "split": learnt}
+            raise PydanticCustomError("splits", "{name} and {split} are the same: give each its own", about)
+    return sets
+
+
+SET = re.compile(r"(?!(passages|retrieval)$)[A-Za-z0-9-]{1,100}")  # as file names and columns of tables hold it
+Sets = Annotated[dict[str, Text], AfterValidator(_sets)]
+"""Where train, validation and test come from, and any further test sets."""
+
+
+class Source(Strict):
+    """A file that comes from elsewhere: the one at ``path``, or at ``url`` with its size in bytes and its MD5."""
+
+    path: Text | None = None
+    url: Text | None = None
+    size: whole(1, 10**15) | None = None
+    md5: Md5 | None = None
+
+
+class PydocsDataset(Strict):
+    """Docstrings of installed packages: first sentence -> the rest (``dualenc.data.kinds.pydocs``)."""
+
+    kind: Literal["pydocs"]
+    packages: Annotated[Texts, Field(min_length=1)]
+    max_words: Positive
+    min_query_words: Positive
+    min_passage_words: Positive
+    max_passages: Positive
+    fractions: Fractions
+    max_queries: MaxQueries
+
+
+class TsvDataset(Strict):
+    """Tab-separated files: collection, queries and qrels (``dualenc.data.kinds.tsv``)."""
+
+    kind: Literal["tsv"]
+    path: Text
+    splits: Sets
+    max_words: Limit
+    max_passages: whole(0, null="all")
+    max_queries: MaxQueries
+
+
+class IrDataset(Strict):
+    """Ids of ir_datasets (``dualenc.data.kinds.irds``). ``encoding`` is a choice for MS MARCO's passages only."""
+
+    kind: Literal["ir_datasets"]
+    splits: Sets
+    encoding: Literal["raw", "fixed"] = "fixed"
+    max_words: Limit
+    max_passages: whole(0, null="all")
+    max_queries: MaxQueries
+
+
+class DprDataset(Strict):
+    """Questions with pools of passages as DPR prepared them (``dualenc.data.kinds.dpr``).
+
+    ``hard_negatives`` and ``random_negatives`` are how many of them a pool has at most.
+    """
+
+    kind: Literal["dpr"]
+    train: Source
+    dev: Source
+    titles: bool
+    hard_negatives: Positive
+    random_negatives: Count
+    max_queries: DprMaxQueries
+
+
+Dataset = Annotated[PydocsDataset | TsvDataset | IrDataset | DprDataset, Field(discriminator="kind")]
+
+
+class Bm25(Strict):
+    """Parameters of the first stage (``dualenc.retrieval.candidates``)."""
+
+    k1: Weight
+    b: Fraction
+    stop_words: Literal["english", "none"]
+    stemmer: Literal["english", "none"]
+
+
+class Objectives(Strict):
+    """Weights of the parts of the pre-training loss (``dualenc.miniatures.pretraining``)."""
+
+    pair: Weight
+    contrastive: Weight
+    masked: Weight
+    sentences: Weight
+    pieces: Weight
+
+
+class Counts(Strict):
+    """How many queries and passages of a train split are read as texts, without their labels."""
+
+    queries: Count
+    passages: Count
+
+
+TextCounts = Annotated[dict[Text, Counts], Field(min_length=1)]
+
+
+class SentenceEncoder(Strict):
+    """A sentence encoder in an installed Python package, whose import name this is (`miniatures.sentence_encoder`).
+
+    ``path`` is its folder within the package, ``sha256`` that of its model.safetensors. It reads ``max_length`` tokens
+    of a text. ``directions`` of what it says of words are kept; cosines are divided by the ``temperature``.
+    """
+
+    package: Text
+    path: Text
+    sha256: Text
+    max_length: whole(3, 512)
+    directions: whole(1, 10**4)
+    temperature: Size
+
+
+class Encoder(Strict):
+    """A BERT of this shape: the one in ``folder``, from the Hugging Face hub, or pre-trained by the ``pretrain`` rule.
+
+    ``hub`` is a model, such as google/bert_uncased_L-2_H-128_A-2, and ``revision`` a commit of it; without one its
+    builds can be planned, but it is not downloaded. ``grows_from`` names the encoder of the same width whose layers the
+    pre-training starts from; without it, ``start`` says what it starts from (``dualenc.miniatures.initialisation`` or
+    random weights). ``steps`` and ``objectives`` are those of its pre-training where they are not the scale's.
+    """
+
+    layers: whole(1, 1000)
+    width: Width
+    heads: Width
+    folder: Text | None = None
+    hub: Text | None = None
+    revision: Text | None = None
+    grows_from: Text | None = None
+    start: Literal["words", "random"] = "words"
+    steps: Count | None = None
+    objectives: Objectives | None = None
+
+
+class Probes(Strict):
+    """What a training re-ranks along the way: the first ``depth`` candidates of so many queries of a split."""
+
+    queries: Positive
+    depth: Positive
+
+
+class Lengths(Strict):
+    """Maximal lengths in tokens, special tokens included: one text of a dual-encoder, one pair of a CA model.
+
+    A text has two special tokens and a pair three, and some of the text is to be left.
+    """
+
+    text: whole(3, 10**5)
+    pair: whole(5, 10**5)
+
+
+class Pretraining(Strict):
+    """How miniatures are pre-trained, and on the train text of which datasets.
+
+    ``corpora`` maps a dataset to how often each of its lists counts in an epoch, ``texts`` one to how many of its texts
+    are read without labels, ``most_texts`` of them all. ``grown_steps`` and ``grown_learning_rate`` are those of an
+    encoder that grows from another one. A step reads ``batch_size`` lists and ``texts_per_step`` texts; a share
+    ``masked_texts`` of these has a share ``masked`` of hidden words.
+    """
+
+    corpora: Annotated[dict[Text, whole(1, 1000)], Field(min_length=1)]
+    texts: TextCounts
+    most_texts: Positive
+    sentence_encoder: SentenceEncoder | None = None
+    objectives: Objectives
+    steps: Positive
+    grown_steps: Positive
+    grown_learning_rate: Size
+    batch_size: Positive
+    list_size: ListSize
+    learning_rate: Size
+    warmup: Fraction
+    weight_decay: Weight
+    texts_per_step: whole(2, 10**4)
+    masked_texts: Fraction
+    masked: Fraction
+    gain: Size
+    evaluate_every: Positive
+    seed: Seed
+
+
+class Evaluation(Strict):
+    """How runs are judged and compared (``dualenc.evaluation.metrics``, ``dualenc.evaluation.statistics``).
+
+    ``sets`` has the measures of further test sets that are not to have ``measures``.
+    """
+
+    measures: Measures
+    sets: dict[Text, Measures] = {}
+    confidence: real(0, 1, open="low high")
+    resamples: Positive
+    permutations: Positive
+    seed: Seed
+
+
+class Experiment(Strict):
+    """One model and how it is trained, resolved."""
+
+    model: Literal["cross-attention", "dual-encoder", "late-interaction"]
+    encoder: Text
+    loss: Text
+    loss_parameters: dict[Text, Annotated[float, BeforeValidator(_number), _told("a number")]]
+    teacher: Text | None
+    list_size: ListSize
+    selection: Literal["sampled", "top"]
+    in_batch: bool
+    uniform: Count
+    batch_size: Positive
+    steps: Positive
+    learning_rate: Size
+    weight_decay: Weight
+    warmup: Fraction
+    dropout: Share
+    token_dropout: Share
+    mlm_weight: Weight
+    mlm_masked: Fraction
+    pooling: Literal["cls", "mean"]
+    gain: Size
+    evaluate_every: Positive
+    patience: Positive
+
+
+class ScoreMatrix(Strict):
+    """Size of the blocks of scores that are factorised (``dualenc.analysis.factorisation``)."""
+
+    queries: Positive
+    passages: Positive
+
+
+class ScoreUpdates(Strict):
+    """Gradient steps on single pairs (`analysis.score_updates`): how many, watched by how many others, how large."""
+
+    pairs: Positive
+    others: Positive
+    step: Size
+
+
+class Sizes(Strict):
+    """About how large the data are, for `dualenc plan` alone: nothing is made by these numbers.
+
+    ``queries`` are those of each evaluation set but train; tokens are means, without special tokens.
+    """
+
+    passages: Positive
+    passage_tokens: Positive
+    query_tokens: Positive
+    queries: dict[Text, Positive]
+
+
+class PublishedScores(Source):
+    """Scores of training triples (``dualenc.training.published_scores``) that stand for those of the run ``teacher``.
+
+    ``tolerance`` is how much the scores of one pair may differ, ``allowed_defects`` how many rows may be wrong.
+    """
+
+    teacher: Text
+    tolerance: Weight
+    allowed_defects: Count
+
+
+class Scale(Strict):
+    """Everything that is large or small: data, lists, lengths, models, steps.
+
+    ``candidates`` are those of BM25 or the dataset's own, in either case at most ``depth`` for a query. ``processes``
+    train one model together, spread over ``nodes``; each of them, and every other job with a model, has ``gpus``.
+    """
+
+    dataset: Text
+    candidates: Literal["bm25", "official"] = "bm25"
+    bm25: Bm25
+    depth: Positive
+    list_length: ListSize
+    train_lists: Positive
+    published_scores: PublishedScores | None = None
+    train_evaluation: Positive
+    probes: Probes
+    retrieval_depth: Positive
+    shards: whole(1, 10**4)
+    early: Positive
+    score_matrix: ScoreMatrix
+    score_updates: ScoreUpdates
+    lengths: Lengths
+    sizes: Sizes
+    vocabulary: whole(6, 10**7)
+    encoders: dict[Name, Annotated[Texts, Field(min_length=1)]]
+    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_once)]
+    pretraining: Pretraining
+    tokens_per_batch: Positive
+    gpus: whole(0, 1000)
+    processes: whole(1, 10**5) = 1
+    nodes: whole(1, 10**5) = 1
+    experiments: dict[str, dict[str, Any]]
+    artefacts: dict[str, dict[str, Any]]
+
+
+class Artefact(Strict):
+    """A figure, a table or a claim: the experiments that it shows, each with its own encoder or over families.
+
+    Those ``besides`` have their own encoder in any case. ``needs`` are the kinds of files that it is made from,
+    ``options`` numbers that only it uses.
+    """
+
+    kind: Literal["figure", "table", "claim"]
+    experiments: Texts
+    encoders: Names = []
+    besides: Texts = []
+    needs: Annotated[list[Need], AfterValidator(_once)] = ["metrics"]
+    seeds: Literal["first", "all"] = "first"
+    options: dict[str, Any] = {}
+
+
+class Requirements(Strict):
+    """What the module of an artefact declares in ``REQUIRES``, so that params.yaml is checked before anything runs.
+
+    ``needs`` are kinds of files that the artefact is made from, ``measures`` those of ``evaluation`` that it shows, and
+    ``options`` its options, each of a kind of ``OPTIONS``. Of its runs: ``runs`` it names, and ``paired`` are
+    experiments that it compares at every encoder; it shows ``count`` of them, of exactly these ``models`` or ``series``
+    (`dualenc.paper.naming`); ``only`` are the values that a field of a run may have, and ``distinct`` the fields by
+    which it tells runs apart. A run whose name ends in ``without`` is compared with the one without it.
+    """
+
+    needs: list[Need] = []
+    measures: list[str] = []
+    options: dict[str, str] = {}
+    runs: list[str] = []
+    paired: list[str] = []
+    count: int | None = None
+    models: list[str] = []
+    series: list[str] = []
+    only: dict[str, list[str]] = {}
+    distinct: list[str] = []
+    without: str | None = None
+
+
+def _unequal(pair: list[float]) -> list[float]:
+    if pair[0] == pair[1]:
+        raise PydanticCustomError("not_allowed", "give two different margins")
+    return pair
+
+
+def _as_written(value: Any, within: Callable[[Any], Any]) -> Any:
+    """A whole number stays one where it is shown as it was written."""
+    number = within(value)
+    return value if isinstance(value, int) else number
+
+
+Written = WrapValidator(_as_written)
+Margin = Annotated[real(-1000, 1000), Written]
+OPTIONS: dict[str, Any] = {
+    "share": Annotated[real(0, 1, open="low"), Written],
+    "threshold": Annotated[Weight, Written],
+    "count": Positive,
+    "counts": Annotated[list[Positive], Field(min_length=1), AfterValidator(_once)],
+    "characters": whole(10),
+    "measure": Text,
+    "run": Text,
+    "margins": Annotated[
+        list[Annotated[list[Margin], Field(min_length=2, max_length=2), AfterValidator(_unequal)]], Field(min_length=1)
+    ],
+    "temperatures": Annotated[list[Annotated[Size, Written]], Field(min_length=1), AfterValidator(_once)],
+}
+"""Kinds of options of artefacts, and what each may hold."""
+
+
+class Cluster(Strict):
+    """What jobs ask a cluster for (`orchestration.resources`), in addition to what `orchestration.plan` reckons.
+
+    ``minutes`` and ``mem_mb`` are those of any job, ``minutes_per_million`` and ``mem_mb_per_million`` come on top for
+    each million passages that it reads; ``slack`` is by how much a plan may be exceeded. None asks for more than
+    ``most_minutes``: what takes longer goes on in its next attempt.
+    """
+
+    slack: real(1, 1000)
+    minutes: Positive
+    most_minutes: Positive
+    mem_mb: Positive
+    minutes_per_million: Weight
+    mem_mb_per_million: Weight
+
+
+class Params(Strict):
+    """params.yaml, before experiments and artefacts are resolved."""
+
+    scale: Text
+    threads: whole(1, 1024)
+    pretrain: bool
+    cluster: Cluster
+    datasets: dict[Name, Dataset]
+    encoders: dict[Name, Encoder]
+    evaluation: Evaluation
+    experiments: dict[Name, dict[str, Any]]
+    artefacts: dict[Name, dict[str, Any]]
+    scales: dict[Name, Scale | None]

@@ -1,0 +1,1 @@
+"""Lists, minibatches, objectives, and trainers that resume."""
