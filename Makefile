@@ -26,7 +26,7 @@ test-long: $(READY) ## the tests that take long: everything built on a local Slu
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m long
 
 faults: $(READY) ## kill jobs at random while everything is built, and compare with an undisturbed build
-	$(BIN)/python tests/faults.py --kills 20
+	$(BIN)/python tests/support/faults.py --kills 20
 
 bench: $(READY) ## each hot path against what people would use: benchmarks/<device>.json, docs/performance.md; BENCH=quick: a glance
 	$(BIN)/pip install --quiet ranx==0.3.21

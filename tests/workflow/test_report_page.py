@@ -2,9 +2,9 @@
 
 import re
 
-import browser
 import pytest
 
+import browser
 from dualenc.study import artefacts
 
 # An observer and no timer before the page is there: the browser's virtual time runs ahead while the machine is busy.

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import local_slurm
 import pandas as pd
 import pytest
 import yaml
 
+import local_slurm
 from conftest import BIN
 
 SHORTLY = ("--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10")
