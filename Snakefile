@@ -34,7 +34,7 @@ try:
     STUDY = parameters.study({**config, **dict(map(parameters.override, told))})
     study_of.check_encoders(STUDY)
     origins.check(STUDY)
-    ASKS = resources.of(STUDY, plan.measured(Path(workflow.basedir, "benchmarks", "throughput.json")))
+    ASKS = resources.requests(STUDY, plan.measured(Path(workflow.basedir, "benchmarks", "throughput.json")))
 except UserError as error:
     sys.exit(str(error))
 

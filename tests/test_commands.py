@@ -444,7 +444,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
 def test_processes_that_cannot_start(processes, nodes, environment, words, monkeypatch):
     monkeypatch.setattr(os, "environ", environment)
     with pytest.raises(UserError) as error:
-        launch.together(processes, nodes, 1, ["train"])
+        launch.run(processes, nodes, 1, ["train"])
     assert all(word in str(error.value) for word in words)
 
 

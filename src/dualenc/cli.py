@@ -68,7 +68,7 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
     """Show the runs, jobs, hours, memory and storage that each artefact will take."""
-    from dualenc.orchestration import plan as room
+    from dualenc.orchestration import plan as planning
     from dualenc.orchestration.workflow import check_encoders
     from dualenc.runtime.lookup import choose
     from dualenc.study import config as parameters
@@ -78,8 +78,8 @@ def plan(
     names = artefacts.split(",") if artefacts else list(study.artefacts)
     for name in names:
         choose("--artefacts", name, study.artefacts)
-    rows = room.plan(study, names, room.measured(throughput))
-    print(json.dumps(rows, indent=2) if as_json else room.as_text(rows, study))
+    rows = planning.plan(study, names, planning.measured(throughput))
+    print(json.dumps(rows, indent=2) if as_json else planning.as_text(rows, study))
 
 
 @app.command(rich_help_panel=VERSIONS)
@@ -133,10 +133,10 @@ def search(
 
     study = config.load("params.yaml", {"scale": scale} if scale else {})
     study.run(experiment, "--experiment")
-    from dualenc.retrieval import search as room  # only now, as it takes seconds
+    from dualenc.retrieval import search as searching  # only now, as it takes seconds
 
-    found = room.search(study, experiment, query, top, Path("results"), Path("scratch"))
-    print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else room.as_text(found))
+    found = searching.search(study, experiment, query, top, Path("results"), Path("scratch"))
+    print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else searching.as_text(found))
 
 
 @app.command()
@@ -151,9 +151,9 @@ def export(
 
     study = config.load("params.yaml", {"scale": scale} if scale else {})
     study.run(experiment, "experiment")
-    from dualenc.publish import export as room  # only now, as it takes seconds
+    from dualenc.publish import export as exporting  # only now, as it takes seconds
 
-    print(room.export(study, experiment, study.at.seeds[0] if seed is None else seed, Path("results"), output))
+    print(exporting.export(study, experiment, study.at.seeds[0] if seed is None else seed, Path("results"), output))
 
 
 def main() -> None:

@@ -186,7 +186,7 @@ def train(
     seed: Seed, scratch: Scratch, output: OutputFolder, processes: Processes = 1, nodes: Nodes = 1,
 ) -> None:  # fmt: skip
     """Train one model and re-rank the evaluation sets with it."""
-    with _together(params.experiment.batch_size, processes, nodes):
+    with _launched(params.experiment.batch_size, processes, nodes):
         from dualenc.steps.train import train as run
 
         told = params.experiment, params.model_dump(exclude={"experiment"})
@@ -199,7 +199,7 @@ def checkpoints(
     seed: Seed, scratch: Scratch, output: OutputFolder, processes: Processes = 1, nodes: Nodes = 1,
 ) -> None:  # fmt: skip
     """Train one model again up to some early steps and keep it there."""
-    with _together(params.experiment.batch_size, processes, nodes):
+    with _launched(params.experiment.batch_size, processes, nodes):
         from dualenc.steps.checkpoints import checkpoints as run
 
         told = params.experiment, params.model_dump(exclude={"experiment"})
@@ -207,11 +207,11 @@ def checkpoints(
 
 
 @contextmanager
-def _together(batch_size: int, processes: int, nodes: int) -> Iterator[None]:
+def _launched(batch_size: int, processes: int, nodes: int) -> Iterator[None]:
     """Run the block in each of the processes that train together; this process ends with them if it starts them."""
     if batch_size % processes:
         raise UserError(f"--processes {processes} cannot share a batch of {batch_size}: give a divisor of it.")
-    status = launch.together(processes, nodes, int(os.environ["OMP_NUM_THREADS"]), sys.argv[1:])
+    status = launch.run(processes, nodes, int(os.environ["OMP_NUM_THREADS"]), sys.argv[1:])
     if status is not None:
         sys.exit(status)
     _set_torch_threads()

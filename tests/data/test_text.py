@@ -46,7 +46,7 @@ def built(file: Path):
 
 def dealt(file: Path):
     """The rows of a file of published scores, by line."""
-    parts, _, defects = score_rows.deal(file, file.parent, 0)
+    parts, _, defects = score_rows.partition(file, file.parent, 0)
     score_rows.refuse(file, defects, 0)
     return np.sort(np.concatenate([np.fromfile(part, score_rows.ROW) for part in parts]), order="line").tolist()
 

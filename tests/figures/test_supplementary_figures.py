@@ -180,8 +180,8 @@ def test_s3_refuses_equal_margins(tmp_path):
 def test_nothing_but_s3_needs_torch():
     """S3 differentiates the losses; what models compute for other artefacts, steps of their own have written."""
     names = [
-        f"dualenc.{room}.{one.name}"
-        for room, at in [("figures", drawing), ("tables", writing)]
+        f"dualenc.{folder}.{one.name}"
+        for folder, at in [("figures", drawing), ("tables", writing)]
         for one in iter_modules(at.__path__)
         if one.name != "figS3"
     ]

@@ -16,7 +16,7 @@ def study(**changes):
 
 
 def asked(rule, attempt=1, **changes):
-    found = resources.of(study(**changes), [CPU, GPU])[rule]
+    found = resources.requests(study(**changes), [CPU, GPU])[rule]
     return {name: value(None, attempt) if callable(value) else value for name, value in found.items()}
 
 
@@ -43,7 +43,7 @@ def test_another_attempt_asks_for_more_up_to_a_limit():
 def test_the_gpu_counts_where_jobs_have_one():
     assert asked("train", gpus=1)["runtime"] < asked("train")["runtime"]
     with pytest.raises(UserError, match="no measurement of such a device"):
-        resources.of(study(gpus=1), [CPU])
+        resources.requests(study(gpus=1), [CPU])
 
 
 def test_several_processes_are_asked_for_together():

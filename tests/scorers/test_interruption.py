@@ -154,7 +154,7 @@ def test_parts_are_all_rows_once(tmp_path):
         made.append(rows)
         return np.array(rows)
 
-    paths = parts.kept(tmp_path, range(7, 20), 5, make, "parts")
+    paths = parts.complete(tmp_path, range(7, 20), 5, make, "parts")
     assert parts.joined(paths).tolist() == list(range(7, 20)) and len(made) == 3
     paths[1].unlink()
-    assert parts.kept(tmp_path, range(7, 20), 5, make, "parts") == paths and made[3:] == [range(12, 17)]
+    assert parts.complete(tmp_path, range(7, 20), 5, make, "parts") == paths and made[3:] == [range(12, 17)]

@@ -199,7 +199,7 @@ def test_sets_that_are_reranked_together_get_what_each_gets_alone(tiny, trained,
     alone = [scoring.rerank(model, *one, passages) for one in sets]
     read, texts = [], batches.texts
     monkeypatch.setattr(batches, "texts", lambda column, at, *about: read.extend(at) or texts(column, at, *about))
-    for one, found, expected in zip(sets, scoring.rerank_together(model, sets, passages), alone, strict=True):
+    for one, found, expected in zip(sets, scoring.rerank_sets(model, sets, passages), alone, strict=True):
         assert list(found) == list(one.run)
         for qid, ranking in found.items():
             scores = dict(zip(*ranking, strict=True))

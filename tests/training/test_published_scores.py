@@ -199,7 +199,7 @@ def test_the_first_defects_are_listed_and_as_many_as_allowed_are_left_out(read, 
 
 def test_a_missing_file(tmp_path):
     with pytest.raises(UserError, match=r"none\.tsv does not exist: put the file there"):
-        score_rows.deal(tmp_path / "none.tsv", tmp_path, 0)
+        score_rows.partition(tmp_path / "none.tsv", tmp_path, 0)
 
 
 def peak(rows):

@@ -106,12 +106,12 @@ def passages(folder: str | Path, pids: Iterable[str] | None = None) -> pd.DataFr
     if pids is not None:
         wanted = pa.array(list(pids), pa.string())
         tables = (table.filter(pc.is_in(table["pid"], value_set=wanted)) for table in tables)
-    return _together("pid", tables).to_pandas()
+    return _concatenated("pid", tables).to_pandas()
 
 
 def queries(folder: str | Path, split: str) -> pd.DataFrame:
     """The queries of a split: columns ``qid`` and ``text``. Raises ``UserError`` as ``passages`` does."""
-    return _together("qid", _read(folder, split)).to_pandas()
+    return _concatenated("qid", _read(folder, split)).to_pandas()
 
 
 def texts(folder: str | Path, name: str) -> Iterator[str]:
@@ -259,7 +259,7 @@ def _schema(key: str) -> pa.Schema:
     return pa.schema([(key, pa.string()), ("text", pa.string())])
 
 
-def _together(key: str, tables: Iterable[pa.Table]) -> pa.Table:
+def _concatenated(key: str, tables: Iterable[pa.Table]) -> pa.Table:
     return pa.concat_tables([_schema(key).empty_table(), *tables])
 
 

@@ -45,11 +45,11 @@ def pairs(
     return {name: torch.from_numpy(array) for name, array in found.items()}
 
 
-def pair_lengths(query: np.ndarray, passage: np.ndarray, room: int) -> tuple[np.ndarray, np.ndarray]:
-    """How many tokens of each side stay when a pair gets ``room``: the library's "longest first" truncation."""
-    shorter = np.minimum(np.minimum(query, passage), room // 2)
-    fits, query_first = query + passage <= room, query <= passage
-    cut = np.where(query_first, shorter, room - shorter), np.where(query_first, room - shorter, shorter)
+def pair_lengths(query: np.ndarray, passage: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """How many tokens of each side stay when a pair gets ``limit``: the library's "longest first" truncation."""
+    shorter = np.minimum(np.minimum(query, passage), limit // 2)
+    fits, query_first = query + passage <= limit, query <= passage
+    cut = np.where(query_first, shorter, limit - shorter), np.where(query_first, limit - shorter, shorter)
     return np.where(fits, query, cut[0]), np.where(fits, passage, cut[1])
 
 

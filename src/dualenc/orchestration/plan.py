@@ -67,12 +67,12 @@ def jobs(study: Study, artefact: str) -> set[Job]:
     """All jobs that an artefact needs and that run or evaluate a model; one that several share is in each."""
     found: set[Job] = set()
     for path in workflow.files(study, artefact):
-        room, run, *rest = path.parts
-        if room == "supervision":
+        parent, run, *rest = path.parts
+        if parent == "supervision":
             found |= _with_what_it_needs(study, Job("teacher_scores", run, study.at.seeds[0]))
-        elif room in RULES and run not in workflow.UNTRAINED:
+        elif parent in RULES and run not in workflow.UNTRAINED:
             seed = int(rest[0].removesuffix(".parquet").removeprefix("seed-"))
-            rule = RULES[room] if path.name not in workflow.EVALUATED else EVALUATES[room]
+            rule = RULES[parent] if path.name not in workflow.EVALUATED else EVALUATES[parent]
             found |= _with_what_it_needs(study, Job(rule, run, seed))
     return found
 

@@ -23,7 +23,7 @@ TRAIN = ("train", "checkpoints")
 PLANNED = {"encode": "retrieval", "score_shard": "teacher_scores"}  # a part of what the plan has as one job
 
 
-def of(study: Study, measured: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def requests(study: Study, measured: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Rule -> the arguments of its ``resources``: ``gpu``, ``mem_mb`` and, in minutes, ``runtime``.
 
     ``local_gpu`` is ``gpu`` once more: Snakemake gives no job, wherever it runs, more of a resource than its limit, and

@@ -296,7 +296,7 @@ def _models(study: Study, root: str) -> dict[str, Stage]:
     trained = [f"{root}/evaluation", experiment, "${item.encoder}", "${item.lists}"]
     runs = [f"{run}/{name}.run.gz" for name in workflow.sets(study)]
     found = [f"{root}/retrieval/{at}/{name}.run.gz" for name in workflow.test_sets(study)]
-    kept, block, steps = (f"{root}/{room}/{at}" for room in ("checkpoints", "score-matrices", "score-updates"))
+    kept, block, steps = (f"{root}/{parent}/{at}" for parent in ("checkpoints", "score-matrices", "score-updates"))
     one_hot, scored = f"{root}/supervision/one-hot/lists.parquet", f"{root}/supervision/${{item.run}}"
     about = _in_git(*(f"{run}/{name}" for name in ("curve.csv", "config.yaml", "provenance.json")))
     return {
@@ -313,15 +313,17 @@ def _metrics(study: Study, root: str) -> dict[str, Stage]:
     """Metrics of runs: of re-ranked candidates and of retrieval."""
     needed = {path for artefact in study.artefacts for path in workflow.files(study, artefact)}
     stages = {}
-    for room, rule, sets in (
+    for parent, rule, sets in (
         ("runs", "evaluate", workflow.sets(study)),
         ("retrieval", "evaluate_retrieval", workflow.test_sets(study)),
     ):
         items = {_key(study, job): {"of": f"{job.run}/seed-{job.seed}"} for job in _jobs(study, rule)}
-        items |= {name: {"of": name} for name in workflow.UNTRAINED if any(p.parts[:2] == (room, name) for p in needed)}
+        items |= {
+            name: {"of": name} for name in workflow.UNTRAINED if any(p.parts[:2] == (parent, name) for p in needed)
+        }
         for item in items.values():
-            item["runs"] = f"{root}/{workflow.runs_folder(item['of'], room)}"
-        folder = f"{root}/{room}/${{item.of}}"
+            item["runs"] = f"{root}/{workflow.runs_folder(item['of'], parent)}"
+        folder = f"{root}/{parent}/${{item.of}}"
         runs = [f"${{item.runs}}/{name}.run.gz" for name in sets]
         do = _stage(
             rule,

@@ -25,12 +25,12 @@ EVALUATED = ["metrics.json", "per_query.parquet"]
 CHECKPOINT_FILES = [*(f"model/{name}" for name in MODEL_FILES), "train.run.gz", "test.run.gz"]
 
 
-def runs_folder(run: str, room: str) -> PurePosixPath:
+def runs_folder(run: str, parent: str) -> PurePosixPath:
     """Folder, below ``results/<scale>``, of the runs to evaluate: the candidates themselves if no model made them.
 
-    ``room`` is "runs" for re-ranked candidates or "retrieval"; BM25's candidates are its retrieval, too.
+    ``parent`` is "runs" for re-ranked candidates or "retrieval"; BM25's candidates are its retrieval, too.
     """
-    return PurePosixPath("evaluation") if run in UNTRAINED else PurePosixPath(room, run)
+    return PurePosixPath("evaluation") if run in UNTRAINED else PurePosixPath(parent, run)
 
 
 def files(study: Study, artefact: str) -> list[PurePosixPath]:
@@ -58,10 +58,10 @@ def test_sets(study: Study) -> list[str]:
     return splits(study)[SPLITS.index("test") :]
 
 
-def _seeded(study: Study, artefact: str, room: str, names: Iterable[str] | None = None) -> list[PurePosixPath]:
-    """Folders in ``room`` of all runs of an artefact, or of ``names``, with all its seeds."""
+def _seeded(study: Study, artefact: str, parent: str, names: Iterable[str] | None = None) -> list[PurePosixPath]:
+    """Folders in ``parent`` of all runs of an artefact, or of ``names``, with all its seeds."""
     names = study.runs(artefact) if names is None else names
-    return [PurePosixPath(room, name, f"seed-{seed}") for name in names for seed in study.seeds(artefact)]
+    return [PurePosixPath(parent, name, f"seed-{seed}") for name in names for seed in study.seeds(artefact)]
 
 
 def _metrics(study: Study, artefact: str) -> list[PurePosixPath]:

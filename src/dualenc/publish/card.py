@@ -10,7 +10,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from dualenc.orchestration import stages, workflow
-from dualenc.publish.facts import Facts, again
+from dualenc.publish.facts import Facts, build_command
 from dualenc.publish.metadata import metadata, task
 
 QUERY = "how to sort a list in place"
@@ -80,7 +80,7 @@ def card(facts: Facts) -> ModelCard:
         "Use": _use(facts),
         "Results": _results(facts),
         "Training": _training(facts),
-        "Make it again": _again(facts),
+        "Make it again": _reproduction(facts),
         "Limits": _limits(facts),
         "Cite": f"```bibtex\n{CITATION}```",
     }
@@ -119,12 +119,14 @@ def _use(facts: Facts) -> str:
 def _results(facts: Facts) -> str:
     systems = {"this model": facts.metrics, **facts.others}
     lines = [f"| evaluation set | measure | {' | '.join(systems)} | queries |", "|---" * (len(systems) + 3) + "|"]
-    for (room, split), measures in facts.metrics.items():
-        where = split + (", all passages" if room == "retrieval" else "")
+    for (setting, split), measures in facts.metrics.items():
+        where = split + (", all passages" if setting == "retrieval" else "")
         for measure, own in measures.items():
-            cells = [_cell(one.get((room, split), {}).get(measure)) for one in systems.values()]
+            cells = [_cell(one.get((setting, split), {}).get(measure)) for one in systems.values()]
             lines.append(f"| {where} | {measure} | {' | '.join(cells)} | {own['queries']} |")
-    what = "; all passages: ".join(task(facts.study, room) for room in dict.fromkeys(room for room, _ in facts.metrics))
+    what = "; all passages: ".join(
+        task(facts.study, setting) for setting in dict.fromkeys(setting for setting, _ in facts.metrics)
+    )
     return (
         f"Means over queries with {100 * facts.study.evaluation.confidence:g} % intervals (bootstrap over queries), "
         f"{what}. Queries of train are among those that it was trained on; validation chose the step.\n\n"
@@ -207,7 +209,7 @@ def _teacher(facts: Facts) -> str:
     return f"`{name}`: {teacher.model}, encoder `{teacher.encoder}`, seed {facts.study.at.seeds[0]}"
 
 
-def _again(facts: Facts) -> str:
+def _reproduction(facts: Facts) -> str:
     commit = facts.made["commit"]
     checkout = "" if commit == "unknown" else f"git checkout {commit.removesuffix('-dirty')}\n"
     dirty = " The working tree had changes that this commit lacks." if commit.endswith("-dirty") else ""
@@ -218,7 +220,7 @@ def _again(facts: Facts) -> str:
     )
     return (
         "In a clone of the project and its environment (`make env && . .venv/bin/activate`):\n\n"
-        f"```\n{checkout}{again(facts.study, facts.run, facts.seed)}\n```{by_dvc if stage else ''}\n\n"
+        f"```\n{checkout}{build_command(facts.study, facts.run, facts.seed)}\n```{by_dvc if stage else ''}\n\n"
         f"With the same seed on the same kind of CPU the weights are the same to the last bit.{dirty}"
     )
 

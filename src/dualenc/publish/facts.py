@@ -22,7 +22,7 @@ from dualenc.training import supervision
 from dualenc.training.trainer import CHOOSES
 
 Metrics = dict[tuple[str, str], dict[str, dict[str, float]]]
-"""(room, evaluation set) -> measure -> mean, low, high, queries; ``room`` is "runs" (re-ranked) or "retrieval"."""
+"""(setting, evaluation set) -> measure -> mean, low, high, queries; ``setting`` is "runs" (re-ranked) or "retrieval"."""
 
 
 class Settings(BaseModel):
@@ -56,7 +56,7 @@ class Facts(NamedTuple):
     best: int
 
 
-def again(study: Study, run: str, seed: int) -> str:
+def build_command(study: Study, run: str, seed: int) -> str:
     """The command that makes a model and its metrics."""
     folder = f"results/{study.scale}/runs/{run}/seed-{seed}"
     changes = f"scale={study.scale}" + (" pretrain=true" if study.params.pretrain else "")
@@ -75,7 +75,7 @@ def read(study: Study, run: str, seed: int, results: Path, name: str) -> Facts:
     data, lists = root / "data" / study.at.dataset / "manifest.json", root / workflow.lists_of(study, run)
     own = {part: folder / part for part in ("config.yaml", "provenance.json", "curve.csv", "metrics.json")}
     parts = [folder / "model" / part for kind in ("encoder", experiment.model) for part in models.FILES[kind]]
-    make = f"make it with `{again(study, run, seed)}`"
+    make = f"make it with `{build_command(study, run, seed)}`"
     needed = [*parts, *own.values(), data, Path(f"{lists}.json")]
     missing = next((path for path in needed if not path.is_file()), None)
     if missing is not None:
@@ -139,10 +139,10 @@ def _changed_file(inputs: Mapping[str, str], digests: Mapping[Path, str], encode
 
 def _metrics(root: Path, place: str) -> Metrics:
     """What a system's metrics.json has, of re-ranking and of retrieval, if there is one."""
-    rooms = {room: root / room / place / "metrics.json" for room in ("runs", RETRIEVAL)}
+    settings = {setting: root / setting / place / "metrics.json" for setting in ("runs", RETRIEVAL)}
     return {
-        (room, split): measures
-        for room, path in rooms.items()
+        (setting, split): measures
+        for setting, path in settings.items()
         if path.is_file()
         for split, measures in read_json(path, metrics.Metrics).items()
     }

@@ -39,8 +39,8 @@ def metadata(facts: Facts) -> ModelCardData:
         model_name=facts.name,
         eval_results=[
             EvalResult(
-                task_type=TASKS[room],
-                task_name=task(study, room),
+                task_type=TASKS[setting],
+                task_name=task(study, setting),
                 dataset_type=dataset,
                 dataset_name=f"{dataset}, {split}",
                 dataset_split=split,
@@ -48,15 +48,15 @@ def metadata(facts: Facts) -> ModelCardData:
                 metric_name=measure,
                 metric_value=value["mean"],
             )
-            for (room, split), measures in facts.metrics.items()
+            for (setting, split), measures in facts.metrics.items()
             for measure, value in measures.items()
         ],
     )
 
 
-def task(study: Study, room: str) -> str:
-    """What is measured in a room of the results."""
-    if room == "retrieval":
+def task(study: Study, setting: str) -> str:
+    """What is measured in a setting of the results."""
+    if setting == "retrieval":
         return "exact search of the whole collection"
     whose = "BM25's" if study.at.candidates == "bm25" else "the dataset's own"
     return f"re-ranking of {whose} candidates, at most {study.at.depth} for a query"

@@ -50,8 +50,8 @@ def table(scale: str, root: Path, made: Collection[str]) -> str:
 
 def _files(root: Path, run: str, evalset: str, made: Collection[str]) -> list[tuple[Path, str]]:
     """The metrics of all seeds of a run, and what they call the evaluation set."""
-    room, evalset = (RETRIEVAL, "test") if evalset == RETRIEVAL else ("runs", evalset)
-    pattern = f"{room}/{run}/metrics.json" if run == BM25 else f"{room}/{run}/seed-*/metrics.json"
+    parent, evalset = (RETRIEVAL, "test") if evalset == RETRIEVAL else ("runs", evalset)
+    pattern = f"{parent}/{run}/metrics.json" if run == BM25 else f"{parent}/{run}/seed-*/metrics.json"
     return [(path, evalset) for path in sorted(root.glob(pattern)) if str(path) in made]
 
 

@@ -15,7 +15,7 @@ OF_A_STEP = ("SLURM_LAUNCH_NODE_IPADDR", "SLURM_JOB_ID", "SLURM_NODEID")
 PARENT_DEATH = 1  # PR_SET_PDEATHSIG
 
 
-def together(processes: int, nodes: int, threads: int, command: Sequence[str]) -> int | None:
+def run(processes: int, nodes: int, threads: int, command: Sequence[str]) -> int | None:
     """The exit status of ``dualenc <command>`` by ``processes`` on ``nodes``; None if this process is to do it.
 
     It is if there is one process, and in each of several once they are started. Raises ``UserError`` if there are

@@ -50,7 +50,7 @@ def wait() -> None:
         distributed.barrier()
 
 
-def told(value: Value) -> Value:
+def broadcast(value: Value) -> Value:
     """What the first process has for ``value``."""
     if size() == 1:
         return value

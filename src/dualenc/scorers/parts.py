@@ -22,7 +22,7 @@ def split(count: int, size: int, shards: int = 1, number: int = 0) -> range:
     return range(start, stop)
 
 
-def kept(folder: Path, rows: range, size: int, make: Callable[[range], np.ndarray], what: str) -> list[Path]:
+def complete(folder: Path, rows: range, size: int, make: Callable[[range], np.ndarray], what: str) -> list[Path]:
     """The .npy files, in ``folder``, of the parts of ``size`` rows; those that are not there are made.
 
     Each process of a group makes some of them. ``what`` is what progress calls the work. The lock of the state folder

@@ -46,12 +46,12 @@ def score(model: Model, source: Texts, query_rows: np.ndarray, passage_rows: np.
 def score_in_parts(
     model: Model, source: Texts, query_rows: np.ndarray, passage_rows: np.ndarray, rows: range, folder: Path
 ) -> list[Path]:
-    """Files in ``folder`` with what ``score`` says of the pairs in ``rows``, as `parts.kept` makes them."""
+    """Files in ``folder`` with what ``score`` says of the pairs in ``rows``, as `parts.complete` makes them."""
 
     def some(part: range) -> np.ndarray:
         return score(model, source, query_rows[part.start : part.stop], passage_rows[part.start : part.stop])
 
-    return parts.kept(folder, rows, PAIRS_AT_ONCE, some, "scoring")
+    return parts.complete(folder, rows, PAIRS_AT_ONCE, some, "scoring")
 
 
 def embed(model: SentenceTransformer, column: Tokens, rows: np.ndarray, source: Texts) -> np.ndarray:
@@ -169,10 +169,10 @@ def rerank(
     passage_rows: Mapping[str, int],
 ) -> Run:
     """The run that ``model`` makes of the candidates; the mappings give the rows of qids and pids."""
-    return rerank_together(model, [Candidates(source, candidates, query_rows)], passage_rows)[0]
+    return rerank_sets(model, [Candidates(source, candidates, query_rows)], passage_rows)[0]
 
 
-def rerank_together(
+def rerank_sets(
     model: Model, sets: Sequence[Candidates], passage_rows: Mapping[str, int], keep: Path | None = None
 ) -> list[Run]:
     """The runs of several sets of candidates over the same passages, of which a text in several is encoded once.

@@ -31,6 +31,6 @@ def encode(
         def block(part: range) -> np.ndarray:
             return scoring.embed(encoder, source.passages, np.arange(part.start, part.stop), source).astype(np.float16)
 
-        blocks = parts.kept(state / "blocks", rows, dense.PASSAGES_AT_ONCE, block, "encoding")
+        blocks = parts.complete(state / "blocks", rows, dense.PASSAGES_AT_ONCE, block, "encoding")
         arrays.write(output, (arrays.read(file, 2) for file in blocks), np.float16, encoder.get_embedding_dimension())
         shutil.rmtree(state)

@@ -92,7 +92,7 @@ def rerank_sets(
     runs = {split: read_candidates(evaluation, split, rows[split]) for split in splits}
     sets = [scoring.Candidates(data.sources[split], run, rows[split]) for split, run in runs.items()]
     known = passage_rows(data.folder, *runs.values())
-    return dict(zip(splits, scoring.rerank_together(model, sets, known, keep), strict=True))
+    return dict(zip(splits, scoring.rerank_sets(model, sets, known, keep), strict=True))
 
 
 def model_files(folder: Path) -> list[Path]:

@@ -50,7 +50,7 @@ def pretrain(
     state = states.state_folder(scratch, about, inputs, provenance.code("miniatures.pretraining"))
     with resumable.locked(state):
         parts = [read(data / name, corpora / f"{name}.parquet", settings["tokens_per_batch"]) for name in names]
-        source, lists = together(parts)
+        source, lists = concatenated(parts)
         folder = data / dataset
         query_rows = rows(folder, "validation")
         qrels = read_qrels(evaluation / "validation.qrels.tsv")
@@ -96,7 +96,7 @@ def read(folder: Path, lists: Path, tokens_per_batch: int) -> tuple[Texts, Lists
     return source, read_lists(lists, folder, rows(folder, "train"))
 
 
-def together(parts: list[tuple[Texts, Lists]]) -> tuple[Texts, Lists]:
+def concatenated(parts: list[tuple[Texts, Lists]]) -> tuple[Texts, Lists]:
     """Several corpora as one: texts one after the other, and the rows of the lists moved accordingly."""
     sources = [source for source, _ in parts]
     queries = tokens.concatenate([source.queries for source in sources])

@@ -49,7 +49,7 @@ def train(
     sets = evaluated(texts.sources)
     with resumable.locked(state):
         finished = state / "finished"
-        if not distributed.told(finished.exists()):
+        if not distributed.broadcast(finished.exists()):
             check_sets(evaluation, texts, sets)
             read = read_lists(lists, folder, texts.query_rows["train"])
             source, lengths = texts.sources["train"], settings["lengths"]

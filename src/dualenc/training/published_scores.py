@@ -15,7 +15,7 @@ import numpy as np
 
 from dualenc.runtime.files import atomic, read_json, write_json
 from dualenc.runtime.progress import Progress
-from dualenc.training.score_rows import ROW, Defect, deal, mixed, refuse
+from dualenc.training.score_rows import ROW, Defect, mixed, partition, refuse
 
 PAIR = np.dtype([("query", np.uint32), ("passage", np.uint32), ("score", np.float32), ("positive", np.bool_)])
 
@@ -68,10 +68,10 @@ def read(
 
 
 def _dealt(path: Path, folder: Path, allowed_defects: int) -> tuple[list[Path], int, list[Defect]]:
-    """What ``deal`` returns, from an earlier call if it came to its end."""
+    """What ``partition`` returns, from an earlier call if it came to its end."""
     done = folder / "dealt.json"
     if not done.exists():
-        parts, rows, defects = deal(path, folder, allowed_defects)
+        parts, rows, defects = partition(path, folder, allowed_defects)
         write_json(done, {"parts": [part.name for part in parts], "rows": rows, "defects": defects})
     dealt = read_json(done)
     return [folder / name for name in dealt["parts"]], dealt["rows"], [Defect(*one) for one in dealt["defects"]]
@@ -100,7 +100,7 @@ def _grouped(
     known = np.isin(pairs["passage"], passages)
     counts = {"queries": len(np.unique(pairs["query"])), "unknown_passages": int(np.sum(~known))}
     pairs = pairs[known]
-    sampled = lists(pairs, mixed(_together(pairs["query"], pairs["passage"])), list_length)
+    sampled = lists(pairs, mixed(_combined(pairs["query"], pairs["passage"])), list_length)
     top = lists(pairs, -pairs["score"], list_length)
     return sampled, top, {**counts, "positive_and_negative": both}, defects
 
@@ -117,7 +117,7 @@ def scored_pairs(rows: np.ndarray, tolerance: float) -> tuple[np.ndarray, list[D
     score = np.concatenate([rows["pos_score"], rows["neg_score"]])
     line = np.concatenate([rows["line"], rows["line"]])
     positive = np.repeat([True, False], len(rows))
-    order = np.lexsort((score, _together(query, passage)))
+    order = np.lexsort((score, _combined(query, passage)))
     query, passage, score, line, positive = (column[order] for column in (query, passage, score, line, positive))
     first = starts(query, passage)
     last = np.append(first, len(query))[1:] - 1
@@ -136,7 +136,7 @@ def scored_pairs(rows: np.ndarray, tolerance: float) -> tuple[np.ndarray, list[D
 
 def _without_repeated(rows: np.ndarray) -> tuple[np.ndarray, list[Defect]]:
     """The rows, which come by line, without those whose ids an earlier one has, and these as defects."""
-    rows = rows[np.lexsort((rows["neg_passage_id"], _together(rows["query_id"], rows["pos_passage_id"])))]
+    rows = rows[np.lexsort((rows["neg_passage_id"], _combined(rows["query_id"], rows["pos_passage_id"])))]
     first = starts(rows["query_id"], rows["pos_passage_id"], rows["neg_passage_id"])
     new = np.zeros(len(rows), dtype=bool)
     new[first] = True
@@ -152,7 +152,7 @@ def lists(pairs: np.ndarray, priority: np.ndarray, length: int) -> Grouped:
     are equal by the passage's id.
     """
     by_score = np.where(pairs["positive"], -pairs["score"], priority)
-    pairs = pairs[np.lexsort((by_score, _together(pairs["query"], ~pairs["positive"])))]
+    pairs = pairs[np.lexsort((by_score, _combined(pairs["query"], ~pairs["positive"])))]
     place, _ = places(pairs["query"], pairs["positive"])
     pairs = pairs[~pairs["positive"] | (place < length - 1)]
     place, size = places(pairs["query"])
@@ -177,7 +177,7 @@ def places(*columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(len(columns[0])) - np.repeat(first, sizes), np.repeat(sizes, sizes)
 
 
-def _together(high: np.ndarray, low: np.ndarray) -> np.ndarray:
+def _combined(high: np.ndarray, low: np.ndarray) -> np.ndarray:
     """Two columns (N,) of numbers below 2^32 as one: sorting by it is twice as fast as by both."""
     return high.astype(np.uint64) << np.uint64(32) | low
 

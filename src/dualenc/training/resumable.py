@@ -85,7 +85,7 @@ def fit(trainer: divergence.FiniteSteps, kind: str, patience: int | None = None)
     trainer.add_callback(MarkWhole())
     if patience is not None:
         trainer.add_callback(StopEarly(patience))
-    whole = distributed.told(_whole_checkpoints(Path(trainer.args.output_dir)) if distributed.first() else [])
+    whole = distributed.broadcast(_whole_checkpoints(Path(trainer.args.output_dir)) if distributed.first() else [])
     for checkpoint in whole:
         models.check_weights(checkpoint, kind)
     trainer.args.eval_on_start &= not whole  # the probe of a checkpoint was taken before it was written
@@ -174,7 +174,7 @@ class Keep(TrainerCallback):
     on_train_begin = on_step_end
 
 
-def kept(state: str | Path, step: int) -> Path:
+def saved_model(state: str | Path, step: int) -> Path:
     """Where ``Keep`` saves the model of a step."""
     return Path(state) / f"step-{step}"
 

@@ -37,7 +37,7 @@ class Defect(NamedTuple):
     what: str
 
 
-def deal(path: Path, folder: Path, allowed_defects: int) -> tuple[list[Path], int, list[Defect]]:
+def partition(path: Path, folder: Path, allowed_defects: int) -> tuple[list[Path], int, list[Defect]]:
     """Deal the rows of a file into files of ``ROW`` in ``folder``, all rows of a query into the same one.
 
     Returns these files, the number of rows in them, and the defects of lines that are not rows. Raises ``UserError`` as

@@ -135,7 +135,7 @@ def keep(training: Training, steps: Sequence[int]) -> dict[int, Path]:
     trainer.add_callback(resumable.Keep(steps))
     resumable.fit(trainer, training.experiment.model)
     distributed.wait()
-    return {step: resumable.kept(training.state, step) for step in steps}
+    return {step: resumable.saved_model(training.state, step) for step in steps}
 
 
 def make_trainer(training: Training, evaluator: Probes | None, **changes: object) -> FiniteSteps:

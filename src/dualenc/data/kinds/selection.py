@@ -24,8 +24,8 @@ def passages(pids: Sequence[str], judged: Mapping[str, Judgements], max_passages
     needed = list(dict.fromkeys(pid for rows in judged.values() for _, pid, _ in rows))
     known = set(needed)
     others = in_hash_order([pid for pid in pids if pid not in known]) if max_passages != 0 else []
-    room = len(others) if max_passages is None else max(0, max_passages - len(needed))
-    return [*needed, *others[:room]]
+    left = len(others) if max_passages is None else max(0, max_passages - len(needed))
+    return [*needed, *others[:left]]
 
 
 def write(
