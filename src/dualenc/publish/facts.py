@@ -22,7 +22,7 @@ from dualenc.training import supervision
 from dualenc.training.trainer import CHOOSES
 
 Metrics = dict[tuple[str, str], dict[str, dict[str, float]]]
-"""(setting, evaluation set) -> measure -> mean, low, high, queries; ``setting`` is "runs" (re-ranked) or "retrieval"."""
+"""(setting, evaluation set) -> measure -> mean, low, high, queries; settings are "runs" (re-ranked) and "retrieval"."""
 
 
 class Settings(BaseModel):

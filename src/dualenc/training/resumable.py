@@ -166,7 +166,7 @@ class Keep(TrainerCallback):
         """Save, at one of the steps; a resumed training has saved those before its checkpoint."""
         if state.global_step in self.steps and distributed.first():
             divergence.check_weights(args, state, model)
-            with atomic(kept(args.output_dir, state.global_step)) as temporary:
+            with atomic(saved_model(args.output_dir, state.global_step)) as temporary:
                 model.save(str(temporary), create_model_card=False)
         if state.global_step >= max(self.steps):
             control.should_training_stop = True
