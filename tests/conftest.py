@@ -10,6 +10,15 @@ import pytest
 import tiny_study
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """With several workers (``-n``) each file is one's, and all tests of the one smoke build are; workflows come first."""
+    for item in items:
+        built = {"finished", "repository", "smoke"} & set(item.fixturenames)
+        item.add_marker(pytest.mark.xdist_group("smoke" if built else item.path.stem))
+    items.sort(key=lambda item: item.path.parent.name != "workflow")  # they take longest
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
     """Folder of a tiny real study (see ``tiny_study.build``); tests leave it as it is."""

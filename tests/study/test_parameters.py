@@ -222,7 +222,7 @@ def test_every_module_declares_what_there_is():
 
 def taken(study):
     """Ask for all that the Snakefile asks for, and hand to the models of the steps what their commands are told."""
-    resources.of(study, MEASURED)
+    resources.requests(study, MEASURED)
     for name in study.artefacts:
         workflow.files(study, name), plan.jobs(study, name), json.dumps(slices.artefact(study, name))
     trained = {job.run for name in study.artefacts for job in plan.jobs(study, name) if job.rule == "train"}
