@@ -4,7 +4,6 @@ PYTHON ?= python3.11
 CORES ?= $(shell nproc)
 BIN := .venv/bin
 READY := .venv/lock-installed
-WORKERS := -n $(CORES) --dist loadgroup --no-loadscope-reorder
 
 # Snakemake's cache is below the home directory, which containers may not let anybody write.
 ifneq ($(shell mkdir -p "$${XDG_CACHE_HOME:-$$HOME/.cache}/snakemake" 2> /dev/null && echo made),made)
@@ -21,10 +20,10 @@ all: $(READY) ## every figure and table at the scale of params.yaml
 	$(BIN)/snakemake --cores $(CORES) --scheduler greedy --prioritize tab1 fig1 --quiet reason host
 
 test: $(READY) ## the tests, with the workflow run end to end at the smoke scale
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(WORKERS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(CORES) --dist loadgroup --no-loadscope-reorder
 
 test-long: $(READY) ## the tests that take long: everything built on a local Slurm (root, its packages), and under kills
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(WORKERS) -m long
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m long
 
 faults: $(READY) ## kill jobs at random while everything is built, and compare with an undisturbed build
 	$(BIN)/python tests/support/faults.py --kills 20

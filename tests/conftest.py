@@ -12,7 +12,7 @@ import tiny_study
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """With several workers (``-n``) each file is one's, and all tests of the one smoke build are; workflows come first."""
+    """For several workers (``-n``): tests of a file stay together, and so do those of the one smoke build."""
     for item in items:
         built = {"finished", "repository", "smoke"} & set(item.fixturenames)
         item.add_marker(pytest.mark.xdist_group("smoke" if built else item.path.stem))

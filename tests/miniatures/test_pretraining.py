@@ -14,7 +14,7 @@ from dualenc.miniatures.pretraining import read_pairs, vectors
 from dualenc.miniatures.pretraining_batches import Collator, Unlabelled
 from dualenc.runtime.errors import UserError
 from dualenc.scorers import models
-from dualenc.steps.pretrain import read, together, unlabelled
+from dualenc.steps.pretrain import concatenated, read, unlabelled
 from dualenc.study.schema import Encoder, Objectives
 from dualenc.training import resumable
 from dualenc.training.masking import IGNORED
@@ -170,7 +170,7 @@ def test_no_text_of_validation_or_test_is_in_a_corpus(tiny):
 
 
 def test_corpora_together_keep_their_texts(corpus):
-    source, lists = together([corpus, corpus])
+    source, lists = concatenated([corpus, corpus])
     first, count = corpus, len(corpus[1].queries)
     assert np.array_equal(lists.labels[count:], first[1].labels)
     for row in (0, count - 1):
