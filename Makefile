@@ -20,7 +20,7 @@ all: $(READY) ## every figure and table at the scale of params.yaml
 	$(BIN)/snakemake --cores $(CORES) --scheduler greedy --prioritize tab1 fig1 --quiet reason host
 
 test: $(READY) ## the tests, with the workflow run end to end at the smoke scale
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(CORES) --dist loadgroup --no-loadscope-reorder
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 test-long: $(READY) ## the tests that take long: everything built on a local Slurm (root, its packages), and under kills
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m long

@@ -10,13 +10,9 @@ import pytest
 import tiny_study
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """For several workers (``-n``): tests of a file stay together, and so do those of the one smoke build."""
-    for item in items:
-        built = {"finished", "repository", "smoke"} & set(item.fixturenames)
-        item.add_marker(pytest.mark.xdist_group("smoke" if built else item.path.stem))
-    items.sort(key=lambda item: item.path.parent.name != "workflow")  # they take longest
+    """Workflows first: they take longest, so that with several workers (``-n``) the last ones end together."""
+    items.sort(key=lambda item: item.path.parent.name != "workflow")
 
 
 @pytest.fixture(scope="session")
