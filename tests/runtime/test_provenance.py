@@ -37,6 +37,12 @@ def test_code_is_a_module_and_all_that_it_imports():
     assert data not in map(Path.resolve, code("evaluation.metrics"))
 
 
+def test_a_module_that_does_not_exist_has_no_code():
+    for name in ("training", "steps.trian", "figures"):
+        with pytest.raises(ModuleNotFoundError, match=name):
+            code(name)
+
+
 def test_code_is_relative_to_a_working_directory_around_it(monkeypatch, tmp_path):
     monkeypatch.chdir(PACKAGE.parents[1])
     assert PACKAGE.relative_to(PACKAGE.parents[1]) / "data" / "runs.py" in code("evaluation.metrics")

@@ -20,9 +20,8 @@ def fetch(source: Source) -> Path:
     Raises ``UserError`` as ``text.opened`` does for the file at a path, and as ``download`` does.
     """
     if source.path is None:
-        from dualenc.runtime.download import (
-            download,  # only now: the Snakefile reads this module, and downloads nothing
-        )
+        # only now: the Snakefile reads this module, and downloads nothing
+        from dualenc.runtime.download import download
 
         name = PurePosixPath(unquote(urlsplit(source.url).path)).name
         return download(source.url, DOWNLOADS / name, size=source.size, md5=source.md5)

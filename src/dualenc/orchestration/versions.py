@@ -39,7 +39,7 @@ def stage(study: Study, rule: str, target: str) -> int:
     """
     stages.check(study)
     allowed = [rule, *SHARDS.get(rule, [])]
-    # No hooks: one job gains nothing from a process that waits for the next, and is no reason for a summary.
+    # No hooks: one job gains nothing from a process that waits for the next, and is not a reason for a summary.
     arguments = ["--cores", str(os.cpu_count()), "--no-hooks", "--force", "--quiet", "host", "reason"]
     command = [*_snakemake(), *arguments, "--allowed-rules", *allowed, "--", target]
     with builds.locked(study.scale) as lock:  # Snakemake inherits it, lest it runs on without one

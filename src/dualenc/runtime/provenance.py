@@ -39,12 +39,15 @@ class Provenance(BaseModel):
 
 
 def code(module: str) -> list[Path]:
-    """The files of this package that ``module`` (``training``, ``figures.fig1``) is made of: itself and its imports.
+    """The files of this package that ``module`` (``steps.train``, ``figures.fig1``) is made of: itself and its imports.
 
     A module's own data, such as ``pages.css`` next to ``pages.py``, is part of it. The folders that cannot change a
     result (``UNHASHED``) are left out, and so is ``__init__.py``, which holds no more than a docstring. Paths are
-    relative to the working directory if the package is within it, so that a repository may be moved.
+    relative to the working directory if the package is within it, so that a repository may be moved. Raises
+    ``ModuleNotFoundError`` for a module that does not exist, which would seem to be made of no code at all.
     """
+    if _file(module) is None:
+        raise ModuleNotFoundError(f"dualenc has no module {module!r}")
     found: dict[str, Path] = {}
     waiting = [module]
     while waiting:
