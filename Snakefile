@@ -10,6 +10,7 @@ from dualenc.orchestration import workflow as study_of
 from dualenc.runtime import provenance
 from dualenc.runtime.errors import UserError
 from dualenc.study import config as parameters
+from dualenc.study import shown
 
 min_version("9.27")
 
@@ -46,9 +47,9 @@ TIMES = ROOT / "times"
 DATA = ROOT / "data" / STUDY.at.dataset
 TOKENIZER = study_of.tokenizer_folder(STUDY)
 SPLITS = study_of.SPLITS
-ALL_SPLITS = study_of.splits(STUDY)  # these and further test sets
-SETS = study_of.sets(STUDY)  # what models are evaluated on: all of them but validation
-TEST_SETS = study_of.test_sets(STUDY)
+ALL_SPLITS = STUDY.splits  # these and further test sets
+SETS = STUDY.sets  # what models are evaluated on: all of them but validation
+TEST_SETS = STUDY.test_sets
 
 
 # The default profile's limit on GPUs is for local jobs; a cluster has its own.

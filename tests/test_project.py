@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dualenc.study import artefacts
+
 ROOT = Path(__file__).parent.parent
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -45,10 +47,9 @@ def test_conda_installs_the_same_lock():
 
 
 def test_the_readme_names_every_figure_and_table():
-    artefacts = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["artefacts"]
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     named = {name for line in lines if line.startswith("| ") for name in re.findall(r"\w+", line.split("|")[1])}
-    assert {name for name, about in artefacts.items() if about["kind"] != "claim"} <= named
+    assert {*artefacts.names("figure"), *artefacts.names("table")} <= named
 
 
 def states_no_encoding(call: ast.Call) -> bool:

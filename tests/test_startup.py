@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from dualenc.orchestration import slices
-from dualenc.study import config
+from dualenc.study import config, shown
 
 STUDY = config.load("params.yaml", {"scale": "smoke"})
 HEAVY = ("torch", "transformers", "sentence_transformers", "matplotlib")
@@ -35,9 +35,9 @@ WORDS = {"evaluate": ["--splits", "test"], "table": ["tab1"], "figure": ["fig1"]
 
 def slice_of(command):
     if command in ("table", "figure", "claim"):
-        return slices.artefact(STUDY, WORDS[command][0])
+        return shown.artefact(STUDY, WORDS[command][0])
     if command == "evaluate":
-        return slices.evaluation(STUDY)
+        return shown.evaluation(STUDY)
     return getattr(slices, command.replace("-", "_"))(STUDY)
 
 

@@ -12,7 +12,7 @@ from dualenc.data import collection
 from dualenc.data.kinds import tsv
 from dualenc.data.runs import read_run
 from dualenc.evaluation.metrics import evaluate
-from dualenc.orchestration import slices, workflow
+from dualenc.orchestration import slices
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import read_json
 from dualenc.steps.candidates import candidates
@@ -20,7 +20,7 @@ from dualenc.steps.evaluate import evaluate_runs
 from dualenc.steps.evaluation_sets import evaluation_sets
 from dualenc.steps.retrieval import retrieval
 from dualenc.steps.tokens import tokenise
-from dualenc.study import config
+from dualenc.study import config, shown
 from dualenc.study.schema import Dataset, Evaluation
 from dualenc.tables import tab1
 from params import PARAMS
@@ -137,11 +137,11 @@ def study(**changes):
 
 
 def test_what_the_jobs_of_such_a_study_are_told():
-    assert workflow.splits(study()) == SETS
-    assert workflow.sets(study()) == EVALUATED and workflow.test_sets(study()) == ["test", FURTHER]
-    assert slices.evaluation(study())["sets"] == {FURTHER: ["RR(rel=2)@10"]}
-    assert slices.evaluation(study(evaluation=PLAIN))["sets"] == {FURTHER: PLAIN["measures"]}
-    assert slices.artefact(study(), "tab1")["evaluation"] == slices.evaluation(study())
+    assert study().splits == SETS
+    assert study().sets == EVALUATED and study().test_sets == ["test", FURTHER]
+    assert shown.evaluation(study())["sets"] == {FURTHER: ["RR(rel=2)@10"]}
+    assert shown.evaluation(study(evaluation=PLAIN))["sets"] == {FURTHER: PLAIN["measures"]}
+    assert shown.artefact(study(), "tab1")["evaluation"] == shown.evaluation(study())
     own = slices.candidates(study(smoke={"candidates": "official", "depth": 17}))
     assert TypeAdapter(Dataset).validate_python(own["official"]).splits[FURTHER] == f"x/{FURTHER}"
     assert own["depth"] == 17 and "bm25" not in own
@@ -149,10 +149,10 @@ def test_what_the_jobs_of_such_a_study_are_told():
 
 def test_other_studies_are_told_nothing_of_it():
     plain = config.study(PARAMS)
-    assert workflow.splits(plain) == list(collection.SPLITS) and workflow.sets(plain) == ["train", "test"]
+    assert plain.splits == list(collection.SPLITS) and plain.sets == ["train", "test"]
     assert set(slices.candidates(plain)) == {"bm25", "depth"}
-    assert slices.evaluation(plain) == PLAIN
-    assert "candidates" not in slices.artefact(plain, "tab1")
+    assert shown.evaluation(plain) == PLAIN
+    assert "candidates" not in shown.artefact(plain, "tab1")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import yaml
 
 from dualenc.orchestration import origins, slices, stages
 from dualenc.runtime.errors import UserError
-from dualenc.study import config
+from dualenc.study import config, shown
 
 REPOSITORY = Path(__file__).parents[2]
 PARAMS = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8")) | {"scale": "smoke"}
@@ -46,8 +46,8 @@ OF_JOB = {  # what Snakemake watches for a job, by its rule; the item of a group
     "score_matrix": lambda study, item: slices.score_matrix(study, item["run"]),
     "score_updates": lambda study, item: slices.score_updates(study, item["run"]),
     "retrieval": lambda study, item: [slices.retrieval(study), slices.encode(study)],
-    "evaluate": lambda study, item: slices.evaluation(study),
-    "evaluate_retrieval": lambda study, item: slices.evaluation(study),
+    "evaluate": lambda study, item: shown.evaluation(study),
+    "evaluate_retrieval": lambda study, item: shown.evaluation(study),
 }
 
 

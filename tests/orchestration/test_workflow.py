@@ -5,8 +5,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from dualenc.orchestration import slices, workflow
-from dualenc.runtime.errors import UserError
-from dualenc.study import config
+from dualenc.study import config, shown
 from dualenc.study.schema import Artefact
 from params import PARAMS
 
@@ -15,8 +14,8 @@ def study(**artefact):
     """A study with one artefact, which need not be one that fig1 can show, and two seeds."""
     wanted = {"kind": "figure", "experiments": ["ca", "de", "de-m3se", "colbert"], "seeds": "all"} | artefact
     smoke = PARAMS["scales"]["smoke"] | {"seeds": [1, 2], "early": 7, "artefacts": {}}
-    found = config.study(PARAMS | {"artefacts": {}, "scales": {"smoke": smoke}})
-    found.artefacts["fig1"] = Artefact(**wanted)
+    found = config.study(PARAMS | {"scales": {"smoke": smoke}})
+    found.artefacts = {"fig1": Artefact(**wanted)}
     return found
 
 
@@ -63,7 +62,7 @@ def test_needs_add_up():
 
 
 def test_the_slice_of_an_artefact():
-    slice_ = slices.artefact(
+    slice_ = shown.artefact(
         study(experiments=["ca", "de-smoothing-10"], encoders="deep", seeds="first", options={"pairs": 4}), "fig1"
     )
     assert slice_["seeds"] == [1] and slice_["options"] == {"pairs": 4} and slice_["checkpoints"] == [0, 7]
@@ -85,9 +84,3 @@ def test_train_and_test_are_probed_where_curves_are_shown():
         return slices.train(study(needs=["curves"], experiments=["ca"], seeds="first"), run, seed)["curves"]
 
     assert curves("ca", 1) and not curves("ca", 2) and not curves("de", 1)
-
-
-def test_an_artefact_without_a_module():
-    values = PARAMS | {"scale": "mini", "artefacts": {"tab99": {"kind": "table", "experiments": ["ca"]}}}
-    with pytest.raises(UserError, match=r"artefacts.tab99 has no module tables/tab99.py .* allowed are .*tab1"):
-        config.study(values)

@@ -37,6 +37,34 @@ def test_a_file_of_any_name_is_an_artefact_if_it_has_the_parts_of_one(tmp_path, 
     artefacts.names.cache_clear()
 
 
+def test_artefacts_are_in_the_order_of_their_numbers():
+    known = list(artefacts.kinds())
+    for some in (["fig1", "fig8", "figS1", "figS3"], ["tab1", "tab2", "tab10", "tabS1"], ["C1", "C2", "C10", "P1"]):
+        assert [name for name in known if name in some] == some
+    assert known.index("figS3") < known.index("tab1") < known.index("C1")
+
+
+def test_two_artefacts_of_one_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(artefacts, "PACKAGE", tmp_path)
+    for kind in ("figure", "table", "claim"):
+        (tmp_path / f"{kind}s").mkdir()
+        (tmp_path / f"{kind}s/mine.py").write_text(f"{artefacts.MARK[kind]} = 'x'\n", encoding="utf-8")
+    for found in (artefacts.names, artefacts.kinds):
+        found.cache_clear()
+    with pytest.raises(UserError, match=r"^src/dualenc/tables/mine.py has the name of src/dualenc/figures/mine.py: "):
+        artefacts.kinds()
+    artefacts.names.cache_clear()
+
+
+def test_a_declaration_that_is_computed_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(artefacts, "PACKAGE", tmp_path)
+    (tmp_path / "tables").mkdir()
+    for number, value in enumerate(("{**ALL}", "dict(a=1)", "{'a': 1")):
+        (tmp_path / f"tables/tab9{number}.py").write_text(f'"""T."""\nSHOWS = {value}\n', encoding="utf-8")
+        with pytest.raises(UserError, match=rf"^src/dualenc/tables/tab9{number}.py has no SHOWS that is one literal"):
+            artefacts.declared("table", f"tab9{number}", "SHOWS")
+
+
 def test_an_unknown_artefact_is_refused():
     with pytest.raises(UserError, match=r"dualenc.tables has no 'fig1'; it has tab1, "):
         artefacts.module("table", "fig1")

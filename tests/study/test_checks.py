@@ -2,7 +2,7 @@
 
 import pytest
 
-from dualenc.study import config
+from dualenc.study import artefacts, config
 from params import PARAMS, changed, message
 
 
@@ -82,13 +82,32 @@ def test_what_only_encoders_of_single_texts_can_do(key, value):
 
 
 def test_what_an_artefact_needs():
-    error = message(changed({"artefacts.fig1.needs": ["runs", "curve"]}))
-    assert error.startswith("params.yaml: artefacts.fig1.needs.1 = 'curve' is not allowed")
-    assert error.endswith("did you mean curves?")
-    early = message(changed({"artefacts.fig1.needs": ["checkpoints"], "scales.smoke.early": 20}))
-    assert early.startswith("artefacts.fig1 needs checkpoints of ca.small-1-16, but scales.smoke.early = 20 is not")
-    assert "last step 20" in early
-    config.study(changed({"artefacts.fig1.needs": ["metrics", "checkpoints"], "scales.smoke.early": 19}))
+    error = message(changed({"scales.smoke.artefacts.fig1.needs": ["runs"]}))
+    assert error.startswith("params.yaml: scales.smoke.artefacts.fig1.needs is not a known key; allowed are exp")
+    early = message(changed({"scales.smoke.early": 20}))
+    assert early.startswith(
+        "params.yaml: scales.smoke.early = 20 is not before 20, the last step of ca, of which fig7 "
+    )
+    config.study(changed({"scales.smoke.early": 19}))
+
+
+@pytest.mark.parametrize(
+    ("shows", "told"),
+    [
+        ({"needs": ["runs", "curve"]}, "SHOWS.needs.1 = 'curve' is not allowed; allowed are "),
+        ({"experiment": ["de"]}, "SHOWS.experiment is not a known key; allowed are experiments, "),
+        ({"experiments": ["dee"]}, "SHOWS.experiments = 'dee' is unknown; allowed are "),
+        ({"experiments": ["de"], "options": {"margin": 1}}, "SHOWS.options.margin is not a known key; there is none."),
+    ],
+)
+def test_what_a_module_declares(shows, told, monkeypatch):
+    declared = artefacts.declared
+
+    def changed(kind, name, constant):
+        return shows if (name, constant) == ("fig1", "SHOWS") else declared(kind, name, constant)
+
+    monkeypatch.setattr(artefacts, "declared", changed)
+    assert message(PARAMS).startswith(f"src/dualenc/figures/fig1.py: {told}")
 
 
 def test_texts_longer_than_the_encoder_has_positions():
@@ -109,7 +128,8 @@ def test_a_family_with_the_name_of_an_encoder():
 
 def test_families_that_a_scale_needs():
     assert "scales.smoke.encoders.student is missing" in message(changed({"scales.smoke.encoders.student": ...}))
-    assert "artefacts.fig1.encoders = 'deep' is unknown" in message(changed({"scales.smoke.encoders.deep": ...}))
+    error = message(changed({"scales.smoke.encoders.deep": ...}))
+    assert error.startswith("src/dualenc/figures/fig1.py: SHOWS.encoders = 'deep' is unknown; allowed are student, ")
     assert "scales.smoke.encoders.deep = [] is not allowed" in message(changed({"scales.smoke.encoders.deep": []}))
 
 
@@ -200,13 +220,12 @@ def test_candidates_of_a_dataset_are_of_whole_passages():
         ),
         ("tab6", {"experiments": ["de-m3se", "de-m3se-k4", "de-m3se-k2"]}, None),
         ("tab10", {"experiments": ["ca"]}, "make 1 runs (ca), but tab10 shows 2."),
-        ("figS2", {"experiments": ["de"], "besides": []}, "artefacts.figS2.options.teacher = 'ca' is unknown"),
-        ("fig2", {"needs": ["metrics"]}, "artefacts.fig2.needs = ['metrics'] lacks 'runs': add it."),
+        ("figS2", {"experiments": ["de"], "besides": []}, "figS2.py: SHOWS.options.teacher = 'ca' is unknown"),
         ("fig1", {"options": {"pairs": 4}}, "artefacts.fig1.options.pairs is not a known key; there is none."),
     ],
 )
 def test_what_an_artefact_can_show(name, about, told):
-    values = changed({"artefacts": {name: PARAMS["artefacts"][name] | about}, "scales.smoke.artefacts": {}})
+    values = changed({f"scales.smoke.artefacts.{name}": about})
     if told is None:
         config.study(values)
     else:
@@ -215,7 +234,7 @@ def test_what_an_artefact_can_show(name, about, told):
 
 def test_measures_that_an_artefact_shows():
     error = message(changed({"evaluation.measures": ["MRR@10"]}))
-    assert error.startswith("params.yaml: evaluation.measures = ['MRR@10'] lacks nDCG@10, which artefacts.tab1 shows")
+    assert error.startswith("params.yaml: evaluation.measures = ['MRR@10'] lacks nDCG@10, which tab1 shows: add it.")
     config.study(changed({"evaluation.measures": ["RR@10", "nDCG@10", "R@100"]}))
-    error = message(changed({"artefacts.tab10.options.measure": "R@100"}))
-    assert "lacks R@100, which artefacts.tab10.options.measure shows" in error
+    error = message(changed({"scales.smoke.artefacts.tab10.options.measure": "R@100"}))
+    assert "lacks R@100, which params.yaml: scales.smoke.artefacts.tab10.options.measure shows" in error

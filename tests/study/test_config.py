@@ -33,8 +33,8 @@ def test_every_scale_of_params_yaml_is_whole(scale):
         ("experiments.de.model", "dual-encodr", "dual-encoder"),
         ("experiments.lists.selection", "topp", "top"),
         ("experiments.base.pooling", "men", "mean"),
-        ("artefacts.tab1.experiments", ["ca", "de-msee"], "de-mse"),
-        ("artefacts.fig1.encoders", "depe", "deep"),
+        ("scales.smoke.artefacts.tab1.experiments", ["ca", "de-msee"], "de-mse"),
+        ("scales.smoke.artefacts.fig1.encoders", "depe", "deep"),
         ("scales.smoke.dataset", "pydocs-stdlb", "pydocs-stdlib"),
         ("scales.smoke.encoders.deep", ["small-1-15"], "small-1-16"),
         ("scales.smoke.bm25.stemmer", "englis", "english"),
@@ -63,7 +63,7 @@ def test_an_unknown_name_is_told_with_the_nearest(key, value, close):
         ("datasets.arxiv-cs.split", "splits"),
         ("encoders.small-1-16.layer", "layers"),
         ("evaluation.resample", "resamples"),
-        ("artefacts.tab1.experiment", "experiments"),
+        ("scales.smoke.artefacts.tab1.experiment", "experiments"),
     ],
 )
 def test_an_unknown_key_is_told_with_the_nearest(key, close):
@@ -73,7 +73,7 @@ def test_an_unknown_key_is_told_with_the_nearest(key, close):
 
 
 def test_a_typo_is_told_as_the_typo_and_not_as_what_it_leaves_missing():
-    for key in ("scales.smoke.depth", "artefacts.tab1.kind", "evaluation.seed"):
+    for key in ("scales.smoke.depth", "evaluation.seed"):
         error = message(changed({key: ..., f"{key}s": 1}))
         assert f"{key}s is not a known key" in error and error.endswith(f"did you mean {key.split('.')[-1]}?")
     assert message(changed({"scales.smoke.depth": ...})) == "params.yaml: scales.smoke.depth is missing."
@@ -93,7 +93,7 @@ def test_a_typo_is_told_as_the_typo_and_not_as_what_it_leaves_missing():
         ("scales.smoke.depth", None),
         ("scales.smoke.lengths", 64),
         ("datasets.pydocs.packages", "stdlib"),
-        ("artefacts.tab1.kind", "tabel"),
+        ("scales.smoke.artefacts.tab1.seeds", "al"),
     ],
 )
 def test_a_wrong_type_or_range_is_told_with_key_and_value(key, value):
@@ -109,21 +109,23 @@ def test_a_scale_without_values_cannot_be_chosen():
 
 def test_seeds_and_families_of_an_artefact():
     seeds = {"scales.smoke.seeds": [3, 1, 2]}
-    study = config.study(changed(seeds | {"artefacts.fig1.seeds": "all"}))
+    study = config.study(changed(seeds | {"scales.smoke.artefacts.fig1.seeds": "all"}))
     assert study.seeds("fig1") == [3, 1, 2]
-    assert config.study(changed(seeds | {"artefacts.fig1.seeds": "first"})).seeds("fig1") == [3]
+    assert config.study(changed(seeds | {"scales.smoke.artefacts.fig1.seeds": "first"})).seeds("fig1") == [3]
     families = {"scales.smoke.encoders.one": ["small-1-16"], "scales.smoke.encoders.two": ["small-2-24", "small-1-16"]}
-    both = config.study(changed(families | {"artefacts.fig1.encoders": ["one", "two"]}))
+    both = config.study(changed(families | {"scales.smoke.artefacts.fig1.encoders": ["one", "two"]}))
     assert both.runs("fig1")[:2] == ["ca.small-1-16", "ca.small-2-24"]  # each once
-    one = config.study(changed(families | {"artefacts.fig1.encoders": "one"}))
+    one = config.study(changed(families | {"scales.smoke.artefacts.fig1.encoders": "one"}))
     assert one.runs("fig1") == [f"{name}.small-1-16" for name in one.artefacts["fig1"].experiments]
 
 
 def test_experiments_besides_those_of_a_family_have_their_own_encoder():
-    about = {"artefacts.fig1.besides": ["ca"], "artefacts.fig1.experiments": ["de"], "artefacts.fig1.encoders": "deep"}
-    assert config.study(changed(about)).runs("fig1") == ["ca", "de.small-1-16", "de"]
-    error = message(changed({"artefacts.tab1.besides": ["da"]}))
-    assert error.startswith("params.yaml: artefacts.tab1.besides = 'da' is unknown") and error.endswith("mean de?")
+    about = {"besides": ["ca"], "experiments": ["de"], "encoders": "deep"}
+    assert config.study(changed({"scales.smoke.artefacts.fig1": about})).runs("fig1") == ["ca", "de.small-1-16", "de"]
+    error = message(changed({"scales.smoke.artefacts.tab1.besides": ["da"]}))
+    assert error.startswith("params.yaml: scales.smoke.artefacts.tab1.besides = 'da' is unknown") and error.endswith(
+        "mean de?"
+    )
 
 
 def test_a_scale_may_change_an_artefact():
@@ -131,6 +133,8 @@ def test_a_scale_may_change_an_artefact():
     study = config.study(changed(fewer))
     assert study.runs("tab1") == ["ca", "de"] and study.artefacts["tab1"].kind == "table"
     assert len(config.study(changed(fewer | {"scale": "mini"})).runs("tab1")) > 2
+    one = config.study(changed({"scales.smoke.artefacts.tab10.options": {"passages": 3}})).artefacts["tab10"].options
+    assert one["passages"] == 3 and one["characters"] == 120
     error = message(changed({"scales.smoke.artefacts": {"tab13": {}}}))
     assert error.startswith("params.yaml: scales.smoke.artefacts = 'tab13' is unknown") and "tab1" in error
 
@@ -274,7 +278,9 @@ def test_a_key_that_stands_twice_ends_the_workflow(tmp_path):
     assert done.returncode and done.stderr.splitlines()[-1].startswith("params.yaml: experiments.de stands twice, in ")
 
 
-@pytest.mark.parametrize("key", ["experiments", "encoders", "datasets", "artefacts", "scales", "scales.smoke.encoders"])
+@pytest.mark.parametrize(
+    "key", ["experiments", "encoders", "datasets", "scales", "scales.smoke.artefacts", "scales.smoke.encoders"]
+)
 @pytest.mark.parametrize(
     ("name", "fault"),
     [
@@ -310,7 +316,7 @@ def test_a_key_that_is_not_a_text(key):
     [
         ("scales.smoke.seeds", [1, 1], "1"),
         ("scales.smoke.encoders.deep", ["small-1-16", "small-1-16"], "'small-1-16'"),
-        ("artefacts.tab1.experiments", ["ca", "de", "ca"], "'ca'"),
+        ("scales.smoke.artefacts.tab1.experiments", ["ca", "de", "ca"], "'ca'"),
         ("datasets.pydocs.packages", ["numpy", "numpy"], "'numpy'"),
         ("evaluation.measures", ["RR@10", "nDCG@10", "MRR@10"], "'MRR@10'"),
     ],

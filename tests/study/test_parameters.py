@@ -17,7 +17,7 @@ from dualenc.orchestration import plan, resources, slices, workflow
 from dualenc.paper.measures import called
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import read_json
-from dualenc.study import artefacts, config, settings
+from dualenc.study import artefacts, config, settings, shown
 from dualenc.study.schema import (
     OPTIONS,
     Bm25,
@@ -28,20 +28,21 @@ from dualenc.study.schema import (
     Params,
     Pretraining,
     Requirements,
+    Shows,
 )
 from params import changed, message
 
 ROOT = Path(__file__).parents[2]
 VALUES = json.loads(json.dumps(config.read(ROOT / "params.yaml") | {"scale": "smoke"}))  # without aliases
 VALUES["scales"] = {"smoke": VALUES["scales"]["smoke"]}
+SMOKE, KINDS = VALUES["scales"]["smoke"], artefacts.kinds()
 FEW = {  # of each thing one or some, as all numbers are tried with them
     "encoders": ["small-1-16", "small-1-32"],
     "experiments": ["base", "ca", "de", "distilled", "lists", "de-m3se"],
-    "artefacts": ["fig7"],
     "datasets": ["pydocs-stdlib", "arxiv-cs", "msmarco-passage", "natural-questions"],
 }
 SMALL = VALUES | {key: {name: VALUES[key][name] for name in names} for key, names in FEW.items()}
-SMALL["scales"] = {"smoke": VALUES["scales"]["smoke"] | {"artefacts": {}}}
+SMALL["scales"] = {"smoke": SMOKE | {"artefacts": {}}}
 ABSENT = {  # mappings that params.yaml leaves out at this scale
     "objectives": {"pair": 1.0, "contrastive": 1.0, "masked": 1.0, "sentences": 0.0, "pieces": 0.0},
     "sentence_encoder": {
@@ -116,6 +117,12 @@ def every_number():
 NUMBERS = every_number()
 
 
+@pytest.fixture
+def few(monkeypatch):
+    """One artefact is enough, as all numbers are tried with it."""
+    monkeypatch.setattr(artefacts, "kinds", lambda: {"fig7": "figure"})
+
+
 def loaded(path, value):
     """The study of params.yaml with this value."""
     values = {**SMALL, path[0]: copy.deepcopy(SMALL[path[0]])}
@@ -147,6 +154,7 @@ def beyond(about):
         yield from (low + 0.5, float(high), "1e3")
 
 
+@pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("name", NUMBERS)
 def test_every_number_has_bounds(name):
     path, about = NUMBERS[name]
@@ -167,43 +175,47 @@ def test_every_number_has_bounds(name):
 
 def options():
     """(artefact, option, its kind) of all modules."""
-    for name, entry in VALUES["artefacts"].items():
-        for option, kind in artefacts.requires(entry["kind"], name).get("options", {}).items():
-            yield name, option, kind
+    for name, kind in KINDS.items():
+        for option, what in artefacts.declared(kind, name, "REQUIRES").get("options", {}).items():
+            yield name, option, what
+
+
+def defaults(name):
+    """The options of an artefact as its module declares them."""
+    return artefacts.declared(KINDS[name], name, "SHOWS")["options"]
 
 
 def refused(name, option, *keys, value):
     """The error about an artefact whose option, or what is at ``keys`` within it, has this value."""
-    entry = copy.deepcopy(VALUES["artefacts"][name])
-    inner = entry["options"]
+    own = copy.deepcopy({option: defaults(name)[option]})
+    inner = own
     for key in (option, *keys)[:-1]:
         inner = inner[key]
     inner[(option, *keys)[-1]] = value
-    return message({**VALUES, "artefacts": {name: entry}, "scales": SMALL["scales"]})
+    return message(changed({f"scales.smoke.artefacts.{name}.options": own}))
 
 
 @pytest.mark.parametrize(("name", "option", "kind"), options())
-def test_every_option_has_bounds(name, option, kind):
-    where = f"params.yaml: artefacts.{name}.options.{option}"
-    written = VALUES["artefacts"][name]["options"][option]
+def test_every_option_has_bounds(name, option, kind, monkeypatch):
+    where = f"params.yaml: scales.smoke.artefacts.{name}.options.{option}"
+    monkeypatch.setattr(artefacts, "kinds", lambda: {one: KINDS[one] for one in {*SMOKE["artefacts"], name}})
+    written = defaults(name)[option]
     for keys, about in numbers(TypeAdapter(OPTIONS[kind]).json_schema(), {}, written):
         for value in beyond(about):
             assert refused(name, option, *keys, value=value).startswith(".".join([where, *map(str, keys)]) + " = ")
     for value in (None, "many", [], {}):
         assert where.removeprefix("params.yaml: ") in refused(name, option, value=value)
-    entry = VALUES["artefacts"][name]
-    less = {key: value for key, value in entry["options"].items() if key != option}
-    more = entry["options"] | {"other": 1}
-    for options, told in ((less, f"{where} is missing."), (more, "options.other is not a known key; allowed are ")):
-        assert told in message({**VALUES, "artefacts": {name: entry | {"options": options}}, "scales": SMALL["scales"]})
+    told = message(changed({f"scales.smoke.artefacts.{name}.options.other": 1}))
+    assert "options.other is not a known key; allowed are " in told
 
 
 def test_a_number_of_an_option_is_shown_as_it_was_written():
-    study = config.study(changed({"artefacts.P1.options.tolerance": "1e-9"}))
+    study = config.study(changed({"scales.smoke.artefacts.P1.options.tolerance": "1e-9"}))
     assert study.artefacts["P1"].options == {"tolerance": 1e-9}
-    assert json.dumps(study.artefacts["figS3"].options) == json.dumps(VALUES["artefacts"]["figS3"]["options"])
+    assert json.dumps(study.artefacts["figS3"].options) == json.dumps(defaults("figS3"))
 
 
+@pytest.mark.usefixtures("few")
 def test_an_exponent_without_a_point_is_a_number():
     """YAML 1.1 takes 1e-3 for a text."""
     assert loaded(("experiments", "own", "learning_rate"), "1e-3").run("own").learning_rate == 1e-3
@@ -214,9 +226,12 @@ def test_every_module_declares_what_there_is():
     for kind in ("figure", "table", "claim"):
         for name in artefacts.names(kind):
             body = ast.parse((ROOT / "src" / "dualenc" / f"{kind}s" / f"{name}.py").read_text(encoding="utf-8")).body
-            values = [one.value for one in body if isinstance(one, ast.Assign) and one.targets[0].id == "REQUIRES"]
-            required = artefacts.requires(kind, name)
-            assert [required] == [ast.literal_eval(value) for value in values]
+            assigned = {one.targets[0].id: one.value for one in body if isinstance(one, ast.Assign)}
+            for constant in ("SHOWS", "REQUIRES"):
+                found = artefacts.declared(kind, name, constant)
+                assert found == (ast.literal_eval(assigned[constant]) if constant in assigned else {})
+            shows, required = (artefacts.declared(kind, name, constant) for constant in ("SHOWS", "REQUIRES"))
+            assert "SHOWS" in assigned and set(Shows(**shows).options) == set(Requirements(**required).options)
             assert set(Requirements(**required).options.values()) <= set(OPTIONS)
 
 
@@ -224,7 +239,7 @@ def taken(study):
     """Ask for all that the Snakefile asks for, and hand to the models of the steps what their commands are told."""
     resources.requests(study, MEASURED)
     for name in study.artefacts:
-        workflow.files(study, name), plan.jobs(study, name), json.dumps(slices.artefact(study, name))
+        workflow.files(study, name), plan.jobs(study, name), json.dumps(shown.artefact(study, name))
     trained = {job.run for name in study.artefacts for job in plan.jobs(study, name) if job.rule == "train"}
     for run in trained:
         assert re.fullmatch(r"[\w-]+(\.[\w-]+)?", run)
@@ -234,7 +249,7 @@ def taken(study):
         assert not experiment.mlm_weight or experiment.mlm_masked
         assert workflow.encoder_folder(study, experiment.encoder) and workflow.lists_of(study, run)
     assert workflow.tokenizer_folder(study)
-    told = json.loads(slices.as_json(slices.evaluation(study)))
+    told = json.loads(slices.as_json(shown.evaluation(study)))
     evaluation = Evaluation(**told)
     for measures in (evaluation.measures, *evaluation.sets.values()):
         assert len({called(measure) for measure in measures}) == len([_parse(measure) for measure in measures])

@@ -19,7 +19,7 @@ def changed(changes):
         *path, last = key.split(".")
         inner = values
         for part in path:
-            inner = inner[part]
+            inner = inner.setdefault(part, {})
         if value is ...:
             del inner[last]
         else:

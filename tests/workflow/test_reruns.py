@@ -124,7 +124,8 @@ def test_pretraining_leaves_the_data(jobs, pending, set_params):
 
 def test_an_artefact_with_another_experiment_needs_only_its_runs(pending, set_params, study):
     shown = study.artefacts["fig1"].experiments
-    set_params({"artefacts.fig1.experiments": ["de-mse" if name == "de-m3se" else name for name in shown]})
+    other = ["de-mse" if name == "de-m3se" else name for name in shown]
+    set_params({"scales.smoke.artefacts.fig1": {"experiments": other}})
     new = {"Training de-mse.small-1-16, seed 1", "Evaluating de-mse.small-1-16/seed-1"}
     assert pending() == new | {"Drawing fig1", "Making the report"}
 

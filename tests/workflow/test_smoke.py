@@ -79,6 +79,30 @@ def test_every_artefact_has_all_its_files(finished, results, study):
             assert file.stat().st_size > 0, file
 
 
+def test_a_figure_that_is_drawn_alone_is_the_same(finished, call_in):
+    files = [finished / "figures/smoke/fig3.png", finished / "figures/smoke/fig3.pdf"]
+    before = [(md5(file), file.stat().st_mtime_ns) for file in files]
+    done = call_in(finished, "python", "-m", "dualenc.figures.fig3", "results/smoke")
+    assert (done.returncode, done.stdout) == (0, "figures/smoke/fig3.png\n")
+    for file, (digest, written) in zip(files, before, strict=True):
+        assert md5(file) == digest and file.stat().st_mtime_ns > written
+        os.utime(file, ns=(written, written))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "dualenc: write the folder of a scale's results: python -m dualenc.figures.fig3 results/mini"),
+        (["results/smoak"], "dualenc: params.yaml: scale = 'smoak' is unknown; allowed are "),
+        (["results/mini"], "dualenc: results/mini/runs/"),
+    ],
+)
+def test_a_figure_that_cannot_be_drawn_alone(words, told, repository, call_in):
+    done = call_in(repository, "python", "-m", "dualenc.figures.fig3", *words)
+    assert done.returncode == 1 and done.stdout.startswith(told) and done.stdout.count("\n") == 1
+    assert not (repository / "figures/mini").exists()
+
+
 def test_every_run_is_complete(results, study, run_names):
     for name in run_names:
         folder = results / "runs" / name / "seed-1"

@@ -44,15 +44,11 @@ def refused_by_dualenc(result, *words):
             ["experiments.lists.list_size = 17", "16", "scales.smoke.list_length"],
         ),
         (
-            {"artefacts.fig1.needs": ["metrcs"]},
-            ["artefacts.fig1.needs", "'metrcs'", "did you mean metrics?"],
-        ),
-        (
-            {"artefacts.tab99": {"kind": "table", "experiments": ["ca"]}},
-            ["artefacts.tab99", "tables/tab99.py", "tab1"],
+            {"scales.smoke.artefacts.tab99": {"experiments": ["ca"]}},
+            ["scales.smoke.artefacts = 'tab99' is unknown", "tab1"],
         ),
     ],
-    ids=["unknown-loss", "list-larger-than-what-is-kept", "unknown-need", "no-module"],
+    ids=["unknown-loss", "list-larger-than-what-is-kept", "no-module"],
 )
 def test_params_are_refused_before_anything_runs(values, words, set_params, snakemake):
     set_params(values)

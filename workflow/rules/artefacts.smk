@@ -22,7 +22,7 @@ rule table:
     localrule: True
     params:
         digest=lambda wildcards: origins.digest(code("steps.artefacts") + code(f"tables.{wildcards.artefact}")),
-        slice=lambda wildcards: slices.as_json(slices.artefact(STUDY, wildcards.artefact)),
+        slice=lambda wildcards: slices.as_json(shown.artefact(STUDY, wildcards.artefact)),
         caption=lambda wildcards: study_of.caption("table", wildcards.artefact),
         root=ROOT,
         folder=ROOT / "tables",
@@ -50,7 +50,7 @@ rule figure:
     localrule: True
     params:
         digest=lambda wildcards: origins.digest(code("steps.artefacts") + code(f"figures.{wildcards.artefact}")),
-        slice=lambda wildcards: slices.as_json(slices.artefact(STUDY, wildcards.artefact)),
+        slice=lambda wildcards: slices.as_json(shown.artefact(STUDY, wildcards.artefact)),
         caption=lambda wildcards: study_of.caption("figure", wildcards.artefact),
         root=ROOT,
     message:
@@ -75,7 +75,7 @@ rule claim:
     localrule: True
     params:
         digest=lambda wildcards: origins.digest(code("steps.claims") + code(f"claims.{wildcards.artefact}")),
-        slice=lambda wildcards: slices.as_json(slices.artefact(STUDY, wildcards.artefact)),
+        slice=lambda wildcards: slices.as_json(shown.artefact(STUDY, wildcards.artefact)),
         root=ROOT,
     message:
         "Judging {wildcards.artefact}"

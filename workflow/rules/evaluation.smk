@@ -71,7 +71,7 @@ rule evaluate:
         run="random|bm25|[^/]+/seed-[0-9]+",
     localrule: True
     params:
-        slice=slices.as_json(slices.evaluation(STUDY)),
+        slice=slices.as_json(shown.evaluation(STUDY)),
         evaluation=ROOT / "evaluation",
         runs=lambda wildcards: ROOT / study_of.runs_folder(wildcards.run, "runs"),
         splits=",".join(SETS),
@@ -99,7 +99,7 @@ use rule evaluate as evaluate_retrieval with:
         f"{TIMES}/evaluate_retrieval/{{run}}.tsv"
     localrule: True
     params:
-        slice=slices.as_json(slices.evaluation(STUDY)),
+        slice=slices.as_json(shown.evaluation(STUDY)),
         evaluation=ROOT / "evaluation",
         runs=lambda wildcards: ROOT / study_of.runs_folder(wildcards.run, "retrieval"),
         splits=",".join(TEST_SETS),

@@ -162,7 +162,7 @@ rule checkpoints:
     output:
         expand(
             f"{ROOT}/checkpoints/{{{{run}}}}/seed-{{{{seed}}}}/step-{{step}}/{{name}}",
-            step=study_of.checkpoint_steps(STUDY),
+            step=STUDY.checkpoint_steps,
             name=study_of.CHECKPOINT_FILES,
         ),
     log:

@@ -7,7 +7,23 @@ from typing import Any
 from dualenc.claims import evidence
 from dualenc.claims.verdicts import Part
 
-REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10"], "runs": ["ca", "de"], "options": {"share": "share"}}
+SHOWS = {
+    "experiments": [
+        "ca",
+        "de",
+        "de-smoothing-10",
+        "de-smoothing-20",
+        "de-smoothing-30",
+        "de-smoothing-90",
+        "de-smoothing-99",
+        "de-dropout",
+        "de-token-dropout",
+        "de-mlm",
+        "de-focal",
+    ],
+    "options": {"share": 0.5},
+}
+REQUIRES = {"measures": ["MRR@10"], "runs": ["ca", "de"], "options": {"share": "share"}}
 CLAIM = (
     "Label smoothing, more dropout, token dropout, a masked language loss and the focal loss do not close the gap "
     "between a dual-encoder (DE) and cross-attention (CA)."

@@ -8,8 +8,21 @@ from dualenc.claims import evidence
 from dualenc.claims.verdicts import Part
 from dualenc.evaluation.results import RETRIEVAL
 
-REQUIRES = {
+SHOWS = {
+    "experiments": [
+        "de",
+        "de-negatives",
+        "de-margin-mse",
+        "de-margin-mse-negatives",
+        "de-m3se",
+        "de-m3se-negatives",
+        "de-softmax-ce",
+        "de-softmax-ce-negatives",
+    ],
     "needs": ["metrics", "retrieval"],
+    "options": {"margin": 0.01},
+}
+REQUIRES = {
     "measures": ["MRR@10"],
     "runs": ["de", "de-negatives"],
     "without": "-negatives",

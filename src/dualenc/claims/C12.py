@@ -8,7 +8,8 @@ from dualenc.analysis import influence
 from dualenc.claims import evidence
 from dualenc.claims.verdicts import Part
 
-REQUIRES = {"needs": ["score-updates"], "runs": ["ca", "de"]}
+SHOWS = {"experiments": ["ca", "de"], "needs": ["score-updates"]}
+REQUIRES = {"runs": ["ca", "de"]}
 CLAIM = (
     "A gradient step on one (query, passage) pair moves the scores of other pairs with the same query or the same "
     "passage more in a dual-encoder (DE) than in cross-attention (CA)."

@@ -7,7 +7,8 @@ from typing import Any
 from dualenc.claims import evidence
 from dualenc.claims.verdicts import Part
 
-REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10"], "paired": ["ca", "de"], "options": {"gap": "threshold"}}
+SHOWS = {"experiments": ["ca", "de"], "encoders": ["shallow", "deep"], "seeds": "all", "options": {"gap": 0.02}}
+REQUIRES = {"measures": ["MRR@10"], "paired": ["ca", "de"], "options": {"gap": "threshold"}}
 CLAIM = (
     "At the same size, a dual-encoder (DE) stays clearly behind the cross-attention model (CA) on test queries: the "
     "gap is one of generalisation, not of capacity."

@@ -8,7 +8,8 @@ from dualenc.analysis import margins, negatives
 from dualenc.claims import evidence
 from dualenc.claims.verdicts import Part
 
-REQUIRES = {"needs": ["runs"], "runs": ["ca", "de"]}
+SHOWS = {"experiments": ["ca", "de"], "needs": ["runs"]}
+REQUIRES = {"runs": ["ca", "de"]}
 CLAIM = (
     "Cross-attention (CA) separates positives from negatives with larger normalised margins, and gives most "
     "negatives nearly the same score; a dual-encoder's (DE) negatives are diffuse."

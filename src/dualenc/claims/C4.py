@@ -8,12 +8,12 @@ from dualenc.analysis import margins, shift
 from dualenc.claims import evidence
 from dualenc.claims.verdicts import Part
 
-REQUIRES = {
+SHOWS = {
+    "experiments": ["ca", "de", "de-mse", "de-margin-mse"],
     "needs": ["metrics", "runs"],
-    "measures": ["MRR@10"],
-    "runs": ["ca", "de", "de-mse", "de-margin-mse"],
-    "options": {"shift": "threshold"},
+    "options": {"shift": 1.0},
 }
+REQUIRES = {"measures": ["MRR@10"], "runs": ["ca", "de", "de-mse", "de-margin-mse"], "options": {"shift": "threshold"}}
 CLAIM = (
     "Scores of a dual-encoder (DE) carry a baseline shift against those of cross-attention (CA), so a student that "
     "has to match raw scores (MSE) fails."

@@ -7,8 +7,11 @@ from typing import Any
 from dualenc.claims import evidence
 from dualenc.claims.verdicts import Part
 
+SHOWS = {
+    "experiments": ["ca", "de", "de-mse", "de-margin-mse", "de-rankdistil-b", "de-m3se", "de-softmax-ce"],
+    "seeds": "all",
+}
 REQUIRES = {
-    "needs": ["metrics"],
     "measures": ["MRR@10"],
     "runs": ["ca", "de", "de-mse", "de-margin-mse", "de-rankdistil-b", "de-m3se", "de-softmax-ce"],
 }

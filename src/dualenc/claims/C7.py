@@ -8,7 +8,8 @@ from dualenc.analysis import margins
 from dualenc.claims import evidence
 from dualenc.claims.verdicts import Part
 
-REQUIRES = {"needs": ["runs"], "runs": ["ca", "de", "de-softmax-ce", "de-m3se"]}
+SHOWS = {"experiments": ["ca", "de", "de-softmax-ce", "de-m3se"], "needs": ["runs"]}
+REQUIRES = {"runs": ["ca", "de", "de-softmax-ce", "de-m3se"]}
 CLAIM = "Distillation shifts the margins of a dual-encoder (DE) towards those of cross-attention (CA)."
 PAPER = "Figures 2, 7 and 8 show it as distributions of normalised margins, for softmax CE and M³SE, without numbers."
 TEST = (

@@ -10,7 +10,8 @@ from dualenc.analysis import factorisation
 from dualenc.claims import evidence
 from dualenc.claims.verdicts import Part
 
-REQUIRES = {"needs": ["score-matrices"], "runs": ["ca"], "options": {"tolerance": "threshold"}}
+SHOWS = {"experiments": ["ca"], "needs": ["score-matrices"], "options": {"tolerance": 1e-9}}
+REQUIRES = {"runs": ["ca"], "options": {"tolerance": "threshold"}}
 CLAIM = "Any continuous score function is a dot product of query and passage embeddings of large enough dimension."
 PAPER = "Proposition 1 and its proof. Figure S2 is this project's: the paper has no numbers of it."
 TEST = (

@@ -12,6 +12,14 @@ from dualenc.claims import evidence
 from dualenc.claims.verdicts import Part
 from dualenc.losses import softmax_ce
 
+SHOWS = {
+    "needs": [],
+    "options": {
+        "margins": [[1, 0.5], [4, 1], [1, 4], [-2, 3]],  # [teacher's, student's]
+        "temperatures": [0.5, 1, 2, 4, 1000],
+        "tolerance": 1e-3,
+    },
+}
 REQUIRES = {"options": {"margins": "margins", "temperatures": "temperatures", "tolerance": "threshold"}}
 CLAIM = (
     "For a positive and a negative, softmax cross-entropy distillation is a binary KL divergence of the margins; as "

@@ -3,20 +3,24 @@
 The figure ``<id>`` is the module ``dualenc.figures.<id>``. It has ``CAPTION``, what the paper saw and what to
 look for, ``data(params, root) -> DataFrame``, every number that is drawn, and ``draw(frame, params) ->
 Figure``, where ``params`` is the artefact's slice of params.yaml and ``root`` the folder ``results/<scale>``.
+`python -m dualenc.figures.<id> results/<scale>` draws it alone.
 """
 
 import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import matplotlib.style
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import atomic
+from dualenc.study import artefacts, config, shown
 
 GREY = "#666666"
 # Okabe and Ito's colours, which the colour-blind tell apart; the markers tell them apart in grey.
@@ -49,6 +53,30 @@ STYLE = {
     "savefig.dpi": 200,
     "pdf.fonttype": 42,  # fonts are embedded as TrueType, so that text stays text
 }
+
+
+def make(name: str, params: Mapping[str, Any], root: Path, csv: Path, pdf: Path, png: Path) -> None:
+    """Write a figure and its data, from the results below ``root``. Raises `UserError` if one is missing."""
+    module = artefacts.module("figure", name)
+    frame = module.data(params, root)
+    with atomic(csv) as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.7g")
+    with style():
+        save(module.draw(frame, params), pdf, png)
+
+
+def alone(name: str) -> None:
+    """Draw one figure from the results in the folder that the command line names, where the workflow draws it."""
+    try:
+        if len(sys.argv) != 2:
+            raise UserError(f"write the folder of a scale's results: python -m dualenc.figures.{name} results/mini")
+        root = Path(sys.argv[1])
+        params = shown.artefact(config.load("params.yaml", {"scale": root.name}), name)
+        pdf, png = (Path("figures", root.name, f"{name}.{ending}") for ending in ("pdf", "png"))
+        make(name, params, root, root / "figure-data" / f"{name}.csv", pdf, png)
+        print(png)
+    except UserError as error:
+        sys.exit(f"dualenc: {error}")
 
 
 def style():
@@ -88,9 +116,3 @@ def spread(positions: ArrayLike, gap: float) -> np.ndarray:
 
     steps = gap * np.arange(len(positions))
     return isotonic_regression(np.asarray(positions) - steps).x + steps
-
-
-def write(frame: pd.DataFrame, path: Path) -> None:
-    """Write a figure's data as CSV, atomically."""
-    with atomic(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.7g")

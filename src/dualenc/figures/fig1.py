@@ -7,10 +7,11 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dualenc.figures import embedding_size
+from dualenc.figures import drawing, embedding_size
 
 PAPER_LAYERS = 6
-REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10"], "distinct": ["series", "width"]}
+SHOWS = {"experiments": ["ca", "de", "de-m3se"], "encoders": "deep", "seeds": "all"}
+REQUIRES = {"measures": ["MRR@10"], "distinct": ["series", "width"]}
 CAPTION = (
     "Is the gap between dual-encoders (DE) and cross-attention models (CA) one of capacity or of "
     "generalisation? In the paper, a wide enough DE reaches CA's MRR@10 on train queries but stays behind "
@@ -32,3 +33,7 @@ def data(params: Mapping[str, Any], root: Path) -> pd.DataFrame:
 def draw(frame: pd.DataFrame, params: Mapping[str, Any]) -> Figure:
     """The figure of `data`'s points."""
     return embedding_size.draw(frame, params, paper_layers=PAPER_LAYERS)
+
+
+if __name__ == "__main__":
+    drawing.alone("fig1")

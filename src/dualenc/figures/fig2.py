@@ -8,10 +8,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dualenc.analysis import pairs, shift
-from dualenc.figures import distributions
+from dualenc.figures import distributions, drawing
 from dualenc.paper import naming
 
-REQUIRES = {"needs": ["runs"], "distinct": ["label"], "options": {"bandwidth": "share"}}
+SHOWS = {"experiments": ["ca", "de", "de-softmax-ce"], "needs": ["runs"], "options": {"bandwidth": 0.03}}
+REQUIRES = {"distinct": ["label"], "options": {"bandwidth": "share"}}
 CAPTION = (
     "What does a dual-encoder (DE) do differently from cross-attention (CA) on test queries? In the paper, CA "
     "collapses the negatives to a sharp peak away from the positives; the one-hot DE spreads them, so that they "
@@ -46,3 +47,7 @@ def draw(frame: pd.DataFrame, params: Mapping[str, Any]) -> Figure:
     distributions.draw_margins(axes[0, -1], frame[frame.shows == "margins"])
     axes[0, 0].set_ylabel("density")
     return figure
+
+
+if __name__ == "__main__":
+    drawing.alone("fig2")

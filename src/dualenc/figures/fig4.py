@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from dualenc.data import frames
+from dualenc.figures import drawing
 from dualenc.figures.drawing import COLOURS, MARKERS
 from dualenc.paper import naming
 from dualenc.runtime.errors import UserError
@@ -19,7 +20,8 @@ MEASURE = "MRR@10"
 CHOOSES = "nDCG@10"  # on validation: Appendix B
 EVALSETS = ["train", "test"]
 MOST_TICKS = 8  # with fewer probes each has a tick
-REQUIRES = {"needs": ["curves"], "distinct": ["label"]}
+SHOWS = {"experiments": ["ca", "de", "de-m3se"], "needs": ["curves"]}
+REQUIRES = {"distinct": ["label"]}
 CAPTION = (
     "How do cross-attention (CA), the dual-encoder (DE) and the distilled one (DIST) get where figure 1 finds them? In "
     "the paper, all with the same encoder, DE starts behind CA and comes near it on train queries while its test "
@@ -89,3 +91,7 @@ def _lines(axes: Axes, frame: pd.DataFrame) -> None:
         axes.fill_between(line.step, line.low, line.high, color=colour, alpha=0.15, linewidth=0)
         at = list(np.flatnonzero(line.chosen))
         axes.plot(line.step, line["mean"], color=colour, marker=marker, markersize=8, markevery=at, label=label)
+
+
+if __name__ == "__main__":
+    drawing.alone("fig4")

@@ -8,9 +8,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dualenc.analysis import pairs, shift
-from dualenc.figures import distributions
+from dualenc.figures import distributions, drawing
 
-REQUIRES = {"needs": ["runs"], "distinct": ["label"], "options": {"bandwidth": "share"}}
+SHOWS = {"experiments": ["ca", "de"], "needs": ["runs"], "options": {"bandwidth": 0.03}}
+REQUIRES = {"distinct": ["label"], "options": {"bandwidth": "share"}}
 CAPTION = (
     "Does what figure 2 shows for test queries hold for queries that the models learned from? In the paper it does: "
     "cross-attention (CA) has a sharp peak of negatives away from the positives, the dual-encoder (DE) spreads its "
@@ -39,3 +40,7 @@ def draw(frame: pd.DataFrame, params: Mapping[str, Any]) -> Figure:
         one.set_xlabel(f"score - mean ({distributions.UNITS[curves.series.iloc[0]]})")
     axes[0, 0].set_ylabel("density")
     return figure
+
+
+if __name__ == "__main__":
+    drawing.alone("fig5")

@@ -8,11 +8,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dualenc.analysis import pairs, shift
-from dualenc.figures import distributions
+from dualenc.figures import distributions, drawing
 from dualenc.paper import naming
 from dualenc.runtime.errors import UserError
 
-REQUIRES = {"needs": ["runs"], "series": ["CA", "DE"], "options": {"bandwidth": "share"}}
+SHOWS = {"experiments": ["ca", "de"], "needs": ["runs"], "options": {"bandwidth": 0.03}}
+REQUIRES = {"series": ["CA", "DE"], "options": {"bandwidth": "share"}}
 CAPTION = (
     "Do the scores of a dual-encoder (DE) and of cross-attention (CA) mean the same? In the paper they do not: CA's "
     "logits lie around 0, DE's dot products around 700, a strong baseline shift, which is why a DE that has to match "
@@ -50,3 +51,7 @@ def draw(frame: pd.DataFrame, params: Mapping[str, Any]) -> Figure:
     distributions.draw_shift(axes[0, 2], frame[frame.shows == "shift"])
     axes[0, 0].set_ylabel("density")
     return figure
+
+
+if __name__ == "__main__":
+    drawing.alone("fig6")

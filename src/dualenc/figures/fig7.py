@@ -8,9 +8,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dualenc.analysis import pairs, shift
-from dualenc.figures import distributions
+from dualenc.figures import distributions, drawing
 
-REQUIRES = {"needs": ["runs", "checkpoints"], "distinct": ["label"], "options": {"bandwidth": "share"}}
+SHOWS = {"experiments": ["ca", "de", "de-m3se"], "needs": ["runs", "checkpoints"], "options": {"bandwidth": 0.03}}
+REQUIRES = {"distinct": ["label"], "options": {"bandwidth": "share"}}
 CAPTION = (
     "When do cross-attention (CA) and dual-encoders (DE) part? In the paper, positives and negatives overlap at the "
     "start (top), CA within a much tighter range; after 10,000 of 300,000 steps (middle), CA has a sharp peak of "
@@ -53,3 +54,7 @@ def draw(frame: pd.DataFrame, params: Mapping[str, Any]) -> Figure:
                 one.set_xlabel(f"score - mean ({distributions.UNITS[curves.series.iloc[0]]})")
         row[0].set_ylabel("density")
     return figure
+
+
+if __name__ == "__main__":
+    drawing.alone("fig7")

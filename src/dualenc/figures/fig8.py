@@ -8,9 +8,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dualenc.analysis import pairs
-from dualenc.figures import distributions
+from dualenc.figures import distributions, drawing
 
-REQUIRES = {"needs": ["runs"], "distinct": ["label"], "options": {"bandwidth": "share"}}
+SHOWS = {"experiments": ["de", "de-m3se"], "needs": ["runs"], "options": {"bandwidth": 0.03}}
+REQUIRES = {"distinct": ["label"], "options": {"bandwidth": "share"}}
 CAPTION = (
     "Does distillation with M³SE give a dual-encoder (DE) larger margins on test queries? In the paper, the "
     "distribution of the distilled model (DIST) has more mass on large margins than that of the DE trained on "
@@ -32,3 +33,7 @@ def draw(frame: pd.DataFrame, params: Mapping[str, Any]) -> Figure:
     distributions.draw_margins(axes[0, 0], frame)
     axes[0, 0].set_ylabel("density")
     return figure
+
+
+if __name__ == "__main__":
+    drawing.alone("fig8")

@@ -14,7 +14,8 @@ from dualenc.figures.drawing import COLOURS
 from dualenc.paper import naming
 
 SHARED = {"query": "same query", "passage": "same passage", "neither": "neither the same"}
-REQUIRES = {"needs": ["score-updates"], "distinct": ["series"], "options": {"bandwidth": "share"}}
+SHOWS = {"experiments": ["ca", "de"], "needs": ["score-updates"], "options": {"bandwidth": 0.03}}
+REQUIRES = {"distinct": ["series"], "options": {"bandwidth": "share"}}
 CAPTION = (
     "Are the updates of dual-encoders (DE) noisier than those of cross-attention (CA)? The paper argues (section 3.3, "
     "and its talk: 'noisy score updates') that a step on one (query, passage) pair moves all pairs that share the "
@@ -74,3 +75,7 @@ def _label(series: str, about: pd.Series) -> str:
     if pd.isna(about.excess):
         return text
     return f"{text}, excess {drawing.interval(about.excess, about.excess_low, about.excess_high)}"
+
+
+if __name__ == "__main__":
+    drawing.alone("figS1")

@@ -14,6 +14,7 @@ from dualenc.data.collection import read_qrels
 from dualenc.data.runs import Ranking
 from dualenc.evaluation.metrics import evaluate
 from dualenc.evaluation.statistics import bootstrap_interval
+from dualenc.figures import drawing
 from dualenc.figures.drawing import COLOURS, GREY, MARKERS
 from dualenc.paper import naming
 from dualenc.runtime.errors import UserError
@@ -22,7 +23,14 @@ MEASURE = "MRR@10"
 EVALSETS = ["train", "test"]
 LEAST_RATIO = 1.3  # of two labels of the logarithmic axis
 PANELS = {"error": "relative error against CA's scores", MEASURE: f"{MEASURE} within the block"}
-REQUIRES = {"needs": ["runs", "score-matrices"], "options": {"teacher": "run", "ranks": "counts"}}
+SHOWS = {
+    "besides": ["ca"],
+    "experiments": ["de", "de-m3se"],
+    "encoders": "deep",
+    "needs": ["runs", "score-matrices"],
+    "options": {"teacher": "ca", "ranks": [1, 2, 4, 8, 16, 24, 32, 48, 64, 80, 96, 112]},
+}
+REQUIRES = {"options": {"teacher": "run", "ranks": "counts"}}
 CAPTION = (
     "How large must embeddings be for a dual-encoder (DE) to score like cross-attention (CA)? By Proposition 1 of the "
     "paper, large enough; for finitely many queries and passages the singular value decomposition of CA's score matrix "
@@ -129,3 +137,7 @@ def _spaced(widths: list[float]) -> list[str]:
         labels.append(f"{width:g}" if shown else "")
         last = width if shown else last
     return labels
+
+
+if __name__ == "__main__":
+    drawing.alone("figS2")

@@ -9,8 +9,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from dualenc.analysis import gradients
+from dualenc.figures import drawing
 from dualenc.figures.drawing import GREY
 
+SHOWS = {
+    "needs": [],
+    "options": {
+        "margins": [[1, 0], [4, 1], [4, -2], [10, 2], [10, 9]],  # [teacher's, student's]
+        "temperatures": [0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100],
+    },
+}
 REQUIRES = {"options": {"margins": "margins", "temperatures": "temperatures"}}
 CAPTION = (
     "In what sense is softmax cross-entropy a smooth margin MSE? Proposition 3 of the paper: for one positive and one "
@@ -55,3 +63,7 @@ def draw(frame: pd.DataFrame, params: Mapping[str, Any]) -> Figure:
     title = "margins of\nteacher and student"
     axes.legend(title=title, loc="upper left", bbox_to_anchor=(1, 1), frameon=False, alignment="left")
     return figure
+
+
+if __name__ == "__main__":
+    drawing.alone("figS3")

@@ -125,7 +125,7 @@ def cost(study: Study, job: Job) -> Cost:
         kept = SINGLE * ACTIVATIONS * sum(tokens.values()) * encoder.layers * encoder.width
         memory = STATES * weights + kept / at.processes
         if job.rule == "checkpoints":
-            models = len(workflow.checkpoint_steps(study))
+            models = len(study.checkpoint_steps)
             return Cost(training, models * lists, memory, models * (model + lines))
         probes = -(-steps // experiment.evaluate_every)
         return Cost(training, lists + probes * validation, memory, model + lines)

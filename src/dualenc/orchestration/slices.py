@@ -8,7 +8,8 @@ of params.yaml for each stage that watches a part of it, and that way does so fo
 import json
 from typing import Any
 
-from dualenc.orchestration import origins, workflow
+from dualenc.orchestration import origins
+from dualenc.study import shown
 from dualenc.study.config import Study
 
 SHARED = {
@@ -31,7 +32,7 @@ def as_json(slice_: dict[str, Any]) -> str:
 def shared(study: Study, command: str) -> dict[str, Any]:
     """What decides all jobs of a command alike, where it has many."""
     if command == "evaluate":
-        return evaluation(study)
+        return shown.evaluation(study)
     if command == "dataset":
         return origins.packages(study)
     return {key: value for key, value in study.at.model_dump().items() if key in SHARED.get(command, [])}
@@ -44,9 +45,13 @@ def experiment(study: Study, experiment: str) -> dict[str, Any]:
 
 def curves(study: Study, experiment: str) -> list[tuple[str, int]]:
     """The runs of an experiment, with their seeds, of which an artefact shows how train and test change along them."""
-    shown = [name for name, artefact in study.artefacts.items() if "curves" in artefact.needs]
-    runs = {(run, seed) for name in shown for run in study.runs(name) for seed in study.seeds(name)}
+    runs = {(run, seed) for name in with_curves(study) for run in study.runs(name) for seed in study.seeds(name)}
     return sorted((run, seed) for run, seed in runs if study.split(run)[0] == experiment)
+
+
+def with_curves(study: Study) -> list[str]:
+    """The artefacts that show how train and test change along their runs."""
+    return [name for name, artefact in study.artefacts.items() if "curves" in artefact.needs]
 
 
 def dataset(study: Study, dataset: str) -> dict[str, Any]:
@@ -129,7 +134,7 @@ def train(study: Study, run: str, seed: int) -> dict[str, Any]:
 
 def checkpoints(study: Study, run: str) -> dict[str, Any]:
     """What decides the models along a training, apart from its seed, its start and its lists."""
-    slice_ = train(study, run, study.at.seeds[0]) | {"checkpoints": workflow.checkpoint_steps(study)}
+    slice_ = train(study, run, study.at.seeds[0]) | {"checkpoints": study.checkpoint_steps}
     del slice_["probes"], slice_["curves"]  # nothing is probed
     return slice_
 
@@ -161,36 +166,5 @@ def score_matrix(study: Study, run: str) -> dict[str, Any]:
 
 def score_updates(study: Study, run: str) -> dict[str, Any]:
     """Which steps are taken, at which checkpoints, and how the model scores."""
-    settings = study.at.score_updates.model_dump() | {"checkpoints": workflow.checkpoint_steps(study)}
+    settings = study.at.score_updates.model_dump() | {"checkpoints": study.checkpoint_steps}
     return {**settings, **teacher_scores(study, run)}
-
-
-def evaluation(study: Study) -> dict[str, Any]:
-    """How runs are judged: ``sets`` are the measures of each further test set, if there are such sets."""
-    further = {
-        name: study.evaluation.sets.get(name, study.evaluation.measures) for name in workflow.test_sets(study)[1:]
-    }
-    return study.evaluation.model_dump(exclude={"sets"}) | ({"sets": further} if further else {})
-
-
-def artefact(study: Study, artefact: str) -> dict[str, Any]:
-    """What a figure or table is told, apart from the files that it needs."""
-    runs = []
-    for name in study.runs(artefact):
-        experiment = study.run(name)
-        shape = study.params.encoders[experiment.encoder]
-        about = {"name": name, "experiment": study.split(name)[0], "encoder": experiment.encoder}
-        about |= {"width": shape.width, "layers": shape.layers, "model": experiment.model, "loss": experiment.loss}
-        about |= {key: getattr(experiment, key) for key in ("loss_parameters", "teacher", "list_size")}
-        runs.append(about)
-    return {
-        "artefact": artefact,
-        "scale": study.scale,
-        "dataset": study.at.dataset,
-        "seeds": study.seeds(artefact),
-        "runs": runs,
-        "checkpoints": workflow.checkpoint_steps(study),
-        "evaluation": evaluation(study),
-        "options": study.artefacts[artefact].options,
-        **({"candidates": "official"} if study.at.candidates == "official" else {}),
-    }

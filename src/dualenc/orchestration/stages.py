@@ -17,6 +17,7 @@ import yaml
 from dualenc.orchestration import origins, plan, slices, workflow
 from dualenc.runtime import provenance
 from dualenc.runtime.errors import UserError
+from dualenc.study import artefacts
 from dualenc.study.config import Study
 
 FILE = Path("dvc.yaml")
@@ -111,7 +112,7 @@ def _in_git(*paths: str) -> list[dict[str, dict[str, bool]]]:
 def _shared(study: Study, root: str, needed: Iterable[str]) -> dict[str, Stage]:
     """What all jobs of a command share, and all runs of an experiment: their inputs, so their stages watch nothing."""
     judged = ["measures", "confidence", "resamples", "permutations", "seed"]
-    judged += ["sets"] if len(workflow.test_sets(study)) > 1 else []
+    judged += ["sets"] if len(study.test_sets) > 1 else []
     params = {name: [f"scales.{study.scale}.{key}" for key in keys] for name, keys in slices.SHARED.items()}
     params["evaluate"] = [f"evaluation.{key}" for key in judged]
     read = {name: study.params.datasets[name] for name in origins.datasets(study)}
@@ -125,19 +126,23 @@ def _shared(study: Study, root: str, needed: Iterable[str]) -> dict[str, Stage]:
         stages["code-" + name.replace("_", "-")] = _stage("code", target, **about)
     for name in sorted({study.split(job.run)[0] for job in _jobs(study, "train")}):
         target = f"{root}/experiments/{name}.json"
-        stages[f"experiment-{name}"] = _stage("experiment", target, params=_layers(study, name), outs=[target])
+        shown = slices.with_curves(study) if slices.curves(study, name) else []
+        chosen = [f"scales.{study.scale}.artefacts.{one}" for one in shown if one in study.at.artefacts]
+        stages[f"experiment-{name}"] = _stage(
+            "experiment",
+            target,
+            deps=[artefacts.path(study.artefacts[one].kind, one) for one in shown],
+            params=[*_layers(study, name), *chosen],
+            outs=[target],
+        )
     return stages
 
 
 def _layers(study: Study, experiment: str) -> list[str]:
-    """The keys of params.yaml that an experiment is made of, and those that say whether curves of it are shown."""
+    """The keys of params.yaml that an experiment is made of."""
     chain = study.chain(experiment)
     keys = [f"experiments.{name}" for name in chain]
-    keys += [f"scales.{study.scale}.experiments.{name}" for name in chain if name in study.at.experiments]
-    if slices.curves(study, experiment):
-        shown = [name for name, artefact in study.artefacts.items() if "curves" in artefact.needs]
-        keys += [f"artefacts.{name}.experiments" for name in shown]
-    return keys
+    return keys + [f"scales.{study.scale}.experiments.{name}" for name in chain if name in study.at.experiments]
 
 
 def _data(study: Study, root: str) -> dict[str, Stage]:
@@ -145,7 +150,7 @@ def _data(study: Study, root: str) -> dict[str, Stage]:
     data, scale = f"{root}/data/{study.at.dataset}", f"scales.{study.scale}"
     stages = {}
     for name in dict.fromkeys([study.at.dataset, *_pretrained_on(study)]):
-        own, sets = ("", workflow.splits(study)) if name == study.at.dataset else (f"-{name}", workflow.SPLITS)
+        own, sets = ("", study.splits) if name == study.at.dataset else (f"-{name}", workflow.SPLITS)
         folder = f"{root}/data/{name}"
         texts = [f"{folder}/{file}" for s in sets for file in (f"queries.{s}.parquet", f"qrels.{s}.tsv")]
         manifest, passages = f"{folder}/manifest.json", f"{folder}/passages.parquet"
@@ -171,7 +176,7 @@ def _data(study: Study, root: str) -> dict[str, Stage]:
         f"{candidates}/metrics.json",
         deps=[f"{root}/code/candidates", f"{data}/manifest.json", *read],
         params=[f"{scale}.depth", *(official if study.at.candidates == "official" else [f"{scale}.bm25", *few])],
-        outs=[f"{candidates}/{name}.run.gz" for name in workflow.splits(study)],
+        outs=[f"{candidates}/{name}.run.gz" for name in study.splits],
         metrics=_in_git(f"{candidates}/metrics.json"),
     )
     stages["evaluation-sets"] = _stage(
@@ -294,8 +299,8 @@ def _models(study: Study, root: str) -> dict[str, Stage]:
 
     experiment = f"{root}/experiments/${{item.experiment}}.json"
     trained = [f"{root}/evaluation", experiment, "${item.encoder}", "${item.lists}"]
-    runs = [f"{run}/{name}.run.gz" for name in workflow.sets(study)]
-    found = [f"{root}/retrieval/{at}/{name}.run.gz" for name in workflow.test_sets(study)]
+    runs = [f"{run}/{name}.run.gz" for name in study.sets]
+    found = [f"{root}/retrieval/{at}/{name}.run.gz" for name in study.test_sets]
     kept, block, steps = (f"{root}/{parent}/{at}" for parent in ("checkpoints", "score-matrices", "score-updates"))
     one_hot, scored = f"{root}/supervision/one-hot/lists.parquet", f"{root}/supervision/${{item.run}}"
     about = _in_git(*(f"{run}/{name}" for name in ("curve.csv", "config.yaml", "provenance.json")))
@@ -314,8 +319,8 @@ def _metrics(study: Study, root: str) -> dict[str, Stage]:
     needed = {path for artefact in study.artefacts for path in workflow.files(study, artefact)}
     stages = {}
     for parent, rule, sets in (
-        ("runs", "evaluate", workflow.sets(study)),
-        ("retrieval", "evaluate_retrieval", workflow.test_sets(study)),
+        ("runs", "evaluate", study.sets),
+        ("retrieval", "evaluate_retrieval", study.test_sets),
     ):
         items = {_key(study, job): {"of": f"{job.run}/seed-{job.seed}"} for job in _jobs(study, rule)}
         items |= {

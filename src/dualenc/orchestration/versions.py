@@ -19,10 +19,11 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from dualenc.orchestration import builds, origins, slices, stages
+from dualenc.orchestration import builds, origins, stages
 from dualenc.runtime import provenance
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import md5, read_json, write_json
+from dualenc.study import shown
 from dualenc.study.config import Study
 
 LOCK = Path("dvc.lock")
@@ -108,7 +109,7 @@ def _artefacts(study: Study) -> dict[str, Any]:
     code = {*provenance.code("steps.artefacts"), *provenance.code("steps.claims"), *provenance.code("steps.report")}
     for name, artefact in study.artefacts.items():
         code.update(provenance.code(f"{artefact.kind}s.{name}"))
-    params = json.dumps({name: slices.artefact(study, name) for name in study.artefacts}, sort_keys=True)
+    params = json.dumps({name: shown.artefact(study, name) for name in study.artefacts}, sort_keys=True)
     made_by = hashlib.md5(params.encode() + "".join(md5(path) for path in sorted(code)).encode()).hexdigest()
     root = Path("results", study.scale)
     folders = [root / "tables", root / "figure-data", root / "claims", root / "report", Path("figures", study.scale)]

@@ -10,7 +10,7 @@ from dualenc.encoders import encoder_files, tokenizer_files
 from dualenc.runtime.errors import UserError
 from dualenc.study import artefacts
 from dualenc.study.config import Study
-from dualenc.study.schema import SPLITS, evaluated
+from dualenc.study.schema import SPLITS
 
 UNTRAINED = ("random", "bm25")  # orders of the candidates that no model made
 TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json"]
@@ -38,26 +38,6 @@ def files(study: Study, artefact: str) -> list[PurePosixPath]:
     return [path for need in study.artefacts[artefact].needs for path in NEEDS[need](study, artefact)]
 
 
-def checkpoint_steps(study: Study) -> list[int]:
-    """The steps of a training, before its end, whose models are kept for figures that look at them."""
-    return [0, study.at.early]
-
-
-def splits(study: Study) -> list[str]:
-    """Train, validation, test, and the further test sets of the dataset: each has candidates and judgements."""
-    return [*SPLITS, *(name for name in getattr(study.dataset, "splits", ()) if name not in SPLITS)]
-
-
-def sets(study: Study) -> list[str]:
-    """The sets that models are evaluated on: train, test and the further test sets."""
-    return evaluated(splits(study))
-
-
-def test_sets(study: Study) -> list[str]:
-    """Test and the further test sets."""
-    return splits(study)[SPLITS.index("test") :]
-
-
 def _seeded(study: Study, artefact: str, parent: str, names: Iterable[str] | None = None) -> list[PurePosixPath]:
     """Folders in ``parent`` of all runs of an artefact, or of ``names``, with all its seeds."""
     names = study.runs(artefact) if names is None else names
@@ -70,7 +50,7 @@ def _metrics(study: Study, artefact: str) -> list[PurePosixPath]:
 
 
 def _runs(study: Study, artefact: str) -> list[PurePosixPath]:
-    names = sets(study)
+    names = study.sets
     evaluation = [PurePosixPath("evaluation", f"{s}.{kind}") for s in names for kind in ("run.gz", "qrels.tsv")]
     return evaluation + [folder / f"{s}.run.gz" for folder in _seeded(study, artefact, "runs") for s in names]
 
@@ -89,7 +69,7 @@ def _retrieval(study: Study, artefact: str) -> list[PurePosixPath]:
 
 def _checkpoints(study: Study, artefact: str) -> list[PurePosixPath]:
     folders = [
-        folder / f"step-{s}" for folder in _seeded(study, artefact, "checkpoints") for s in checkpoint_steps(study)
+        folder / f"step-{s}" for folder in _seeded(study, artefact, "checkpoints") for s in study.checkpoint_steps
     ]
     return [folder / name for folder in folders for name in CHECKPOINT_FILES]
 

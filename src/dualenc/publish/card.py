@@ -169,7 +169,7 @@ def _training(facts: Facts) -> str:
 
 def _data(facts: Facts) -> str:
     rows = {name: about["rows"] for name, about in facts.data["files"].items()}
-    queries = ", ".join(f"{rows[f'queries.{split}.parquet']:,} {split}" for split in workflow.splits(facts.study))
+    queries = ", ".join(f"{rows[f'queries.{split}.parquet']:,} {split}" for split in facts.study.splits)
     kind = facts.study.dataset.kind
     return (
         f"Data: `{facts.study.at.dataset}`, {_source(kind, facts.data)}. {rows['passages.parquet']:,} passages; "

@@ -32,9 +32,9 @@ def nearest(name: object, allowed: Iterable[str]) -> str:
 def choose(key: str, name: Any, allowed: Mapping[str, Any] | Iterable[str]) -> Any:
     """``allowed[name]`` or ``UserError`` that names the key, the value, what is allowed and the nearest name.
 
-    A ``key`` of params.yaml is told with the name of the file, an option of the command line without.
+    A ``key`` is one of params.yaml, unless it names a file of its own, or is an option of the command line.
     """
     if not isinstance(name, str) or name not in allowed:
-        file = "" if key.startswith("--") else "params.yaml: "
+        file = "" if key.startswith(("--", "src/", "params.yaml: ")) else "params.yaml: "
         raise UserError(f"{file}{key} = {shown(name)} is unknown; {nearest(name, allowed)}")
     return allowed[name] if isinstance(allowed, Mapping) else name

@@ -18,8 +18,4 @@ def figure(artefact: str, params: Mapping[str, Any], root: Path, csv: Path, pdf:
     """Write a figure and its data, from the results below ``root``."""
     from dualenc.figures import drawing  # only now: matplotlib takes long to import, and tables do not need it
 
-    module = artefacts.module("figure", artefact)
-    frame = module.data(params, root)
-    drawing.write(frame, csv)
-    with drawing.style():
-        drawing.save(module.draw(frame, params), pdf, png)
+    drawing.make(artefact, params, root, csv, pdf, png)

@@ -1,7 +1,8 @@
 """The modules that make figures, tables and verdicts on claims: found by name, and what they say about themselves.
 
 A kind is ``figure``, ``table`` or ``claim``; its modules are in the package ``dualenc.<kind>s``, and have what ``MARK``
-says: what else is there is what they share.
+says: what else is there is what they share. A module declares in two literals what it is made from: ``SHOWS``
+(`dualenc.study.schema.Shows`) and ``REQUIRES`` (`dualenc.study.schema.Requirements`).
 """
 
 import ast
@@ -16,7 +17,8 @@ from dualenc.runtime.provenance import PACKAGE
 
 MARK = {"figure": "CAPTION", "table": "CAPTION", "claim": "CLAIM"}
 """Kind of an artefact -> the constant that makes a module of its folder one."""
-REQUIRES = re.compile(r"^REQUIRES = (\{.*\}|\{\n(?: .*\n)*\})$", re.MULTILINE)
+LITERAL = r"^{} = (\{{.*\}}|\{{\n(?: .*\n)*\}})$"
+NUMBERED = re.compile(r"(.*?)(\d*)")
 MARKUP = re.compile(r"([\\*`|_@])")
 
 
@@ -25,7 +27,33 @@ def names(kind: str) -> list[str]:
     """All artefacts of a kind that there are modules for, which are not imported."""
     mark = re.compile(rf"^{MARK[kind]} = ", re.MULTILINE)
     modules = (PACKAGE / f"{kind}s").glob("*.py")
-    return sorted(path.stem for path in modules if mark.search(path.read_text(encoding="utf-8")))
+    found = (path.stem for path in modules if mark.search(path.read_text(encoding="utf-8")))
+    return sorted(found, key=_place)
+
+
+def _place(name: str) -> tuple[str, int]:
+    """C2 comes before C10."""
+    word, number = NUMBERED.fullmatch(name).groups()
+    return word, int(number or 0)
+
+
+@cache
+def kinds() -> dict[str, str]:
+    """Every artefact and its kind, figures first. Raises `UserError` for two of one name."""
+    found: dict[str, str] = {}
+    for kind in MARK:
+        for name in names(kind):
+            if name in found:
+                raise UserError(
+                    f"src/dualenc/{kind}s/{name}.py has the name of {path(found[name], name)}: rename one of them."
+                )
+            found[name] = kind
+    return found
+
+
+def path(kind: str, name: str) -> str:
+    """Where the module of an artefact is, as errors say it."""
+    return f"src/dualenc/{kind}s/{name}.py"
 
 
 def module(kind: str, name: str) -> ModuleType:
@@ -48,23 +76,22 @@ def caption(kind: str, name: str) -> str:
                 return ast.literal_eval(node.value)
             except ValueError:
                 break
-    raise UserError(f"src/dualenc/{kind}s/{name}.py has no CAPTION that is one string literal: write it out.")
+    raise UserError(f"{path(kind, name)} has no CAPTION that is one string literal: write it out.")
 
 
 @cache
-def requires(kind: str, name: str) -> dict[str, Any]:
-    """``REQUIRES`` of an artefact's module (`dualenc.study.schema.Requirements`), which is neither imported nor parsed.
+def declared(kind: str, name: str, constant: str) -> dict[str, Any]:
+    """``SHOWS`` or ``REQUIRES`` of an artefact's module, which is neither imported nor parsed.
 
     It is empty for a module that has none. Raises `UserError` if it is not a literal.
     """
-    path = PACKAGE / f"{kind}s" / f"{name}.py"
-    text = path.read_text(encoding="utf-8")
-    if "\nREQUIRES" not in text:
+    text = (PACKAGE / f"{kind}s" / f"{name}.py").read_text(encoding="utf-8")
+    if f"\n{constant} = " not in text:
         return {}
     try:
-        return ast.literal_eval(REQUIRES.search(text)[1])
-    except (TypeError, ValueError):
-        raise UserError(f"src/dualenc/{kind}s/{name}.py has no REQUIRES that is one literal: write it out.") from None
+        return ast.literal_eval(re.search(LITERAL.format(constant), text, re.MULTILINE)[1])
+    except (TypeError, ValueError, SyntaxError):
+        raise UserError(f"{path(kind, name)} has no {constant} that is one literal: write it out.") from None
 
 
 def restructured(text: str) -> str:

@@ -9,7 +9,7 @@ from dualenc.losses import LOSSES, PARAMETERS
 from dualenc.paper.measures import called
 from dualenc.paper.naming import label, series
 from dualenc.runtime.errors import UserError
-from dualenc.runtime.lookup import choose, nearest
+from dualenc.runtime.lookup import choose
 from dualenc.study import artefacts
 from dualenc.study.schema import (
     SPLITS,
@@ -252,53 +252,38 @@ def source(where: str, source: Source) -> None:
         raise UserError(f"params.yaml: {where} must have either a path or a url: give one of them.")
 
 
-def module(name: str, artefact: Artefact) -> None:
-    """Check that there is a module to make an artefact. Raises ``UserError``."""
-    known = artefacts.names(artefact.kind)
-    if name not in known:
-        raise UserError(
-            f"params.yaml: artefacts.{name} has no module {artefact.kind}s/{name}.py with a "
-            f"{artefacts.MARK[artefact.kind]}; "
-            f"{nearest(name, known)}"
-        )
-
-
 def artefact(study: Study, name: str, artefact: Artefact) -> None:
     """Check one resolved artefact, and that it has what its module requires. Raises ``UserError``."""
-    where = f"artefacts.{name}"
-    for key in ("experiments", "besides"):
-        for experiment in getattr(artefact, key):
-            choose(f"{where}.{key}", experiment, study.experiments)
-    for family in artefact.encoders:
-        choose(f"{where}.encoders", family, study.at.encoders)
+    known = {"experiments": study.experiments, "besides": study.experiments, "encoders": study.at.encoders}
+    for key, allowed in known.items():
+        for one in getattr(artefact, key):
+            choose(study.where(artefact.kind, name, key), one, allowed)
     for run in study.runs(name) if "checkpoints" in artefact.needs else []:
         steps = study.run(run).steps
         if study.at.early >= steps:
             raise UserError(
-                f"{where} needs checkpoints of {run}, but scales.{study.scale}.early = {study.at.early} is not "
-                f"before its last step {steps}: lower it."
+                f"params.yaml: scales.{study.scale}.early = {study.at.early} is not before {steps}, the last step of "
+                f"{run}, of which {name} needs checkpoints: lower it."
             )
-    required = Requirements(**artefacts.requires(artefact.kind, name))
-    for need in required.needs:
-        if need not in artefact.needs:
-            raise UserError(f"params.yaml: {where}.needs = {artefact.needs} lacks {need!r}: add it.")
+    required = Requirements(**artefacts.declared(artefact.kind, name, "REQUIRES"))
     for measure in required.measures:
-        _has_measure(study, where, measure)
+        _has_measure(study, name, measure)
     for option, kind in required.options.items():
+        where = study.where(artefact.kind, name, "options")
         if kind == "measure":
-            _has_measure(study, f"{where}.options.{option}", artefact.options[option])
+            _has_measure(study, f"{where}.{option}", artefact.options[option])
         if kind == "run":
-            choose(f"{where}.options.{option}", artefact.options[option], study.runs(name))
+            choose(f"{where}.{option}", artefact.options[option], study.runs(name))
     _runs(study, name, artefact, required)
 
 
 def _runs(study: Study, name: str, artefact: Artefact, required: Requirements) -> None:
     """Check the runs of an artefact: which there must be, which there may be, and that none hides another."""
-    where, names = f"params.yaml: artefacts.{name}.experiments", study.runs(name)
+    where, names = study.where(artefact.kind, name, "experiments"), study.runs(name)
     runs = [{"name": run, "experiment": study.split(run)[0], **dict(study.run(run))} for run in names]
     for run in runs:
         run |= {"width": study.params.encoders[run["encoder"]].width, "series": series(run), "label": label(run)}
-    if required.needs and not runs:
+    if artefact.needs and not runs:
         raise UserError(f"{where} = [] is not allowed: {name} shows one or more.")
     for run in required.runs:
         if run not in names:

@@ -2,8 +2,8 @@
 
 A study is params.yaml at one scale. An experiment is resolved from the root of its inheritance to itself; at
 each level the entry of ``experiments`` is followed by the one of ``scales.<scale>.experiments``, so that a scale
-may change a number of one experiment and of all that inherit from it. An artefact is its entry of ``artefacts``
-followed by the one of ``scales.<scale>.artefacts``.
+may change a number of one experiment and of all that inherit from it. An artefact is what its module declares in
+``SHOWS``, followed by the entry of ``scales.<scale>.artefacts``, of whose options those that are not named stay.
 
 A *run name* is ``<experiment>`` or ``<experiment>.<encoder>``, the experiment with another encoder. The encoder
 that the experiment has anyway is left out of the name, so that runs shared by several artefacts are made once.
@@ -21,7 +21,7 @@ from dualenc.runtime.errors import UserError
 from dualenc.runtime.lookup import choose, dotted
 from dualenc.runtime.shape import checked
 from dualenc.study import artefacts, checks
-from dualenc.study.schema import OPTIONS, Artefact, Experiment, Params, Strict
+from dualenc.study.schema import OPTIONS, SPLITS, Artefact, Choice, Experiment, Params, Shows, Strict, evaluated
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C, where it is there: ten times as fast
 
@@ -40,16 +40,36 @@ class Study:
         checks.encoders(params, self.scale, self.at)
         checks.evaluation(self)
         checks.scale(self)
-        for key in ("experiments", "artefacts"):
+        for key, known in (("experiments", params.experiments), ("artefacts", artefacts.kinds())):
             for name in getattr(self.at, key):
-                choose(f"scales.{self.scale}.{key}", name, getattr(params, key))
+                choose(f"scales.{self.scale}.{key}", name, known)
         self.experiments = {name: self._experiment(name) for name in params.experiments if name != "base"}
         for name, experiment in self.experiments.items():
             checks.experiment(self, name, experiment)
         checks.published_scores(self)
-        self.artefacts = {name: self._artefact(name) for name in params.artefacts}
+        self.artefacts = {name: self._artefact(name, kind) for name, kind in artefacts.kinds().items()}
         for name, artefact in self.artefacts.items():
             checks.artefact(self, name, artefact)
+
+    @property
+    def splits(self) -> list[str]:
+        """Train, validation, test, and the further test sets of the dataset: each has candidates and judgements."""
+        return [*SPLITS, *(name for name in getattr(self.dataset, "splits", ()) if name not in SPLITS)]
+
+    @property
+    def sets(self) -> list[str]:
+        """The sets that models are evaluated on: train, test and the further test sets."""
+        return evaluated(self.splits)
+
+    @property
+    def test_sets(self) -> list[str]:
+        """Test and the further test sets."""
+        return self.splits[SPLITS.index("test") :]
+
+    @property
+    def checkpoint_steps(self) -> list[int]:
+        """The steps of a training, before its end, whose models are kept for figures that look at them."""
+        return [0, self.at.early]
 
     def chain(self, experiment: str) -> list[str]:
         """The experiments that one inherits from, ``base`` first, itself last."""
@@ -75,14 +95,22 @@ class Study:
         family = self.at.encoders.get(experiment.encoder)
         return experiment.model_copy(update={"encoder": family[-1]}) if family else experiment
 
-    def _artefact(self, name: str) -> Artefact:
+    def _artefact(self, name: str, kind: str) -> Artefact:
         """The artefact ``name`` at this scale."""
-        values = self.params.artefacts[name] | self.at.artefacts.get(name, {})
-        artefact = checked(values, Artefact, "params.yaml", f"artefacts.{name}")
-        checks.module(name, artefact)
-        kinds = artefacts.requires(artefact.kind, name).get("options", {})
-        options = checked(artefact.options, _options(**kinds), "params.yaml", f"artefacts.{name}.options")
-        return artefact.model_copy(update={"options": options.model_dump()})
+        shows = checked(artefacts.declared(kind, name, "SHOWS"), Shows, artefacts.path(kind, name), "SHOWS")
+        chosen = self.at.artefacts.get(name, Choice())
+        shape = _options(**artefacts.declared(kind, name, "REQUIRES").get("options", {}))
+        where = self.where(kind, name, "options").split(": ")
+        options = checked(shows.options | chosen.options, shape, *where).model_dump()
+        values = {"kind": kind, **shows.model_dump(), **chosen.model_dump(exclude_unset=True), "options": options}
+        return Artefact(**values)
+
+    def where(self, kind: str, name: str, key: str) -> str:
+        """Where it says what an artefact shows, as errors say it: file and key."""
+        chosen = self.at.artefacts.get(name, Choice())
+        if key in chosen.model_fields_set:
+            return f"params.yaml: scales.{self.scale}.artefacts.{name}.{key}"
+        return f"{artefacts.path(kind, name)}: SHOWS.{key}"
 
     def run(self, name: str, key: str = "run") -> Experiment:
         """The experiment behind a run name; ``key`` says where it stands.

@@ -425,6 +425,31 @@ class PublishedScores(Source):
     allowed_defects: Count
 
 
+class Choice(Strict):
+    """What an artefact shows, as a scale may change it: experiments, each with its own encoder or over families.
+
+    Those ``besides`` have their own encoder in any case. ``options`` are numbers that only this artefact uses.
+    """
+
+    experiments: Texts = []
+    encoders: Names = []
+    besides: Texts = []
+    seeds: Literal["first", "all"] = "first"
+    options: dict[str, Any] = {}
+
+
+class Shows(Choice):
+    """What the module of an artefact declares in ``SHOWS``: ``needs`` are the kinds of files that it is made from."""
+
+    needs: Annotated[list[Need], AfterValidator(_once)] = ["metrics"]
+
+
+class Artefact(Shows):
+    """A figure, a table or a claim, resolved."""
+
+    kind: Literal["figure", "table", "claim"]
+
+
 class Scale(Strict):
     """Everything that is large or small: data, lists, lengths, models, steps.
 
@@ -457,36 +482,19 @@ class Scale(Strict):
     processes: whole(1, 10**5) = 1
     nodes: whole(1, 10**5) = 1
     experiments: dict[str, dict[str, Any]]
-    artefacts: dict[str, dict[str, Any]]
-
-
-class Artefact(Strict):
-    """A figure, a table or a claim: the experiments that it shows, each with its own encoder or over families.
-
-    Those ``besides`` have their own encoder in any case. ``needs`` are the kinds of files that it is made from,
-    ``options`` numbers that only it uses.
-    """
-
-    kind: Literal["figure", "table", "claim"]
-    experiments: Texts
-    encoders: Names = []
-    besides: Texts = []
-    needs: Annotated[list[Need], AfterValidator(_once)] = ["metrics"]
-    seeds: Literal["first", "all"] = "first"
-    options: dict[str, Any] = {}
+    artefacts: dict[Name, Choice] = {}
 
 
 class Requirements(Strict):
-    """What the module of an artefact declares in ``REQUIRES``, so that params.yaml is checked before anything runs.
+    """What the module of an artefact declares in ``REQUIRES``, so that a choice is checked before anything runs.
 
-    ``needs`` are kinds of files that the artefact is made from, ``measures`` those of ``evaluation`` that it shows, and
-    ``options`` its options, each of a kind of ``OPTIONS``. Of its runs: ``runs`` it names, and ``paired`` are
-    experiments that it compares at every encoder; it shows ``count`` of them, of exactly these ``models`` or ``series``
-    (`dualenc.paper.naming`); ``only`` are the values that a field of a run may have, and ``distinct`` the fields by
-    which it tells runs apart. A run whose name ends in ``without`` is compared with the one without it.
+    ``measures`` are those of ``evaluation`` that it shows, ``options`` its options, each of a kind of ``OPTIONS``. Of
+    its runs: ``runs`` it names, and ``paired`` are experiments that it compares at every encoder; it shows ``count`` of
+    them, of exactly these ``models`` or ``series`` (`dualenc.paper.naming`); ``only`` are the values that a field of a
+    run may have, and ``distinct`` the fields by which it tells runs apart. A run whose name ends in ``without`` is
+    compared with the one without it.
     """
 
-    needs: list[Need] = []
     measures: list[str] = []
     options: dict[str, str] = {}
     runs: list[str] = []
@@ -546,7 +554,7 @@ class Cluster(Strict):
 
 
 class Params(Strict):
-    """params.yaml, before experiments and artefacts are resolved."""
+    """params.yaml, before experiments are resolved."""
 
     scale: Text
     threads: whole(1, 1024)
@@ -556,5 +564,4 @@ class Params(Strict):
     encoders: dict[Name, Encoder]
     evaluation: Evaluation
     experiments: dict[Name, dict[str, Any]]
-    artefacts: dict[Name, dict[str, Any]]
     scales: dict[Name, Scale | None]

@@ -7,8 +7,17 @@ from typing import Any
 from dualenc.tables import top_passages
 from dualenc.tables.writing import Table
 
-REQUIRES = {
+SHOWS = {
+    "experiments": ["de-margin-mse", "de-softmax-ce"],
     "needs": ["metrics", "runs", "text"],
+    "options": {
+        "measure": "MRR@10",
+        "passages": 5,
+        "characters": 120,
+        "places": [1, 2, 3],  # of the queries, by difference
+    },
+}
+REQUIRES = {
     "count": 2,
     "options": {"measure": "measure", "passages": "count", "characters": "characters", "places": "counts"},
 }

@@ -8,7 +8,20 @@ from dualenc.evaluation.results import RETRIEVAL
 from dualenc.tables.comparison import build, rows
 from dualenc.tables.writing import Table
 
-REQUIRES = {"needs": ["metrics", "retrieval"], "measures": ["MRR@10"], "distinct": ["experiment"]}
+SHOWS = {
+    "experiments": [
+        "de",
+        "de-negatives",
+        "de-margin-mse",
+        "de-margin-mse-negatives",
+        "de-m3se",
+        "de-m3se-negatives",
+        "de-softmax-ce",
+        "de-softmax-ce-negatives",
+    ],
+    "needs": ["metrics", "retrieval"],
+}
+REQUIRES = {"measures": ["MRR@10"], "distinct": ["experiment"]}
 CAPTION = (
     "Do more negatives help? Here every other passage of the minibatch and passages drawn uniformly from the "
     "collection join each query's list. In the paper that hardly changes re-ranking, where such passages never "

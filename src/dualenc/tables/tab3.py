@@ -11,8 +11,12 @@ from dualenc.evaluation.statistics import difference_interval
 from dualenc.tables import texts
 from dualenc.tables.writing import Cell, Table
 
-REQUIRES = {
+SHOWS = {
+    "experiments": ["ca", "de"],
     "needs": ["runs", "text"],
+    "options": {"pairs": 4, "compared": 100, "characters": 240},
+}
+REQUIRES = {
     "models": ["cross-attention", "dual-encoder"],
     "options": {"pairs": "count", "compared": "count", "characters": "characters"},
 }

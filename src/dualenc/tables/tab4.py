@@ -7,7 +7,12 @@ from typing import Any
 from dualenc.tables.comparison import OTHERS, build, rows
 from dualenc.tables.writing import Table
 
-REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10", "nDCG@10"], "distinct": ["experiment"]}
+SHOWS = {
+    "besides": ["ca"],
+    "experiments": ["de", "de-mse", "de-margin-mse", "de-softmax-ce", "de-m3se"],
+    "encoders": "narrow",
+}
+REQUIRES = {"measures": ["MRR@10", "nDCG@10"], "distinct": ["experiment"]}
 CAPTION = (
     "Does the order of the losses hold for a narrow student? In the paper, with 6 layers of width 128, softmax "
     "CE and M³SE stay ahead of margin MSE and of one-hot labels, matching raw scores (MSE) falls far below "

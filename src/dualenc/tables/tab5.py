@@ -7,7 +7,12 @@ from typing import Any
 from dualenc.tables.comparison import OTHERS, build, rows
 from dualenc.tables.writing import Table
 
-REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10", "nDCG@10"], "distinct": ["experiment"]}
+SHOWS = {
+    "besides": ["ca"],
+    "experiments": ["de", "de-mse", "de-margin-mse", "de-softmax-ce", "de-m3se"],
+    "encoders": "flat",
+}
+REQUIRES = {"measures": ["MRR@10", "nDCG@10"], "distinct": ["experiment"]}
 CAPTION = (
     "Does the order of the losses hold for a wide but shallow student? In the paper, with 2 layers of width "
     "768, margin MSE and softmax CE gain most and M³SE only a little over one-hot labels, while matching raw "

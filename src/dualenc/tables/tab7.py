@@ -7,7 +7,8 @@ from typing import Any
 from dualenc.tables.comparison import OTHERS, build, rows
 from dualenc.tables.writing import Table
 
-REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10", "nDCG@10"], "distinct": ["experiment"]}
+SHOWS = {"experiments": ["ca", "colbert", "colbert-mse", "colbert-margin-mse", "colbert-m3se", "colbert-softmax-ce"]}
+REQUIRES = {"measures": ["MRR@10", "nDCG@10"], "distinct": ["experiment"]}
 CAPTION = (
     "Can a student with late interaction (ColBERT: the mean over query tokens of the best match in the passage) "
     "reach its cross-attention teacher (CA)? In the paper, ColBERT with one-hot labels is .014 MRR@10 behind CA "

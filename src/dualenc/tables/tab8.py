@@ -7,7 +7,10 @@ from typing import Any
 from dualenc.tables.comparison import OTHERS, build, rows
 from dualenc.tables.writing import Table
 
-REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10"], "distinct": ["experiment"]}
+SHOWS = {
+    "experiments": ["de", "de-smoothing-10", "de-smoothing-20", "de-smoothing-30", "de-smoothing-90", "de-smoothing-99"]
+}
+REQUIRES = {"measures": ["MRR@10"], "distinct": ["experiment"]}
 CAPTION = (
     "Does label smoothing, distillation from a teacher that knows nothing, do what distillation does? In the "
     "paper, it changes the train column much (a little smoothing lifts it, a lot lowers it) and lowers the test "

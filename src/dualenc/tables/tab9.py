@@ -7,7 +7,8 @@ from typing import Any
 from dualenc.tables.comparison import OTHERS, build, rows
 from dualenc.tables.writing import Table
 
-REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10"], "distinct": ["experiment"]}
+SHOWS = {"experiments": ["de", "de-dropout", "de-token-dropout", "de-mlm", "de-focal"]}
+REQUIRES = {"measures": ["MRR@10"], "distinct": ["experiment"]}
 CAPTION = (
     "Can usual regularisation replace distillation? In the paper, more dropout of the embedding, dropout of "
     "input tokens, a masked language loss in addition to the ranking loss, and the focal loss all lower the train "

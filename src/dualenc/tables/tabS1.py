@@ -7,7 +7,19 @@ from typing import Any
 from dualenc.tables.comparison import build, rows
 from dualenc.tables.writing import Table
 
-REQUIRES = {"needs": ["metrics"], "measures": ["MRR@10"], "distinct": ["experiment"]}
+SHOWS = {
+    "experiments": [
+        "de",
+        "colbert",
+        "de-from-de",
+        "colbert-from-de",
+        "de-from-colbert",
+        "colbert-from-colbert",
+        "de-softmax-ce",
+        "colbert-softmax-ce",
+    ]
+}
+REQUIRES = {"measures": ["MRR@10"], "distinct": ["experiment"]}
 CAPTION = (
     "Does the gain come from any teacher, or from a better one? On the slides, a dual-encoder gains little from "
     "another dual-encoder with the same scoring function, and as much from ColBERT as from cross-attention "
