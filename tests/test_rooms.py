@@ -9,7 +9,7 @@ import pytest
 from dualenc.runtime.provenance import PACKAGE
 
 ORDER = [
-    *("runtime", "losses", "paper", "study", "data", "encoders", "evaluation", "scorers", "retrieval", "training"),
+    *("runtime", "losses", "paper", "data", "study", "encoders", "evaluation", "scorers", "retrieval", "training"),
     *("miniatures", "analysis", "claims", "figures", "tables", "report", "steps", "orchestration", "publish"),
     *("commands", "cli", "warm", "__main__"),
 ]

@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 
-from dualenc.data.kinds.docstrings import docstrings, question_and_answer
+from dualenc.data.docstrings import docstrings, question_and_answer
 
 
 def split(docstring):

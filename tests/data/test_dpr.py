@@ -17,7 +17,6 @@ from dualenc.runtime.files import read_json
 from dualenc.steps.candidates import official
 from dualenc.steps.dataset import dataset
 from dualenc.study import config
-from dualenc.study.schema import DprDataset
 from dualenc.training import supervision
 
 SAMPLE = Path(__file__).parents[3] / "shared" / "data" / "dpr_sample" / "biencoder-nq-dev.sample.json"
@@ -52,7 +51,7 @@ def make(tmp_path):
             with (gzip.open if suffix.endswith("gz") else open)(paths[name], "wt", encoding="utf-8") as file:
                 file.write(entries if isinstance(entries, str) else json.dumps(entries))
         files = {name: {"path": str(path)} for name, path in paths.items()}
-        return DprDataset(**{**SETTINGS, "max_queries": LIMITS, **files, **changes})
+        return dpr.Parameters(**{**SETTINGS, "max_queries": LIMITS, **files, **changes})
 
     return call
 
@@ -218,7 +217,7 @@ def test_a_truncated_gzip_file(make, tmp_path):
 def test_a_file_comes_from_one_place(make):
     params = config.load(Path(__file__).parents[2] / "params.yaml").params.model_dump()
     wrong = make(TRAIN, DEV).model_dump() | {"dev": {"path": "a", "url": "b"}}
-    with pytest.raises(UserError, match=r"datasets.nq.dev must have either a path or a url"):
+    with pytest.raises(UserError, match=r"datasets.nq.dev = \{.*\} is not allowed: give either a path or a url.$"):
         config.study(params | {"datasets": params["datasets"] | {"nq": wrong}})
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from dualenc.data import collection, sources, text
+from dualenc.data import collection, text
 from dualenc.data.kinds import dpr, tsv
 from dualenc.data.runs import read_run
 from dualenc.runtime.errors import UserError
@@ -31,13 +31,13 @@ TSV = {
     "qrels.test.tsv": "q3\t0\tp1\t2\nq3\t0\tp3\t-2\n",
 }
 SPLITS = {"train": "train", "validation": "dev", "test": "test"}
+OPTIONS = {"max_words": None, "max_passages": None, "max_queries": dict.fromkeys(SPLITS, 9)}
 
 
 def built(file: Path):
     """The dataset of the folder of ``file``, one of its seven."""
     out = file.parent / "dataset"
-    options = {"max_words": None, "max_passages": None, "max_queries": dict.fromkeys(SPLITS, 9)}
-    tsv.build(out, path=file.parent, splits=SPLITS, **options)
+    tsv.build(out, tsv.Parameters(kind="tsv", path=str(file.parent), splits=SPLITS, **OPTIONS))
     texts = [
         dict(frame.itertuples(index=False)) for frame in (collection.passages(out), collection.queries(out, "train"))
     ]
@@ -195,14 +195,15 @@ def test_two_forms_of_a_file_are_refused_with_both_names(place, name):
 def test_the_files_of_a_dataset_are_those_that_it_reads(place):
     place("collection.tsv").with_name("collection.tsv.zst").write_bytes(PACK[".zst"](TSV["collection.tsv"].encode()))
     folder = place("collection.tsv").parent
-    assert {file.name for file in sources.tsv_files(folder, SPLITS)} == TSV.keys() - {"collection.tsv"} | {
-        "collection.tsv.zst"
-    }
-    two = [folder / "queries.dev.tsv", folder / "qrels.dev.tsv"]
-    assert sources.tsv_files(str(folder), {"validation": "dev"})[1:] == two
+
+    def files():
+        return tsv.files(tsv.Parameters(kind="tsv", path=str(folder), splits=SPLITS, **OPTIONS))
+
+    assert {file.name for file in files()} == TSV.keys() - {"collection.tsv"} | {"collection.tsv.zst"}
+    assert folder / "queries.dev.tsv" in files()
     (folder / "qrels.dev.tsv").unlink()
     with pytest.raises(UserError, match=r"qrels.dev.tsv \(or .gz, .xz, .bz2, .zst\) does not exist"):
-        sources.tsv_files(folder, SPLITS)
+        files()
 
 
 @pytest.mark.parametrize("block", [1, 7, 1 << 20])

@@ -42,7 +42,7 @@ def build(tmp_path):
                 with opened(path / f"{name}{suffix}", "wt", encoding="utf-8") as file:
                     file.write(text)
         folder = tmp_path / f"dataset{suffix}"
-        tsv.build(folder, path=path, **OPTIONS | options)
+        tsv.build(folder, tsv.Parameters(kind="tsv", path=str(path), **OPTIONS | options))
         collection.check_folder(folder)
         return folder
 

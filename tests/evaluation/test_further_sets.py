@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 import results_tree
 import tiny_study
 from dualenc.data import collection
+from dualenc.data.datasets import Dataset
 from dualenc.data.kinds import tsv
 from dualenc.data.runs import read_run
 from dualenc.evaluation.metrics import evaluate
@@ -21,7 +22,7 @@ from dualenc.steps.evaluation_sets import evaluation_sets
 from dualenc.steps.retrieval import retrieval
 from dualenc.steps.tokens import tokenise
 from dualenc.study import config, shown
-from dualenc.study.schema import Dataset, Evaluation
+from dualenc.study.schema import Evaluation
 from dualenc.tables import tab1
 from params import PARAMS
 
@@ -49,7 +50,7 @@ def root(tiny, tmp_path_factory):
     graded = [(qid, "0", pid, 1 + number % 3) for number, (qid, _, pid, _) in enumerate(rows[: len(queries) // 2])]
     _write(files / "qrels.graded.tsv", graded + [(qid, "0", others[0], 0) for qid, *_ in graded])
     whole = {"max_words": None, "max_passages": None, "max_queries": dict.fromkeys(collection.SPLITS, 1000)}
-    tsv.build(root / "dataset", path=files, splits=SPLITS, **whole)
+    tsv.build(root / "dataset", tsv.Parameters(kind="tsv", path=str(files), splits=SPLITS, **whole))
     candidates(root / "dataset", tiny_study.BM25, tiny_study.DEPTH, root / "candidates")
     tokenise(root / "dataset", tiny / "tokenizer" / "tokenizer.json", root / "tokens")
     evaluation_sets(root / "dataset", root / "candidates", 30, tiny_study.DEPTH, root / "evaluation")

@@ -37,6 +37,11 @@ def test_code_is_a_module_and_all_that_it_imports():
     assert data not in map(Path.resolve, code("evaluation.metrics"))
 
 
+def test_a_folder_that_is_imported_is_all_its_modules():
+    kinds = {f"data.kinds.{path.stem}" for path in (PACKAGE / "data" / "kinds").glob("[a-z]*.py")}
+    assert len(kinds) >= 4 and kinds < names("steps.dataset") and kinds < names("steps.candidates")
+
+
 def test_a_module_that_does_not_exist_has_no_code():
     for name in ("training", "steps.trian", "figures"):
         with pytest.raises(ModuleNotFoundError, match=name):
@@ -65,7 +70,7 @@ def test_nothing_that_a_module_loads_is_missing(first):
     modules = {name.removeprefix("dualenc.") for name in done.stdout.split()}
     assert first in modules
     assert not any(name in modules for name in MODELS)
-    by_config = {"losses", "paper.naming", "paper.measures"}  # names that params.yaml may hold
+    by_config = {"losses", "paper.naming", "paper.measures"} | names("data.datasets")  # what params.yaml may hold
     folders = {name for name in modules if PACKAGE.joinpath(*name.split(".")).is_dir()}
     assert {name for name in modules - folders - by_config if not plumbing(name)} <= names(first)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
+from dualenc.data.datasets import Dataset
 from dualenc.evaluation.metrics import _parse
 from dualenc.losses import loss_function
 from dualenc.orchestration import plan, resources, slices, workflow
@@ -21,7 +22,6 @@ from dualenc.study import artefacts, config, settings, shown
 from dualenc.study.schema import (
     OPTIONS,
     Bm25,
-    Dataset,
     Encoder,
     Evaluation,
     Experiment,

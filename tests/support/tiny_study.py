@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from dualenc.study.schema import Bm25, Encoder, Experiment, Pretraining, PydocsDataset, SentenceEncoder
+from dualenc.data.kinds import pydocs
+from dualenc.study.schema import Bm25, Encoder, Experiment, Pretraining, SentenceEncoder
 
 LENGTHS = {"text": 20, "pair": 32}  # shorter than most texts, and 32 - 3 is odd: truncation matters
 SETTINGS = {"lengths": LENGTHS, "tokens_per_batch": 4096, "probes": {"queries": 20, "depth": 20}, "curves": True}
@@ -14,7 +15,7 @@ SENTENCE_ENCODER = SentenceEncoder(
 )
 OBJECTIVES = {"pair": 1.0, "contrastive": 1.0, "masked": 1.0, "sentences": 0.0, "pieces": 0.0}
 ENCODER = Encoder(layers=2, width=16, heads=1)
-DATASET = PydocsDataset(
+DATASET = pydocs.Parameters(
     kind="pydocs",
     packages=[
         "asyncio",

@@ -40,6 +40,11 @@ Texts = Iterable[tuple[str, str]]
 Judgements = Sequence[tuple[str, str, int]]
 
 
+def evaluated(splits: Iterable[str]) -> list[str]:
+    """Those of a dataset's splits that models are evaluated on: validation only chooses among them, by its probes."""
+    return [split for split in splits if split != "validation"]
+
+
 def write(
     folder: str | Path, passages: Texts, queries: Mapping[str, Texts], qrels: Mapping[str, Judgements], about: Mapping
 ) -> None:

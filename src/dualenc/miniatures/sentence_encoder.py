@@ -7,6 +7,8 @@ A word piece of ours is told what the encoder says of the word that it is a piec
 pieces of it: both tokenizers are BERT's and so find the same words.
 """
 
+import hashlib
+import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,10 +17,28 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from dualenc.encoders import batches
+from dualenc.runtime.errors import UserError
 from dualenc.scorers import models
 from dualenc.study.schema import SentenceEncoder
 
 BASIS = 2048  # texts whose words decide the directions that are kept
+
+
+def packaged(encoder: SentenceEncoder) -> Path:
+    """The model's folder in the installed package. Raises ``UserError`` if it is not installed, or other files are."""
+    found = importlib.util.find_spec(encoder.package)
+    if found is None or not found.submodule_search_locations:
+        name = encoder.package.replace("_", "-")
+        raise UserError(f"package {encoder.package!r} is not installed: run `pip install --no-deps {name}`.")
+    path = Path(found.submodule_search_locations[0], encoder.path)
+    weights = path / "model.safetensors"
+    if not weights.is_file():
+        raise UserError(f"{weights} is missing: install the package {encoder.package!r} again.")
+    with open(weights, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != encoder.sha256:
+        raise UserError(f"{weights} has SHA-256 {digest}, not {encoder.sha256} as params.yaml says: install another.")
+    return path
 
 
 class Sentences:

@@ -17,12 +17,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from dualenc.data import datasets as kinds
 from dualenc.data import sources
 from dualenc.orchestration import workflow
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import md5, read_json, write_json
 from dualenc.study.config import Study
-from dualenc.study.schema import DprDataset, IrDataset, PydocsDataset, TsvDataset
 
 NOTES = Path(".snakemake", "dualenc")
 """Folder for what would take long to find out again; safe to delete."""
@@ -54,21 +54,16 @@ def dataset(study: Study, name: str) -> dict[str, str]:
     that it was made from. Raises ``UserError`` as ``check`` does.
     """
     parameters = study.params.datasets[name]
+    kind = kinds.kind(parameters)
+    if hasattr(kind, "packages"):
+        return versions(kind.packages(parameters))
     made = Path("results", study.scale, "data", name, "manifest.json")
-    if isinstance(parameters, PydocsDataset):
-        return versions(parameters.packages)
-    if isinstance(parameters, IrDataset):
-        return versions(["ir_datasets"])
-    if isinstance(parameters, TsvDataset):
-        folder = Path(parameters.path)
-        return _given(lambda: sources.tsv_files(folder, parameters.splits), made, lambda file: file.parent == folder)
-    paths = [one.path for one in (parameters.train, parameters.dev) if one.path is not None]
-    return _paths(paths, made)
+    return _given(lambda: kind.files(parameters), made, kind.places(parameters))
 
 
 def files(study: Study, name: str) -> list[str]:
     """The files that a dataset is read from here. Raises ``UserError`` as ``check`` does."""
-    of_files = isinstance(study.params.datasets[name], TsvDataset | DprDataset)
+    of_files = hasattr(kinds.kind(study.params.datasets[name]), "files")
     return list(dataset(study, name)) if of_files else []
 
 
@@ -81,7 +76,7 @@ def packages(study: Study) -> dict[str, str]:
     """The versions that decide the text of the study's datasets. Raises ``UserError`` as ``check`` does."""
     found: dict[str, str] = {}
     for name in datasets(study):
-        if not isinstance(study.params.datasets[name], TsvDataset | DprDataset):
+        if hasattr(kinds.kind(study.params.datasets[name]), "packages"):
             found |= dataset(study, name)
     return found
 
@@ -96,7 +91,8 @@ def published_scores(study: Study) -> dict[str, str]:
     published = study.at.published_scores
     if published is None or published.path is None:
         return {}
-    return _paths([published.path], Path("results", study.scale, "supervision", "one-hot", "lists.parquet.json"))
+    made = Path("results", study.scale, "supervision", "one-hot", "lists.parquet.json")
+    return _given(lambda: [sources.at(published.path)], made, [Path(published.path)])
 
 
 def encoder(study: Study, name: str) -> str:
@@ -134,24 +130,19 @@ def as_json(value: Mapping[str, Any]) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def _paths(paths: Sequence[str], made: Path) -> dict[str, str]:
-    def find() -> list[Path]:
-        return [sources.at(path) for path in paths]
-
-    return _given(find, made, [Path(path) for path in paths].__contains__)
-
-
-def _given(find: Callable[[], list[Path]], made: Path, meant: Callable[[Path], bool]) -> dict[str, str]:
+def _given(find: Callable[[], list[Path]], made: Path, places: Sequence[Path]) -> dict[str, str]:
     """File -> MD5 of the files that ``find`` finds, or those of the manifest ``made`` if none of them is here.
 
     Without this, nothing could be done in a clone that has results and not the files that they were made from.
-    Nothing goes unseen: there is no file that could be another one. ``meant`` says if params.yaml still names a file.
+    Nothing goes unseen: there is no file that could be another one. ``places`` are the files that params.yaml still
+    names, or their folders.
     """
     try:
         return {str(path): _md5(path) for path in find()}
     except UserError:
         known = read_json(made).get("sources", {}) if made.exists() else {}
-        if not known or not all(meant(file) and not file.exists() for file in map(Path, known)):
+        named = all({file, file.parent} & {*places} and not file.exists() for file in map(Path, known))
+        if not known or not named:
             raise
         return {name: about["md5"] for name, about in known.items()}
 

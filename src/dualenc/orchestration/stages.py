@@ -116,7 +116,8 @@ def _shared(study: Study, root: str, needed: Iterable[str]) -> dict[str, Stage]:
     params = {name: [f"scales.{study.scale}.{key}" for key in keys] for name, keys in slices.SHARED.items()}
     params["evaluate"] = [f"evaluation.{key}" for key in judged]
     read = {name: study.params.datasets[name] for name in origins.datasets(study)}
-    params["dataset"] = [f"datasets.{name}.packages" for name, one in read.items() if one.kind == "pydocs"]
+    texts = [name for name, one in read.items() if "packages" in type(one).model_fields]
+    params["dataset"] = [f"datasets.{name}.packages" for name in texts]
     locked = {"dataset": [LOCK]} if origins.packages(study) else {}
     stages = {}
     for target in sorted(path for path in needed if path.startswith(f"{root}/code/")):

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from dualenc.data.collection import SPLITS
 from dualenc.encoders import encoder_files, tokenizer_files
 from dualenc.runtime.errors import UserError
 from dualenc.study import artefacts
 from dualenc.study.config import Study
-from dualenc.study.schema import SPLITS
 
 UNTRAINED = ("random", "bm25")  # orders of the candidates that no model made
 TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json"]

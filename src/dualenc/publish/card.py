@@ -4,11 +4,12 @@ All numbers are those of the files. What these do not say, the card does not eit
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import yaml
 from huggingface_hub import ModelCard
 
+from dualenc.data import datasets
 from dualenc.orchestration import stages, workflow
 from dualenc.publish.facts import Facts, build_command
 from dualenc.publish.metadata import metadata, task
@@ -53,14 +54,6 @@ CHOSEN = {
     "sampled": "a positive, and negatives that are drawn anew in each epoch",
     "top": "a positive, and the negatives with the highest teacher scores",
 }
-RIGHTS = {
-    "pydocs": "The manifest names no licence: a docstring has that of its package.",
-    "ir_datasets": "The manifest names no licence: ir_datasets prints the terms of each collection that it downloads; "
-    "those of MS MARCO are for non-commercial research only.",
-    "dpr": "The manifest names no licence; Natural Questions and Wikipedia's text are under CC BY-SA.",
-    "tsv": "The manifest names no licence: the files are those of whoever trained the model.",
-}
-"""Kind of a dataset -> under which terms its texts are."""
 NOT_PACKAGES = ("inputs", "processes", "layers", "commit", "machine", "processor", "mkl_cbwr")
 """What is in a provenance.json apart from the versions of packages."""
 CITATION = """\
@@ -170,21 +163,11 @@ def _training(facts: Facts) -> str:
 def _data(facts: Facts) -> str:
     rows = {name: about["rows"] for name, about in facts.data["files"].items()}
     queries = ", ".join(f"{rows[f'queries.{split}.parquet']:,} {split}" for split in facts.study.splits)
-    kind = facts.study.dataset.kind
+    kind = datasets.kind(facts.study.dataset)
     return (
-        f"Data: `{facts.study.at.dataset}`, {_source(kind, facts.data)}. {rows['passages.parquet']:,} passages; "
-        f"queries: {queries}. {RIGHTS[kind]}"
+        f"Data: `{facts.study.at.dataset}`, {kind.origin(facts.data)}. {rows['passages.parquet']:,} passages; "
+        f"queries: {queries}. {kind.RIGHTS}"
     )
-
-
-def _source(kind: str, data: Mapping[str, Any]) -> str:
-    """Where a manifest says that the texts come from."""
-    if kind == "pydocs":
-        return f"{data['source']} ({', '.join(f'{name} {version}' for name, version in data['packages'].items())})"
-    if kind == "dpr":
-        return " and ".join(data[part]["url"] or data[part]["path"] for part in ("train", "dev"))
-    splits = ", ".join(f"{split}: {name}" for split, name in data["splits"].items())
-    return f"ir_datasets {data['version']} ({splits})" if kind == "ir_datasets" else f"tab-separated files ({splits})"
 
 
 def _encoder(facts: Facts) -> str:
@@ -233,11 +216,9 @@ def _limits(facts: Facts) -> str:
         "training with each other, which is what it was made for. It is not made for people who search.",
         f"It was measured on {test:,} test queries of the collection that it was trained on, and on no other text.",
     ]
-    if dataset.kind == "pydocs":
-        points.append(
-            "Queries are first sentences of docstrings and passages the rest of them, cut to "
-            f"{dataset.max_words} words: nobody has asked these questions."
-        )
+    kind = datasets.kind(dataset)
+    if hasattr(kind, "limits"):
+        points.append(kind.limits(dataset))
     points.append(
         f"This is one of {seeds} seeds; the project's tables average over them and test differences."
         if seeds > 1

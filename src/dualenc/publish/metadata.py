@@ -4,6 +4,7 @@ import re
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from dualenc.data import datasets
 from dualenc.publish.facts import Facts
 from dualenc.study.config import Study
 
@@ -26,10 +27,10 @@ UNKNOWN = {"license": "other", "license_name": "terms-of-the-training-data"}
 def metadata(facts: Facts) -> ModelCardData:
     """The front matter of a model's card."""
     study, experiment = facts.study, facts.experiment
-    dataset, bm25 = study.at.dataset, study.at.bm25
+    dataset, bm25, kind = study.at.dataset, study.at.bm25, datasets.kind(study.dataset)
     distilled = ["knowledge-distillation"] if experiment.teacher else []
     return ModelCardData(
-        **({"license": "apache-2.0"} if study.dataset.kind == "pydocs" else UNKNOWN),
+        **({"license": kind.LICENCE} if hasattr(kind, "LICENCE") else UNKNOWN),
         language="en" if "english" in (bm25.stop_words, bm25.stemmer) else None,
         library_name="sentence-transformers",
         pipeline_tag=PIPELINES[experiment.model],

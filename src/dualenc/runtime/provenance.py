@@ -71,8 +71,14 @@ def _imports(path: Path, changed: int) -> list[str]:
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "dualenc":
             parent = (node.module or "").removeprefix("dualenc").lstrip(".")
             found += [parent] if parent else []
-            found += [f"{parent}.{alias.name}".lstrip(".") for alias in node.names]
+            names = [f"{parent}.{alias.name}".lstrip(".") for alias in node.names]
+            found += names + [f"{name}.{one.stem}" for name in names for one in PACKAGE.glob(_within(name))]
     return found
+
+
+def _within(name: str) -> str:
+    """The modules of a folder: a module that imports the folder itself may load any of them."""
+    return "/".join([*name.split("."), "[a-z]*.py"])
 
 
 def _file(name: str) -> Path | None:

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dualenc.data import collection
-from dualenc.data.kinds import dpr
+from dualenc.data import collection, datasets
 from dualenc.data.runs import Ranking, Run, write_run
 from dualenc.data.sampling import in_hash_order
 from dualenc.evaluation.metrics import candidate_metrics
 from dualenc.retrieval.candidates import bm25, numbers_of_terms, without_terms
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import write_json
-from dualenc.study.schema import Bm25, Dataset, DprDataset, IrDataset
+from dualenc.study.schema import Bm25
 
 
 def candidates(
@@ -53,7 +52,7 @@ def candidates(
     _write(folder, runs, judged, depth, {"source": "bm25", "without_terms": without}, output)
 
 
-def official(folder: Path, dataset: Dataset, depth: int, output: Path) -> None:
+def official(folder: Path, dataset: datasets.Dataset, depth: int, output: Path) -> None:
     """The candidate lists that a dataset has itself, as ``candidates`` writes BM25's; cut to ``depth``.
 
     Where lists have no scores, the cut is a random sample. Raises ``UserError`` if the dataset has no such lists, if
@@ -77,15 +76,12 @@ def official(folder: Path, dataset: Dataset, depth: int, output: Path) -> None:
     _write(folder, runs, judged, depth, {"source": "official"}, output)
 
 
-def _lists(dataset: Dataset, split: str) -> Run:
+def _lists(dataset: datasets.Dataset, split: str) -> Run:
     """A dataset's own candidates for a split. Raises ``UserError`` for a kind of dataset that has none."""
-    if isinstance(dataset, IrDataset):
-        from dualenc.data.kinds import irds  # only now: ir_datasets takes a second to import
-
-        return irds.candidates(dataset, split)
-    if isinstance(dataset, DprDataset):
-        return dpr.candidates(dataset, split)
-    raise UserError(f"datasets of kind {dataset.kind} have no candidates of their own: set candidates to bm25.")
+    kind = datasets.kind(dataset)
+    if not hasattr(kind, "candidates"):
+        raise UserError(f"datasets of kind {dataset.kind} have no candidates of their own: set candidates to bm25.")
+    return kind.candidates(dataset, split)
 
 
 def _write(

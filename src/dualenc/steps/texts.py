@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualenc.data import arrays, collection, sources
+from dualenc.data import arrays, collection
 from dualenc.data.sampling import in_hash_order
 from dualenc.encoders import tokens
 from dualenc.miniatures import sentence_encoder
@@ -28,9 +28,9 @@ def texts(
     all. ``sentences.npy``
     (N, D) are unit vectors of the texts, ``pieces.npy`` (total, P) vectors of their word pieces as
     `dualenc.miniatures.sentence_encoder` has them, not a number for what it did not read; both float16. Raises
-    ``UserError`` as `dualenc.data.sources.packaged` and ``collection.check_folder`` do.
+    ``UserError`` as ``sentence_encoder.packaged`` and ``collection.check_folder`` do.
     """
-    model = sources.packaged(encoder) if encoder else None
+    model = sentence_encoder.packaged(encoder) if encoder else None
     found = chosen(data, counts)[:most]
     tokenizer_file = tokenizer / "tokenizer.json"
     inputs = [data / name / "manifest.json" for name in counts] + [tokenizer_file]

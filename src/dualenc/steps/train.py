@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from dualenc.data.collection import SPLITS, read_qrels
+from dualenc.data.collection import SPLITS, evaluated, read_qrels
 from dualenc.data.runs import Ranking, write_run
 from dualenc.encoders import tokens
 from dualenc.runtime import provenance, states
@@ -23,7 +23,7 @@ from dualenc.steps.inputs import (
     write_about,
     write_curve,
 )
-from dualenc.study.schema import Experiment, evaluated
+from dualenc.study.schema import Experiment
 from dualenc.training import resumable, supervision, trainer
 
 

@@ -5,25 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from dualenc.data import datasets as kinds
+from dualenc.data.collection import SPLITS
 from dualenc.losses import LOSSES, PARAMETERS
 from dualenc.paper.measures import called
 from dualenc.paper.naming import label, series
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.lookup import choose
 from dualenc.study import artefacts
-from dualenc.study.schema import (
-    SPLITS,
-    Artefact,
-    DprDataset,
-    Encoder,
-    Experiment,
-    IrDataset,
-    Params,
-    PydocsDataset,
-    Requirements,
-    Scale,
-    Source,
-)
+from dualenc.study.schema import Artefact, Encoder, Experiment, Params, Requirements, Scale
 
 if TYPE_CHECKING:
     from dualenc.study.config import Study
@@ -96,18 +86,18 @@ def evaluation(study: Study) -> None:
     further = {name for dataset in datasets for name in getattr(dataset, "splits", ())} - set(SPLITS)
     for name in study.evaluation.sets:
         choose("evaluation.sets", name, sorted(further))
-    if study.at.candidates == "official" and not isinstance(study.dataset, IrDataset | DprDataset):
+    official = study.at.candidates == "official"
+    if official and not hasattr(kinds.kind(study.dataset), "candidates"):
         raise UserError(
             f"scales.{study.scale}.candidates = 'official', but {study.at.dataset}, of kind {study.dataset.kind}, has "
             "no candidates of its own: set it to bm25."
         )
-    if study.at.candidates == "official" and isinstance(study.dataset, IrDataset):
-        for key in ("max_words", "max_passages"):
-            if getattr(study.dataset, key) is not None:
-                raise UserError(
-                    f"params.yaml: datasets.{study.at.dataset}.{key} = {getattr(study.dataset, key)} must be null with "
-                    f"scales.{study.scale}.candidates = 'official', which are whole passages of the whole collection."
-                )
+    for key in ("max_words", "max_passages") if official else ():
+        if getattr(study.dataset, key, None) is not None:
+            raise UserError(
+                f"params.yaml: datasets.{study.at.dataset}.{key} = {getattr(study.dataset, key)} must be null with "
+                f"scales.{study.scale}.candidates = 'official', which are whole passages of the whole collection."
+            )
 
 
 def scale(study: Study) -> None:
@@ -223,33 +213,11 @@ def _teacher(study: Study, where: str, experiment: Experiment) -> None:
         )
 
 
-def datasets(params: Params) -> None:
-    """Check where the files of datasets come from. Raises ``UserError``."""
-    for name, dataset in params.datasets.items():
-        if isinstance(dataset, DprDataset):
-            source(f"datasets.{name}.train", dataset.train)
-            source(f"datasets.{name}.dev", dataset.dev)
-        if isinstance(dataset, PydocsDataset):
-            for key in ("min_query_words", "min_passage_words"):
-                if getattr(dataset, key) > dataset.max_words:
-                    raise UserError(
-                        f"params.yaml: datasets.{name}.{key} = {getattr(dataset, key)} is larger than max_words = "
-                        f"{dataset.max_words}: lower the one or raise the other."
-                    )
-
-
 def published_scores(study: Study) -> None:
-    """Check where published scores come from and whose they are. Raises ``UserError``."""
-    published, where = study.at.published_scores, f"scales.{study.scale}.published_scores"
+    """Check whose published scores are. Raises ``UserError``."""
+    published = study.at.published_scores
     if published:
-        source(where, published)
-        choose(f"{where}.teacher", published.teacher, study.experiments)
-
-
-def source(where: str, source: Source) -> None:
-    """Check that a file comes from one place. Raises ``UserError``."""
-    if (source.path is None) == (source.url is None):
-        raise UserError(f"params.yaml: {where} must have either a path or a url: give one of them.")
+        choose(f"scales.{study.scale}.published_scores.teacher", published.teacher, study.experiments)
 
 
 def artefact(study: Study, name: str, artefact: Artefact) -> None:

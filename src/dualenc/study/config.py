@@ -17,11 +17,12 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, create_model
 
+from dualenc.data.collection import SPLITS, evaluated
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.lookup import choose, dotted
 from dualenc.runtime.shape import checked
 from dualenc.study import artefacts, checks
-from dualenc.study.schema import OPTIONS, SPLITS, Artefact, Choice, Experiment, Params, Shows, Strict, evaluated
+from dualenc.study.schema import OPTIONS, Artefact, Choice, Experiment, Params, Shows, Strict
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C, where it is there: ten times as fast
 
@@ -36,7 +37,6 @@ class Study:
         self.evaluation = params.evaluation
         self.dataset = choose(f"scales.{self.scale}.dataset", self.at.dataset, params.datasets)
         checks.names(params, self.at)
-        checks.datasets(params)
         checks.encoders(params, self.scale, self.at)
         checks.evaluation(self)
         checks.scale(self)

@@ -1,69 +1,39 @@
 """The schema of params.yaml: which keys there are, and what each may hold.
 
-Nothing is taken for something else: a truth value or a text is not a number, and 3.0 is not a whole number. Every
-number has its bounds, and an error about one says what they are.
+The keys of a dataset are those of its kind (`dualenc.data.datasets`).
 """
 
-import re
-from collections.abc import Callable, Iterable
+# ruff: noqa: RUF012 (pydantic copies defaults)
+
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    WrapValidator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, WrapValidator
 from pydantic_core import PydanticCustomError
 
+from dualenc.data.datasets import Dataset
+from dualenc.data.sources import Source
 from dualenc.paper.measures import MEASURE, called
-
-EXPONENT = re.compile(r"[-+]?\d+\.?\d*[eE][-+]?\d+")
-
-
-def _told(allowed: str) -> WrapValidator:
-    """Whatever is wrong with a value, the error says what is ``allowed``."""
-
-    def check(value: Any, within: Callable[[Any], Any]) -> Any:
-        try:
-            return within(value)
-        except ValidationError:
-            raise PydanticCustomError("not_allowed", "give {allowed}", {"allowed": allowed}) from None
-
-    return WrapValidator(check)
-
-
-def whole(least: int, most: int = 10**9, *, null: str = "") -> Any:
-    """Whole numbers from ``least`` to ``most``, and None if it stands for something: ``null`` says what."""
-    number = Annotated[int, Field(ge=least, le=most)]
-    words = f"a whole number from {least} to {most}"
-    return Annotated[number | None, _told(f"{words}, or null for {null}")] if null else Annotated[number, _told(words)]
-
-
-def real(low: float, high: float = 1e6, *, open: str = "") -> Any:
-    """Numbers from ``low`` to ``high``, without the ends that are ``open``: "low", "high", or "low high"."""
-    bounds = {"gt" if "low" in open else "ge": low, "lt" if "high" in open else "le": high}
-    words = f"a number {'above' if 'low' in open else 'from'} {low:g}"
-    words += f" and below {high:g}" if "high" in open else f" {'up ' if 'low' in open else ''}to {high:g}"
-    finite = Field(allow_inf_nan=False, **bounds)
-    return Annotated[float, finite, BeforeValidator(_number), _told(words)]
-
-
-def _number(value: Any) -> Any:
-    """1e-3, which YAML 1.1 takes for a text, as the number that it is."""
-    return float(value) if isinstance(value, str) and EXPONENT.fullmatch(value) else value
-
-
-def _once(values: list) -> list:
-    """``values``, each of which may stand in it once."""
-    for place, value in enumerate(values):
-        if value in values[:place]:
-            raise PydanticCustomError("twice", "{value} twice: give each once", {"value": repr(value)})
-    return values
+from dualenc.runtime.values import (
+    Count,
+    Fraction,
+    ListSize,
+    Name,
+    Names,
+    Number,
+    Positive,
+    Seed,
+    Share,
+    Size,
+    Strict,
+    Text,
+    Texts,
+    Weight,
+    Width,
+    once,
+    real,
+    whole,
+)
 
 
 def _measures(values: list[str]) -> list[str]:
@@ -74,164 +44,15 @@ def _measures(values: list[str]) -> list[str]:
             raise PydanticCustomError(
                 "not_allowed", "{value} is not a measure; give {allowed}", {"value": repr(measure), "allowed": allowed}
             )
-    _once([called(measure) for measure in values])
+    once([called(measure) for measure in values])
     return values
 
 
-Positive = whole(1)
-Limit = whole(1, null="all")
-Count = whole(0)
-Seed = whole(0, 2**32 - 1)  # what numpy and transformers take
-ListSize = whole(2)  # a positive and a negative
-Width = whole(1, 10**5)
-Fraction = real(0, 1)
-Share = real(0, 1, open="high")
-Weight = real(0)
-Size = real(0, open="low")
-Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$"), _told("a text on one line")]
-Texts = Annotated[list[Text], AfterValidator(_once)]
-Names = Annotated[Texts, BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 Measures = Annotated[list[Text], Field(min_length=1), AfterValidator(_measures)]
-Md5 = Annotated[str, Field(pattern="^[0-9a-f]{32}$"), _told("the 32 hexadecimal digits of an MD5")]
-NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
-
-
-def _name(name: str) -> str:
-    if not NAME.fullmatch(name):
-        raise PydanticCustomError("name", "no name")
-    return name
-
-
-Name = Annotated[str, AfterValidator(_name)]
-"""What experiments, encoders, families, datasets, scales and artefacts are called: part of file and run names."""
 Need = Literal[
     *("metrics", "runs", "curves", "retrieval", "checkpoints", "lists", "text", "models"),
     *("score-matrices", "score-updates"),
 ]
-
-
-class Strict(BaseModel):
-    """A mapping with exactly the fields that it declares, of exactly their types."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class MaxQueries(Strict):
-    """How many queries a split has at most; None for all."""
-
-    train: Limit
-    validation: Limit
-    test: Limit
-
-
-class DprMaxQueries(MaxQueries):
-    """How many questions a split has at most; those of validation are taken out of train, so not all can be."""
-
-    validation: Positive
-
-
-class Fractions(Strict):
-    """How the splits share the texts."""
-
-    train: real(0, 1, open="low high")
-    validation: real(0, 1, open="low high")
-    test: real(0, 1, open="low high")
-
-    @model_validator(mode="after")
-    def _whole(self) -> "Fractions":
-        if abs(self.train + self.validation + self.test - 1) > 1e-9:
-            raise PydanticCustomError("not_allowed", "make the three add up to 1")
-        return self
-
-
-SPLITS = tuple(MaxQueries.model_fields)
-
-
-def evaluated(splits: Iterable[str]) -> list[str]:
-    """Those of a dataset's splits that models are evaluated on: validation only chooses among them, by its probes."""
-    return [split for split in splits if split != "validation"]
-
-
-def _sets(sets: dict[str, str]) -> dict[str, str]:
-    missing = next((split for split in SPLITS if split not in sets), None)
-    if missing:
-        raise PydanticCustomError("splits", "it names no {split} split", {"split": missing})
-    wrong = next((name for name in sets if not SET.fullmatch(name)), None)
-    if wrong is not None:
-        raise PydanticCustomError("splits", "{name} must be one word of letters, digits and hyphens", {"name": wrong})
-    for name, source in sets.items():  # test sets may share queries
-        learnt = next((split for split in SPLITS[:2] if split != name and sets[split] == source), None)
-        if learnt:
-            about = {"name": name, "split": learnt}
-            raise PydanticCustomError("splits", "{name} and {split} are the same: give each its own", about)
-    return sets
-
-
-SET = re.compile(r"(?!(passages|retrieval)$)[A-Za-z0-9-]{1,100}")  # as file names and columns of tables hold it
-Sets = Annotated[dict[str, Text], AfterValidator(_sets)]
-"""Where train, validation and test come from, and any further test sets."""
-
-
-class Source(Strict):
-    """A file that comes from elsewhere: the one at ``path``, or at ``url`` with its size in bytes and its MD5."""
-
-    path: Text | None = None
-    url: Text | None = None
-    size: whole(1, 10**15) | None = None
-    md5: Md5 | None = None
-
-
-class PydocsDataset(Strict):
-    """Docstrings of installed packages: first sentence -> the rest (``dualenc.data.kinds.pydocs``)."""
-
-    kind: Literal["pydocs"]
-    packages: Annotated[Texts, Field(min_length=1)]
-    max_words: Positive
-    min_query_words: Positive
-    min_passage_words: Positive
-    max_passages: Positive
-    fractions: Fractions
-    max_queries: MaxQueries
-
-
-class TsvDataset(Strict):
-    """Tab-separated files: collection, queries and qrels (``dualenc.data.kinds.tsv``)."""
-
-    kind: Literal["tsv"]
-    path: Text
-    splits: Sets
-    max_words: Limit
-    max_passages: whole(0, null="all")
-    max_queries: MaxQueries
-
-
-class IrDataset(Strict):
-    """Ids of ir_datasets (``dualenc.data.kinds.irds``). ``encoding`` is a choice for MS MARCO's passages only."""
-
-    kind: Literal["ir_datasets"]
-    splits: Sets
-    encoding: Literal["raw", "fixed"] = "fixed"
-    max_words: Limit
-    max_passages: whole(0, null="all")
-    max_queries: MaxQueries
-
-
-class DprDataset(Strict):
-    """Questions with pools of passages as DPR prepared them (``dualenc.data.kinds.dpr``).
-
-    ``hard_negatives`` and ``random_negatives`` are how many of them a pool has at most.
-    """
-
-    kind: Literal["dpr"]
-    train: Source
-    dev: Source
-    titles: bool
-    hard_negatives: Positive
-    random_negatives: Count
-    max_queries: DprMaxQueries
-
-
-Dataset = Annotated[PydocsDataset | TsvDataset | IrDataset | DprDataset, Field(discriminator="kind")]
 
 
 class Bm25(Strict):
@@ -366,7 +187,7 @@ class Experiment(Strict):
     model: Literal["cross-attention", "dual-encoder", "late-interaction"]
     encoder: Text
     loss: Text
-    loss_parameters: dict[Text, Annotated[float, BeforeValidator(_number), _told("a number")]]
+    loss_parameters: dict[Text, Number]
     teacher: Text | None
     list_size: ListSize
     selection: Literal["sampled", "top"]
@@ -441,7 +262,7 @@ class Choice(Strict):
 class Shows(Choice):
     """What the module of an artefact declares in ``SHOWS``: ``needs`` are the kinds of files that it is made from."""
 
-    needs: Annotated[list[Need], AfterValidator(_once)] = ["metrics"]
+    needs: Annotated[list[Need], AfterValidator(once)] = ["metrics"]
 
 
 class Artefact(Shows):
@@ -475,7 +296,7 @@ class Scale(Strict):
     sizes: Sizes
     vocabulary: whole(6, 10**7)
     encoders: dict[Name, Annotated[Texts, Field(min_length=1)]]
-    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_once)]
+    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(once)]
     pretraining: Pretraining
     tokens_per_batch: Positive
     gpus: whole(0, 1000)
@@ -525,14 +346,14 @@ OPTIONS: dict[str, Any] = {
     "share": Annotated[real(0, 1, open="low"), Written],
     "threshold": Annotated[Weight, Written],
     "count": Positive,
-    "counts": Annotated[list[Positive], Field(min_length=1), AfterValidator(_once)],
+    "counts": Annotated[list[Positive], Field(min_length=1), AfterValidator(once)],
     "characters": whole(10),
     "measure": Text,
     "run": Text,
     "margins": Annotated[
         list[Annotated[list[Margin], Field(min_length=2, max_length=2), AfterValidator(_unequal)]], Field(min_length=1)
     ],
-    "temperatures": Annotated[list[Annotated[Size, Written]], Field(min_length=1), AfterValidator(_once)],
+    "temperatures": Annotated[list[Annotated[Size, Written]], Field(min_length=1), AfterValidator(once)],
 }
 """Kinds of options of artefacts, and what each may hold."""
 

@@ -5,12 +5,12 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from dualenc.data.datasets import Dataset
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.lookup import shown
 from dualenc.runtime.shape import checked
 from dualenc.study.schema import (
     Bm25,
-    Dataset,
     Encoder,
     Evaluation,
     Experiment,

@@ -11,21 +11,47 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import ijson
 
 from dualenc.data import collection, sources
 from dualenc.data.runs import Run, ranked
 from dualenc.data.sampling import in_hash_order
+from dualenc.data.selection import MaxQueries
+from dualenc.data.sources import Source
 from dualenc.data.text import opened
 from dualenc.runtime.errors import UserError
-from dualenc.study.schema import DprDataset
+from dualenc.runtime.values import Count, Positive, Strict
 
 FILES = {"train": "train", "validation": "train", "test": "dev"}
 """The file that each split is taken from; the paper tests on dev, so nothing may be chosen on it."""
 GOLD = 1000
 """What stands for a score of the gold passage."""
+
+
+RIGHTS = "The manifest names no licence; Natural Questions and Wikipedia's text are under CC BY-SA."
+
+
+class TrainQueries(MaxQueries):
+    """How many questions a split has at most; those of validation are taken out of train, so not all can be."""
+
+    validation: Positive
+
+
+class Parameters(Strict):
+    """Questions with pools of passages as DPR prepared them.
+
+    ``hard_negatives`` and ``random_negatives`` are how many of them a pool has at most.
+    """
+
+    kind: Literal["dpr"]
+    train: Source
+    dev: Source
+    titles: bool
+    hard_negatives: Positive
+    random_negatives: Count
+    max_queries: TrainQueries
 
 
 class Passage(NamedTuple):
@@ -59,7 +85,7 @@ class Question(NamedTuple):
     judged: dict[str, int]
 
 
-def build(folder: str | Path, parameters: DprDataset) -> None:
+def build(folder: str | Path, parameters: Parameters, workers: int = 1) -> None:
     """Write the dataset of ``parameters.train`` and ``parameters.dev``, which is the test split.
 
     A question's id is a hash of its text. The validation split is taken from train by the hash of the id. All passages
@@ -84,7 +110,22 @@ def build(folder: str | Path, parameters: DprDataset) -> None:
     )
 
 
-def candidates(parameters: DprDataset, split: str) -> Run:
+def files(parameters: Parameters) -> list[Path]:
+    """Those of the two files that are on this machine. Raises ``UserError`` as ``text.opened`` does."""
+    return [sources.at(path) for path in places(parameters)]
+
+
+def places(parameters: Parameters) -> list[Path]:
+    """Where params.yaml says that the files are, if it does not say whence to download them."""
+    return [Path(one.path) for one in (parameters.train, parameters.dev) if one.path is not None]
+
+
+def origin(manifest: Mapping[str, Any]) -> str:
+    """Where a manifest says that the texts come from."""
+    return " and ".join(manifest[part]["url"] or manifest[part]["path"] for part in ("train", "dev"))
+
+
+def candidates(parameters: Parameters, split: str) -> Run:
     """The pools of a split's questions, best first: what models re-rank.
 
     As in the paper's Appendix B, the pool of a validation or test question is its positives, ``hard_negatives`` of
@@ -106,7 +147,7 @@ def candidates(parameters: DprDataset, split: str) -> Run:
     return {qid: run[qid] for qid in kept}
 
 
-def _pool(entry: Entry, split: str, parameters: DprDataset) -> dict[str, float]:
+def _pool(entry: Entry, split: str, parameters: Parameters) -> dict[str, float]:
     """The scores of the passages in a question's pool."""
     found = {one.pid: one.score for one in entry.positives if one.score != GOLD}
     positives = {one.pid: found.get(one.pid, 0) for one in entry.positives}

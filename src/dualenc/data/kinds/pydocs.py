@@ -20,13 +20,18 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from dualenc.data import collection
 from dualenc.data.collection import SPLITS
-from dualenc.data.kinds.docstrings import docstrings, question_and_answer
+from dualenc.data.docstrings import docstrings, question_and_answer
+from dualenc.data.selection import MaxQueries
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.progress import reported
+from dualenc.runtime.values import Positive, Strict, Texts, real
 
 # Tests, code copied from other packages, and corners of the standard library that document nothing else.
 SKIPPED = {
@@ -35,6 +40,8 @@ SKIPPED = {
 }
 GRAM = 4  # words; shorter runs are shared by unrelated texts ("the name of the")
 NEAR_DUPLICATE = 0.5  # of a passage's word 4-grams
+RIGHTS = "The manifest names no licence: a docstring has that of its package."
+LICENCE = "apache-2.0"  # of a model of these texts
 
 
 class Pair(NamedTuple):
@@ -45,19 +52,43 @@ class Pair(NamedTuple):
     passage: str
 
 
-def build(
-    folder: str | Path,
-    *,
-    packages: list[str],
-    max_words: int,
-    min_query_words: int,
-    min_passage_words: int,
-    max_passages: int,
-    fractions: dict[str, float],
-    max_queries: dict[str, int | None],
-    workers: int,
-) -> None:
-    """Write the pydocs dataset of ``packages``: import names, or ``stdlib`` for the whole standard library.
+class Fractions(Strict):
+    """How the splits share the texts."""
+
+    train: real(0, 1, open="low high")
+    validation: real(0, 1, open="low high")
+    test: real(0, 1, open="low high")
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Fractions":
+        if abs(self.train + self.validation + self.test - 1) > 1e-9:
+            raise PydanticCustomError("not_allowed", "make the three add up to 1")
+        return self
+
+
+class Parameters(Strict):
+    """Docstrings of installed packages: first sentence -> the rest."""
+
+    kind: Literal["pydocs"]
+    packages: Annotated[Texts, Field(min_length=1)]
+    max_words: Positive
+    min_query_words: Positive
+    min_passage_words: Positive
+    max_passages: Positive
+    fractions: Fractions
+    max_queries: MaxQueries
+
+    @model_validator(mode="after")
+    def _lengths(self) -> Self:
+        for key in ("min_query_words", "min_passage_words"):
+            if getattr(self, key) > self.max_words:
+                about = {"key": key, "least": getattr(self, key), "most": self.max_words}
+                raise PydanticCustomError("not_allowed", "{key} = {least} is larger than max_words = {most}", about)
+        return self
+
+
+def build(folder: str | Path, parameters: Parameters, workers: int) -> None:
+    """Write the dataset of ``packages``: import names, or ``stdlib`` for the whole standard library.
 
     Passages are cut to ``max_words`` words; pairs with a shorter query or passage than the minima, or a query
     longer than ``max_words``, are left out, then near-duplicates (``distinct``). All pairs of a module fall
@@ -66,19 +97,14 @@ def build(
     queries, however many, and then others. The bytes depend on the installed versions, not on their place or
     on ``workers``.
 
-    Raises ``UserError`` for a package that is not installed or has no Python source, for fractions that do
-    not add up to 1, and for a split without queries.
+    Raises ``UserError`` for a package that is not installed or has no Python source, and for a split without queries.
     """
-    if abs(sum(fractions.values()) - 1) > 1e-9:
-        raise UserError(f"the fractions of the pydocs splits, {fractions}, must add up to 1; correct them.")
     installed = metadata.packages_distributions()
-    found = {package: find(package, installed) for package in packages}
+    found = {package: find(package, installed) for package in parameters.packages}
     sources = {module: path for _, files in found.values() for module, path in files.items()}
-    limits = {
-        "max_words": max_words,
-        "min_query_words": min_query_words,
-        "min_passage_words": min_passage_words,
-    }
+    limits = parameters.model_dump(include={"max_words", "min_query_words", "min_passage_words"})
+    fractions, max_queries = parameters.fractions.model_dump(), parameters.max_queries.model_dump()
+    max_passages = parameters.max_passages
     read, counts = read_modules(sources, **limits, workers=workers)
     pairs = distinct(read)
     askable = unambiguous(pairs)
@@ -99,6 +125,24 @@ def build(
         {split: sorted((pair.id, pair.query) for pair in asked[split]) for split in SPLITS},
         {split: sorted((pair.id, pair.id, 1) for pair in asked[split]) for split in SPLITS},
         about,
+    )
+
+
+def packages(parameters: Parameters) -> list[str]:
+    """The installed packages that decide the text."""
+    return parameters.packages
+
+
+def origin(manifest: Mapping[str, Any]) -> str:
+    """Where a manifest says that the texts come from."""
+    return f"{manifest['source']} ({', '.join(f'{name} {version}' for name, version in manifest['packages'].items())})"
+
+
+def limits(parameters: Parameters) -> str:
+    """What a model of these texts cannot be expected to do, as its card says it."""
+    return (
+        "Queries are first sentences of docstrings and passages the rest of them, cut to "
+        f"{parameters.max_words} words: nobody has asked these questions."
     )
 
 

@@ -9,31 +9,39 @@ What stands between the tabs is taken as it is: quotes and backslashes mean noth
 
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
+from typing import Any, Literal
 
-from dualenc.data import sources
+from dualenc.data import selection, sources
 from dualenc.data.collection import Judgements, relevance
-from dualenc.data.kinds import selection
-from dualenc.data.text import lines
+from dualenc.data.selection import MaxQueries, Sets
+from dualenc.data.text import lines, only_form
 from dualenc.runtime.errors import UserError
+from dualenc.runtime.values import Limit, Strict, Text, whole
+
+RIGHTS = "The manifest names no licence: the files are those of whoever trained the model."
 
 
-def build(
-    folder: str | Path,
-    *,
-    path: str | Path,
-    splits: Mapping[str, str],
-    max_words: int | None,
-    max_passages: int | None,
-    max_queries: Mapping[str, int | None],
-) -> None:
-    """Write the dataset of the files in ``path``; ``splits`` maps our names of the splits to the files'.
+class Parameters(Strict):
+    """Tab-separated files: collection, queries and qrels."""
+
+    kind: Literal["tsv"]
+    path: Text
+    splits: Sets
+    max_words: Limit
+    max_passages: whole(0, null="all")
+    max_queries: MaxQueries
+
+
+def build(folder: str | Path, parameters: Parameters, workers: int = 1) -> None:
+    """Write the dataset of the files in ``parameters.path``.
 
     A split keeps at most ``max_queries`` queries, and the collection at most ``max_passages`` passages before they are
-    cut (`dualenc.data.kinds.selection`); judgements of other queries are left out and counted. Raises ``UserError`` as
-    ``sources.tsv_files`` and `dualenc.data.text` do, with the line that lacks a column, judges a pair again or names a
+    cut (`dualenc.data.selection`); judgements of other queries are left out and counted. Raises ``UserError`` as
+    ``files`` and `dualenc.data.text` do, with the line that lacks a column, judges a pair again or names a
     query or passage that the files do not have, and for what ``collection.check`` refuses.
     """
-    made_of = sources.described(sources.tsv_files(path, splits))
+    path, splits, max_queries = parameters.path, parameters.splits, parameters.max_queries.model_dump()
+    made_of = sources.described(files(parameters))
     pids = [pid for pid, _ in _texts(path, "collection")]
     known = set(pids)
     queries, judged, counts = {}, {}, {}
@@ -44,11 +52,37 @@ def build(
         judged[split] = [row for row in every if row[0] in queries[split]]
         counts[split] = {"queries": len(asked), "kept": len(queries[split])}
         counts[split] |= {"judgements": len(every), "of queries kept": len(judged[split])}
-    kept = selection.passages(pids, judged, max_passages)
+    kept = selection.passages(pids, judged, parameters.max_passages)
     counts["passages"] = {"in the collection": len(pids), "kept": len(kept)}
     selection.report(counts)
     about = {"kind": "tsv", "splits": dict(splits), "sources": made_of, "counts": counts}
-    selection.write(folder, _texts(path, "collection"), kept, queries, judged, max_words, about)
+    selection.write(folder, _texts(path, "collection"), kept, queries, judged, parameters.max_words, about)
+
+
+def files(parameters: Parameters) -> list[Path]:
+    """The files of the collection: the passages, then queries and judgements of each split.
+
+    Raises ``UserError`` as ``text.opened`` does, and if one is there in two forms.
+    """
+    splits = parameters.splits.values()
+    names = ["collection", *(f"{kind}.{name}" for kind in ("queries", "qrels") for name in splits)]
+    return [_file(parameters.path, name) for name in dict.fromkeys(names)]
+
+
+def places(parameters: Parameters) -> list[Path]:
+    """Where params.yaml says that the files are: their folder."""
+    return [Path(parameters.path)]
+
+
+def origin(manifest: Mapping[str, Any]) -> str:
+    """Where a manifest says that the texts come from."""
+    splits = ", ".join(f"{split}: {name}" for split, name in manifest["splits"].items())
+    return f"tab-separated files ({splits})"
+
+
+def _file(path: str | Path, name: str) -> Path:
+    """The file ``<name>.tsv`` of a folder, plain or compressed."""
+    return sources.at(only_form(Path(path) / f"{name}.tsv"))
 
 
 def _texts(path: str | Path, name: str) -> Iterator[tuple[str, str]]:
@@ -80,7 +114,7 @@ def _qrels(path: str | Path, name: str, qids: Container[str], pids: Container[st
 
 def _rows(path: str | Path, name: str, columns: list[str]) -> Iterator[tuple[str, list[str]]]:
     """The columns of every line of ``<name>.tsv``, and where the line is."""
-    file = sources.tsv_file(path, name)
+    file = _file(path, name)
     for number, line in lines(file):
         row = line.split("\t")
         if len(row) != len(columns):

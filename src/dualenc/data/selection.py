@@ -3,14 +3,48 @@
 Part n of passage ``p`` is ``p-n``, and relevant where ``p`` is. So retrieval and the encoders see the same text.
 """
 
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
 from dualenc.data import collection
-from dualenc.data.collection import Judgements
+from dualenc.data.collection import SPLITS, Judgements
 from dualenc.data.sampling import in_hash_order
+from dualenc.runtime.values import Limit, Strict, Text
+
+SET = re.compile(r"(?!(passages|retrieval)$)[A-Za-z0-9-]{1,100}")  # as file names and columns of tables hold it
+
+
+class MaxQueries(Strict):
+    """How many queries a split has at most; None for all."""
+
+    train: Limit
+    validation: Limit
+    test: Limit
+
+
+def _sets(sets: dict[str, str]) -> dict[str, str]:
+    missing = next((split for split in SPLITS if split not in sets), None)
+    if missing:
+        raise PydanticCustomError("splits", "it names no {split} split", {"split": missing})
+    wrong = next((name for name in sets if not SET.fullmatch(name)), None)
+    if wrong is not None:
+        raise PydanticCustomError("splits", "{name} must be one word of letters, digits and hyphens", {"name": wrong})
+    for name, source in sets.items():  # test sets may share queries
+        learnt = next((split for split in SPLITS[:2] if split != name and sets[split] == source), None)
+        if learnt:
+            about = {"name": name, "split": learnt}
+            raise PydanticCustomError("splits", "{name} and {split} are the same: give each its own", about)
+    return sets
+
+
+Sets = Annotated[dict[str, Text], AfterValidator(_sets)]
+"""Where train, validation and test come from, and any further test sets."""
 
 
 def sample(queries: Mapping[str, str], split: str, max_queries: Mapping[str, int | None]) -> dict[str, str]:

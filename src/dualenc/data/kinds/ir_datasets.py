@@ -2,46 +2,61 @@
 
 ir_datasets downloads what is missing to the user's ``IR_DATASETS_HOME``, checks it against its own checksums, and
 prints the licences. A text is what the library calls its default: title and text where a document has both.
+
+The library takes a second to import, so that is left to the functions that use it: every command reads this module's
+``Parameters``.
 """
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-import ir_datasets
-from ir_datasets.datasets import msmarco_passage
-from ir_datasets.util import DownloadConfig, TarExtract
-
-from dualenc.data.kinds import selection
-from dualenc.data.kinds.irds_errors import explained
+from dualenc.data import selection
 from dualenc.data.runs import Run, ranked
+from dualenc.data.selection import MaxQueries, Sets
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.progress import Progress
-from dualenc.study.schema import IrDataset
+from dualenc.runtime.values import Limit, Strict, whole
+
+if TYPE_CHECKING:
+    import ir_datasets
 
 Qrels = dict[str, dict[str, int]]
 
 
-def build(
-    folder: str | Path,
-    *,
-    splits: Mapping[str, str],
-    encoding: str,
-    max_words: int | None,
-    max_passages: int | None,
-    max_queries: Mapping[str, int | None],
-) -> None:
-    """Write the dataset whose splits have the ids ``splits``; its passages are those of the test id's collection.
+RIGHTS = (
+    "The manifest names no licence: ir_datasets prints the terms of each collection that it downloads; those of MS "
+    "MARCO are for non-commercial research only."
+)
+
+
+class Parameters(Strict):
+    """Ids of ir_datasets. ``encoding`` is a choice for MS MARCO's passages only."""
+
+    kind: Literal["ir_datasets"]
+    splits: Sets
+    encoding: Literal["raw", "fixed"] = "fixed"
+    max_words: Limit
+    max_passages: whole(0, null="all")
+    max_queries: MaxQueries
+
+
+def build(folder: str | Path, parameters: Parameters, workers: int = 1) -> None:
+    """Write the dataset whose splits have these ids; its passages are those of the test id's collection.
 
     Official query sets hold queries that nobody judged. What cannot be used is left out and counted, on stderr and in
     the manifest: queries without a relevant passage in the collection, and empty texts. Samples are those of
-    `dualenc.data.kinds.selection`. ``encoding`` is "fixed", the library's texts, or "raw": MS MARCO's passages as they
+    `dualenc.data.selection`. ``encoding`` is "fixed", the library's texts, or "raw": MS MARCO's passages as they
     were published, in which some characters were encoded twice.
 
     Raises ``UserError`` for an unknown id, one without passages, queries or judgements, files that cannot be
     downloaded, "raw" for another collection than MS MARCO's, and what ``collection.check`` refuses.
     """
+    import ir_datasets
+
+    splits, encoding, max_queries = parameters.splits, parameters.encoding, parameters.max_queries.model_dump()
     texts = partial(_passages, splits["test"], encoding)
     filled = {pid: bool(text) for pid, text in texts()}
     pids = [pid for pid, has_text in filled.items() if has_text]
@@ -55,14 +70,26 @@ def build(
         counts[split] |= {"relevant passage not in the collection": len(asked) - len(found), "kept": len(found)}
         judgements = sum(len(qrels[qid]) for qid in queries[split])
         counts[split] |= {"judgements": judgements, "of passages in the collection": len(judged[split])}
-    kept = selection.passages(pids, judged, max_passages)
+    kept = selection.passages(pids, judged, parameters.max_passages)
     counts["passages"] = {"in the collection": len(filled), "empty": len(filled) - len(pids), "kept": len(kept)}
     selection.report(counts)
     about = {"kind": "ir_datasets", "version": ir_datasets.__version__, "splits": dict(splits), "encoding": encoding}
-    selection.write(folder, texts(len(filled)), kept, queries, judged, max_words, {**about, "counts": counts})
+    about["counts"] = counts
+    selection.write(folder, texts(len(filled)), kept, queries, judged, parameters.max_words, about)
 
 
-def candidates(parameters: IrDataset, split: str) -> Run:
+def packages(parameters: Parameters) -> list[str]:
+    """The installed packages that decide the text."""
+    return ["ir_datasets"]
+
+
+def origin(manifest: Mapping[str, Any]) -> str:
+    """Where a manifest says that the texts come from."""
+    splits = ", ".join(f"{split}: {name}" for split, name in manifest["splits"].items())
+    return f"ir_datasets {manifest['version']} ({splits})"
+
+
+def candidates(parameters: Parameters, split: str) -> Run:
     """The candidates that the dataset itself gives for the queries of a split: ir_datasets' ``scoreddocs``.
 
     Lists without scores, such as MS MARCO's, say nothing of the order: all their scores are equal. Raises
@@ -73,6 +100,8 @@ def candidates(parameters: IrDataset, split: str) -> Run:
             "official candidates are whole passages of the whole collection: set max_words and max_passages of the "
             "dataset to null, or the scale's candidates to bm25."
         )
+    from dualenc.data.ir_datasets_errors import explained
+
     identifier = parameters.splits[split]
     asked, _, _ = _asked(identifier, split, parameters.max_queries.model_dump())
     lists: dict[str, tuple[list[str], list[float]]] = {qid: ([], []) for qid in asked}
@@ -93,8 +122,10 @@ def candidates(parameters: IrDataset, split: str) -> Run:
     return {qid: ranked(qid, pids, scores) for qid, (pids, scores) in lists.items() if pids}
 
 
-def _load(identifier: str) -> ir_datasets.Dataset:
+def _load(identifier: str) -> "ir_datasets.Dataset":
     """The dataset of an id. Raises ``UserError`` with the ids that are most like an unknown one."""
+    import ir_datasets
+
     try:
         return ir_datasets.load(identifier)
     except KeyError:
@@ -105,6 +136,11 @@ def _load(identifier: str) -> ir_datasets.Dataset:
 
 def _passages(identifier: str, encoding: str, total: int | None = None) -> Iterator[tuple[str, str]]:
     """(pid, text) of every passage; the text may be empty."""
+    import ir_datasets
+    from ir_datasets.datasets import msmarco_passage
+
+    from dualenc.data.ir_datasets_errors import explained
+
     with explained(identifier):
         dataset = _load(identifier)
         if not dataset.has_docs():
@@ -125,6 +161,10 @@ def _passages(identifier: str, encoding: str, total: int | None = None) -> Itera
 
 def _raw_msmarco() -> Iterator[tuple[str, str]]:
     """(pid, text) of MS MARCO's passages as published; ir_datasets' iterator mends characters encoded twice."""
+    import ir_datasets
+    from ir_datasets.datasets import msmarco_passage
+    from ir_datasets.util import DownloadConfig, TarExtract
+
     home = ir_datasets.util.home_path() / msmarco_passage.NAME
     files = DownloadConfig.context(msmarco_passage.NAME, home, dua=msmarco_passage.DUA)
     with TarExtract(files["collectionandqueries"], "collection.tsv").stream() as lines:
@@ -137,6 +177,8 @@ def _asked(
     identifier: str, split: str, max_queries: Mapping[str, int | None]
 ) -> tuple[dict[str, str], Qrels, dict[str, int]]:
     """Queries of a split with a relevant passage (qid -> text), all judgements, and counts of what was left out."""
+    from dualenc.data.ir_datasets_errors import explained
+
     with explained(identifier):
         dataset = _load(identifier)
         for having, what in ((dataset.has_queries(), "queries"), (dataset.has_qrels(), "judgements (qrels)")):

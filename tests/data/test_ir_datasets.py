@@ -15,17 +15,21 @@ from ir_datasets.util import LocalDownload
 import file_server
 import msmarco_files
 from dualenc import cli
-from dualenc.data import collection
-from dualenc.data.kinds import irds, irds_errors
+from dualenc.data import collection, ir_datasets_errors
+from dualenc.data.kinds import ir_datasets as kind
 from dualenc.data.runs import read_run
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import read_json
 from dualenc.steps.evaluation_sets import evaluation_sets
-from dualenc.study.schema import IrDataset
 from msmarco_files import FIXED, RAW, SPLITS
 
 OPTIONS = {"splits": SPLITS, "encoding": "fixed", "max_words": None, "max_passages": None}
 OPTIONS |= {"max_queries": {"train": 10, "validation": 10, "test": 10}}
+
+
+def parameters(**options):
+    """A dataset of the kind with other options than `OPTIONS`."""
+    return kind.Parameters(kind="ir_datasets", **OPTIONS | options)
 
 
 @pytest.fixture
@@ -42,7 +46,7 @@ def build(tmp_path):
 
     def make(**options):
         folder = tmp_path / "dataset"
-        irds.build(folder, **OPTIONS | options)
+        kind.build(folder, parameters(**options))
         collection.check_folder(folder)
         return folder
 
@@ -85,11 +89,10 @@ def test_every_filter_is_counted(server, build, capsys):
 
 
 def test_official_candidates(server):
-    parameters = IrDataset(kind="ir_datasets", **OPTIONS)
-    run = irds.candidates(parameters, "test")
+    run = kind.candidates(parameters(), "test")
     assert {qid: set(ranking.pids) for qid, ranking in run.items()} == {"21": {"1", "2"}, "22": {"3", "4", "9"}}
     assert all(len(set(ranking.scores.tolist())) == 1 for ranking in run.values())  # they say nothing of the order
-    assert {qid: len(ranking.pids) for qid, ranking in irds.candidates(parameters, "trec-dl-2019").items()} == {
+    assert {qid: len(ranking.pids) for qid, ranking in kind.candidates(parameters(), "trec-dl-2019").items()} == {
         "31": 3,
         "32": 1,
     }
@@ -98,12 +101,12 @@ def test_official_candidates(server):
 @pytest.mark.parametrize("change", [{"max_words": 5}, {"max_passages": 5}])
 def test_official_candidates_are_whole_passages_of_the_whole_collection(server, change):
     with pytest.raises(UserError, match="set max_words and max_passages of the dataset to null"):
-        irds.candidates(IrDataset(kind="ir_datasets", **OPTIONS | change), "test")
+        kind.candidates(parameters(**change), "test")
 
 
-def official(folder, parameters, output, depth):
+def official(folder, dataset, output, depth):
     """Run ``dualenc candidates`` as the workflow does."""
-    params = json.dumps({"official": parameters, "depth": depth})
+    params = json.dumps({"official": dataset, "depth": depth})
     cli.app(
         ["candidates", "--params", params, "--dataset", str(folder), "--output", str(output)], standalone_mode=False
     )
@@ -202,11 +205,11 @@ def test_any_collection(mine, build):
 
 
 def test_official_scores_are_kept(mine):
-    run = irds.candidates(IrDataset(kind="ir_datasets", **OPTIONS | {"splits": mine}), "test")
+    run = kind.candidates(parameters(splits=mine), "test")
     assert {qid: ranking.pids for qid, ranking in run.items()} == {"4": ["b", "a"], "6": ["b"]}
     assert run["4"].scores.tolist() == [9.5, 2.5]
     with pytest.raises(UserError, match=r"mine/train, the train split, has no candidate lists .* candidates to bm25"):
-        irds.candidates(IrDataset(kind="ir_datasets", **OPTIONS | {"splits": mine}), "train")
+        kind.candidates(parameters(splits=mine), "train")
 
 
 @pytest.mark.parametrize(
@@ -243,7 +246,7 @@ def test_a_file_that_is_cut_off(packed, cut, tmp_path):
     (tmp_path / "docs").write_bytes(content[:cut] or b"text")
     with (
         pytest.raises(UserError, match=r"ir_datasets cannot read mine \(.+\): remove its files in .* and run again\."),
-        irds_errors.explained("mine"),
+        ir_datasets_errors.explained("mine"),
         packed.open(tmp_path / "docs", "rb") as file,
     ):
         file.read()
