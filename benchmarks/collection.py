@@ -105,13 +105,14 @@ def encode(at: At) -> Callable[[], None]:
     import torch
 
     from dualenc.scorers import models
+    from dualenc.scorers.kinds import dual_encoder
     from dualenc.steps.encode import encode
 
     torch.manual_seed(SEED)
     bert = models.pretraining_model(**MODEL, vocabulary=8192, pad=0)
     models.save_encoder(bert, ENCODER, at.folder / "encoder", MODEL["max_length"])
     options = {"pooling": "mean", "dropout": 0.0, "gain": 1.0, "max_length": MODEL["max_length"]}
-    models.dual_encoder(at.folder / "encoder", **options).save(str(at.folder / "model"), create_model_card=False)
+    dual_encoder.start(at.folder / "encoder", **options).save(str(at.folder / "model"), create_model_card=False)
 
     def shards() -> None:
         for number, file in enumerate(embeddings(at)):

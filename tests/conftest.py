@@ -8,6 +8,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, here and in the
 import pytest
 
 import tiny_study
+from dualenc.study.kinds import KINDS
 
 
 def pytest_collection_modifyitems(items):
@@ -24,8 +25,7 @@ def tiny(tmp_path_factory):
 @pytest.fixture(scope="session")
 def trained(tiny):
     """The folder of a trained model of each kind, with its runs."""
-    kinds = ["cross-attention", "dual-encoder", "late-interaction"]
-    return {kind: tiny_study.train(tiny, tiny / kind, tiny_study.experiment(model=kind)) for kind in kinds}
+    return {kind: tiny_study.train(tiny, tiny / kind, tiny_study.experiment(model=kind)) for kind in KINDS}
 
 
 @pytest.fixture

@@ -268,11 +268,11 @@ def _check_shard(shard: int, shards: int) -> None:
 def retrieval(
     params: Params, dataset: Folder, tokens: Folder, model: Folder, output: OutputFolder, embeddings: Shards = None
 ) -> None:
-    """Search the whole collection with a dual-encoder, for every query of the test sets."""
+    """Search the whole collection with a model, for every query of the test sets."""
     from dualenc.steps.retrieval import retrieval as search
 
     _set_torch_threads()
-    search(dataset, tokens, model, embeddings or [], params.depth, params.tokens_per_batch, output)
+    search(dataset, tokens, model, params.model, embeddings or [], params.depth, params.tokens_per_batch, output)
 
 
 @step()

@@ -10,11 +10,11 @@ from dualenc.analysis import influence, score_updates
 from dualenc.data.collection import read_qrels
 from dualenc.data.runs import read_run
 from dualenc.runtime.errors import UserError
-from dualenc.scorers import models, scoring
+from dualenc.scorers import models, reading, scoring
 from dualenc.steps.inputs import rows
 from dualenc.steps.score_updates import updates
 
-KINDS = ["cross-attention", "dual-encoder", "late-interaction"]
+KINDS = list(models.MODULES)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def watched(evaluation):
 
 @pytest.fixture(scope="module")
 def source(tiny):
-    return scoring.texts(tiny / "tokens", "test", 4096)
+    return reading.texts(tiny / "tokens", "test", 4096)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_changes_are_those_of_the_tangent_kernel(kind, trained, source, watched,
     def gradient(qid, pid):
         model.zero_grad()
         rows = np.array([identifiers[0][qid]]), np.array([identifiers[1][pid]])
-        score_updates._scores(model, source, *rows).squeeze().backward()
+        models.kind(model).differentiable(model, source, *rows).squeeze().backward()
         return torch.cat([torch.zeros(p.numel()) if p.grad is None else p.grad.flatten() for p in model.parameters()])
 
     for line in changed.iloc[::7].itertuples():
@@ -92,7 +92,7 @@ def test_scores_are_those_of_the_runs(kind, trained, source, watched, identifier
     rows = [np.array([identifiers[0][qid] for qid in watched.other_qid])]
     rows.append(np.array([identifiers[1][pid] for pid in watched.other_pid]))
     with torch.no_grad():
-        found = score_updates._scores(model.eval(), source, *rows)
+        found = models.kind(model).differentiable(model.eval(), source, *rows)
     assert found.numpy() == pytest.approx(scoring.score(model, source, *rows), abs=1e-5)
 
 

@@ -18,7 +18,8 @@ from dualenc import cli
 from dualenc.encoders import encoder_files, tokens
 from dualenc.orchestration import workflow
 from dualenc.runtime.errors import UserError
-from dualenc.scorers import models, scoring
+from dualenc.scorers import models, reading, scoring, vectors
+from dualenc.scorers.kinds import cross_attention, dual_encoder, late_interaction, learned_sparse
 from dualenc.study import config
 from dualenc.training import objective
 from params import PARAMS, changed
@@ -250,10 +251,10 @@ def test_the_tokenizer_that_is_accepted_is_the_one_that_saved_models_have(folder
         shutil.copyfile(tmp_path / "saved" / name, again / name)
     for encoder in (folder, again):
         tokens.check_encoder(encoder, tmp_path / "tokens")
-    source, rows = scoring.texts(tmp_path / "tokens", "train", 4096), np.arange(len(TEXTS))
+    source, rows = reading.texts(tmp_path / "tokens", "train", 4096), np.arange(len(TEXTS))
     STARTS["dual-encoder"](folder).save(str(tmp_path / "de"), create_model_card=False)
     model = SentenceTransformer(str(tmp_path / "de"))
-    np.testing.assert_allclose(scoring.embed(model, source.passages, rows, source), model.encode(TEXTS), atol=1e-4)
+    np.testing.assert_allclose(vectors.embed(model, source.passages, rows, source), model.encode(TEXTS), atol=1e-4)
     STARTS["cross-attention"](folder).save(str(tmp_path / "ca"), create_model_card=False)
     model = CrossEncoder(str(tmp_path / "ca"))
     expected = model.predict([(text, text) for text in TEXTS])
@@ -311,9 +312,10 @@ def test_the_names_of_the_weights_are_those_of_the_library():
 
 
 STARTS = {
-    "dual-encoder": lambda encoder: models.dual_encoder(encoder, pooling="mean", dropout=0.0, gain=1.0, max_length=20),
-    "cross-attention": lambda encoder: models.cross_encoder(encoder, dropout=0.0, max_length=20),
-    "late-interaction": lambda encoder: models.late_interaction(encoder, gain=1.0, max_length=20),
+    "dual-encoder": lambda encoder: dual_encoder.start(encoder, pooling="mean", dropout=0.0, gain=1.0, max_length=20),
+    "cross-attention": lambda encoder: cross_attention.start(encoder, dropout=0.0, max_length=20),
+    "late-interaction": lambda encoder: late_interaction.start(encoder, gain=1.0, max_length=20),
+    "learned-sparse": lambda encoder: learned_sparse.start(encoder, max_length=20),
 }
 
 

@@ -22,6 +22,7 @@ from dualenc.orchestration import slices, workflow
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import md5, read_json
 from dualenc.scorers import models
+from dualenc.scorers.kinds import cross_attention, dual_encoder
 from dualenc.steps.checkpoints import checkpoints
 from dualenc.steps.train import train
 from dualenc.study import config
@@ -82,11 +83,11 @@ def test_an_old_checkpoint_as_an_encoder_folder(bert, checkpoint, tmp_path):
 
 def test_the_scorers_start_from_it(bert, checkpoint, tmp_path):
     hub.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
-    cross = models.cross_encoder(tmp_path / "new", dropout=0.1, max_length=20)
+    cross = cross_attention.start(tmp_path / "new", dropout=0.1, max_length=20)
     assert isinstance(cross, CrossEncoder)
     belongs, random = bert.state_dict()["cls.seq_relationship.weight"]
     torch.testing.assert_close(cross[0].model.classifier.weight[0].cpu(), belongs - random)
-    dual = models.dual_encoder(tmp_path / "new", pooling="cls", dropout=0.0, gain=1.0, max_length=20)
+    dual = dual_encoder.start(tmp_path / "new", pooling="cls", dropout=0.0, gain=1.0, max_length=20)
     assert dual.encode(["who wrote the book"]).shape == (1, 16)
 
 
@@ -103,7 +104,7 @@ def test_a_checkpoint_without_heads_and_prefixes(bert, checkpoint, tmp_path, suf
     assert {f"bert.{name}" for name in weights} == set(found)
     assert {tensor.dtype for tensor in found.values()} == {torch.float32}
     torch.manual_seed(5)
-    models.cross_encoder(tmp_path / "new", dropout=0.1, max_length=20)
+    cross_attention.start(tmp_path / "new", dropout=0.1, max_length=20)
 
 
 def test_words_may_keep_their_case(checkpoint, tmp_path):

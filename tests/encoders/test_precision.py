@@ -19,7 +19,7 @@ from dualenc.training.minibatches import Collator
 from dualenc.training.objective import ListLoss
 from tiny_study import LENGTHS, SETTINGS
 
-KINDS = ["cross-attention", "dual-encoder", "late-interaction"]
+KINDS = list(models.MODULES)
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 

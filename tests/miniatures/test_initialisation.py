@@ -8,7 +8,7 @@ from dualenc.encoders.tokens import Tokens
 from dualenc.miniatures import initialisation
 from dualenc.runtime.errors import UserError
 from dualenc.scorers import models
-from dualenc.scorers.scoring import Texts
+from dualenc.scorers.reading import Texts
 
 WIDTH, VOCABULARY = 16, 60
 

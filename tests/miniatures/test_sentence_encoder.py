@@ -12,7 +12,7 @@ from dualenc.data.sources import packaged
 from dualenc.encoders import tokens
 from dualenc.miniatures.sentence_encoder import Sentences
 from dualenc.runtime.errors import UserError
-from dualenc.scorers import models
+from dualenc.scorers.kinds import dual_encoder
 from dualenc.steps.pretrain import unlabelled
 from dualenc.steps.texts import chosen, texts
 
@@ -26,7 +26,7 @@ def encoder(tiny, tmp_path_factory):
     package = root / "tiny_encoder"
     package.mkdir()
     (package / "__init__.py").write_text("raise RuntimeError('imported')\n", encoding="utf-8")
-    model = models.dual_encoder(tiny / "encoder", pooling="mean", dropout=0.0, gain=1.0, max_length=16)
+    model = dual_encoder.start(tiny / "encoder", pooling="mean", dropout=0.0, gain=1.0, max_length=16)
     model.save(str(package / "model"), create_model_card=False)
     digest = hashlib.sha256((package / "model" / "model.safetensors").read_bytes()).hexdigest()
     sys.path.insert(0, str(root))

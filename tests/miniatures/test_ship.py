@@ -8,6 +8,7 @@ import torch
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import md5
 from dualenc.scorers import models
+from dualenc.scorers.kinds import cross_attention, dual_encoder
 from dualenc.steps.ship import ship
 from tiny_study import LENGTHS
 
@@ -30,8 +31,8 @@ def test_half_the_size_and_the_same_model(tiny, shipped):
 
 
 def test_scorers_start_from_it_in_float32(shipped):
-    dual = models.dual_encoder(shipped, pooling="mean", dropout=0.1, gain=1.0, max_length=LENGTHS["text"])
-    cross = models.cross_encoder(shipped, dropout=0.1, max_length=LENGTHS["pair"])
+    dual = dual_encoder.start(shipped, pooling="mean", dropout=0.1, gain=1.0, max_length=LENGTHS["text"])
+    cross = cross_attention.start(shipped, dropout=0.1, max_length=LENGTHS["pair"])
     assert {parameter.dtype for model in (dual, cross) for parameter in model.parameters()} == {torch.float32}
 
 

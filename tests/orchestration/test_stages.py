@@ -45,7 +45,7 @@ OF_JOB = {  # what Snakemake watches for a job, by its rule; the item of a group
     "teacher_scores": lambda study, item: slices.teacher_scores(study, item["run"]),
     "score_matrix": lambda study, item: slices.score_matrix(study, item["run"]),
     "score_updates": lambda study, item: slices.score_updates(study, item["run"]),
-    "retrieval": lambda study, item: [slices.retrieval(study), slices.encode(study)],
+    "retrieval": lambda study, item: [slices.retrieval(study, item["run"]), slices.encode(study)],
     "evaluate": lambda study, item: shown.evaluation(study),
     "evaluate_retrieval": lambda study, item: shown.evaluation(study),
 }

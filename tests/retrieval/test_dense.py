@@ -10,7 +10,7 @@ from dualenc.data.runs import ranked, read_run
 from dualenc.retrieval import dense
 from dualenc.retrieval.dense import search, shard
 from dualenc.runtime.errors import UserError
-from dualenc.scorers import models, scoring
+from dualenc.scorers import models, reading, scoring, vectors
 from dualenc.steps.encode import encode
 from dualenc.steps.retrieval import retrieval as step
 
@@ -85,7 +85,7 @@ def retrieved(root, embeddings, run):
 
 def every_score(root):
     """qid -> pid -> the model's own score, of the first test queries with all passages."""
-    source, model = scoring.texts(root / "tokens", "test", 4096), models.load(root / "model", "dual-encoder")
+    source, model = reading.texts(root / "tokens", "test", 4096), models.load(root / "model", "dual-encoder")
     pids = collection.ids(root / "dataset", "passages").to_pylist()
     rows = np.arange(len(pids))
     for row, qid in enumerate(collection.ids(root / "dataset", "test").to_pylist()[:20]):
@@ -139,9 +139,9 @@ def test_the_number_of_shards_has_no_influence_on_any_bit(alone, small_blocks):
 
 def test_float16_changes_scores_by_less_than_a_thousandth_of_the_lengths(alone, small_blocks):
     found = retrieved(alone, encoded(alone, 2), "half")
-    source, model = scoring.texts(alone / "tokens", "test", 4096), models.load(alone / "model", "dual-encoder")
+    source, model = reading.texts(alone / "tokens", "test", 4096), models.load(alone / "model", "dual-encoder")
     lengths = [
-        np.linalg.norm(scoring.embed(model, column, np.arange(len(column.lengths())), source), axis=1)
+        np.linalg.norm(vectors.embed(model, column, np.arange(len(column.lengths())), source), axis=1)
         for column in (source.queries, source.passages)
     ]
     for row, (qid, pids, scores) in enumerate(every_score(alone)):

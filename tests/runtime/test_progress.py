@@ -10,7 +10,7 @@ from dualenc.data.kinds import pydocs
 from dualenc.data.runs import read_run
 from dualenc.retrieval.candidates import bm25
 from dualenc.runtime.progress import Progress, reported
-from dualenc.scorers import models, scoring
+from dualenc.scorers import models, reading, scoring
 from dualenc.steps import inputs
 
 
@@ -52,12 +52,12 @@ def test_time_left_follows_from_the_work_where_items_differ(capsys, monkeypatch)
 
 
 KINDS = {"cross-attention": ["scoring: 40/40 pairs"], "dual-encoder": ["encoding: 4/4 texts", "encoding: 10/10 texts"]}
-KINDS["late-interaction"] = KINDS["dual-encoder"]
+KINDS |= dict.fromkeys(["late-interaction", "learned-sparse"], KINDS["dual-encoder"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_scoring_says_how_far_it_is(kind, tiny, trained, talkative, capsys):
-    source = scoring.texts(tiny / "tokens", "test", 60)
+    source = reading.texts(tiny / "tokens", "test", 60)
     model = models.load(trained[kind] / "model", kind)
     scoring.score(model, source, np.repeat(np.arange(4), 10), np.tile(np.arange(10), 4))
     lines = capsys.readouterr().err.splitlines()
@@ -85,7 +85,7 @@ def test_stepping_on_pairs_says_how_far_it_is(tiny, trained, talkative, capsys):
     watched = score_updates.neighbours(candidates, qrels, pairs=3, others=2)
     model = models.load(trained["dual-encoder"] / "model", "dual-encoder")
     identifiers = inputs.rows(tiny / "dataset", "test"), inputs.rows(tiny / "dataset", "passages")
-    score_updates.changes(model, scoring.texts(tiny / "tokens", "test", 4096), watched, *identifiers, step=0.01)
+    score_updates.changes(model, reading.texts(tiny / "tokens", "test", 4096), watched, *identifiers, step=0.01)
     lines = capsys.readouterr().err.splitlines()
     assert lines[-1].startswith("stepping: 3/3 pairs, ") and any(
         line.startswith("scoring: 3/3 lists") for line in lines

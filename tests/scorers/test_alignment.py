@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dualenc.retrieval import dense
-from dualenc.scorers import models, scoring
+from dualenc.scorers import models, reading, scoring
 
 SHIFTS = range(16)  # in floats: all places within a cache line
 FRESH = """
@@ -33,9 +33,9 @@ def moved(tensor, shift):
     return room[start : start + tensor.numel()].view(tensor.shape).copy_(tensor)
 
 
-@pytest.mark.parametrize("kind", models.CLASSES)
+@pytest.mark.parametrize("kind", models.MODULES)
 def test_scores_do_not_change_with_the_place_of_the_weights(kind, tiny, trained):
-    texts = scoring.texts(tiny / "tokens", "test", 4096)
+    texts = reading.texts(tiny / "tokens", "test", 4096)
     rows = np.arange(7)
     model, found = models.load(trained[kind] / "model", kind), set()
     for shift in SHIFTS:

@@ -23,6 +23,7 @@ KINDS = {
     "cross-attention": {"model": "cross-attention"},
     "dual-encoder": {"model": "dual-encoder", "mlm_weight": 0.3, "token_dropout": 0.2, **MORE},
     "late-interaction": {"model": "late-interaction", **MORE},
+    "learned-sparse": {"model": "learned-sparse", "sparsity": 1e-3, **MORE},
 }
 
 

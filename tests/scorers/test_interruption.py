@@ -45,7 +45,7 @@ step.teacher_scores(task, [], root / "scratch", root / "out" / "lists.parquet")
     "encode": """
 from dualenc.steps.encode import encode
 dense.PASSAGES_AT_ONCE = 100
-scoring.embed = dying(scoring.embed)
+vectors.embed = dying(vectors.embed)
 encode(tiny / "tokens", tiny / "dual", 4096, 1, 0, root / "scratch", root / "out" / "0-of-1.npy")
 """,
     "import_scores": """

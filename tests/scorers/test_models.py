@@ -16,17 +16,17 @@ from dualenc.data import collection
 from dualenc.data.runs import read_run
 from dualenc.encoders import batches, tokens
 from dualenc.runtime.errors import UserError
-from dualenc.scorers import models, scoring
+from dualenc.scorers import models, reading, scoring, vectors
 from dualenc.steps.inputs import rows
 from tiny_study import LENGTHS
 
-KINDS = ["cross-attention", "dual-encoder", "late-interaction"]
+KINDS = list(models.MODULES)
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 USE = """
 import json, sys
 import numpy as np
-from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer
+from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
 work = json.load(sys.stdin)
 pairs = work["pairs"]
 scores = {"cross-attention": CrossEncoder(work["cross-attention"]).predict(pairs).tolist()}
@@ -37,6 +37,9 @@ model = MultiVectorEncoder(work["late-interaction"])
 queries, passages = zip(*pairs)
 queries, passages = model.encode_query(list(queries)), model.encode_document(list(passages))
 scores["late-interaction"] = model.similarity_pairwise(queries, passages).tolist()
+model = SparseEncoder(work["learned-sparse"])
+queries, passages = (model.encode(list(side)) for side in zip(*pairs))
+scores["learned-sparse"] = model.similarity_pairwise(queries, passages).tolist()
 assert not any(name.partition(".")[0] == "dualenc" for name in sys.modules)
 json.dump(scores, sys.stdout)
 """
@@ -134,12 +137,12 @@ def test_a_scorer_starts_from_the_encoder(tiny, kind):
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 def test_a_dual_encoder_is_pooled_and_normalised(tiny, gain, pooling):
     model = start(tiny, "dual-encoder", gain=gain, pooling=pooling)
-    source = scoring.texts(tiny / "tokens", "test", 512)
+    source = reading.texts(tiny / "tokens", "test", 512)
     model.eval()
     with torch.inference_mode():
-        vectors = scoring.embed(model, source.passages, np.arange(50), source)
-    np.testing.assert_allclose(vectors.mean(1), 0, atol=1e-5)
-    np.testing.assert_allclose(np.square(vectors).mean(1), gain**2, rtol=1e-3)
+        found = vectors.embed(model, source.passages, np.arange(50), source)
+    np.testing.assert_allclose(found.mean(1), 0, atol=1e-5)
+    np.testing.assert_allclose(np.square(found).mean(1), gain**2, rtol=1e-3)
     scores = scoring.score(model, source, np.arange(50) % 7, np.arange(50))
     assert np.abs(scores).max() <= gain**2 * vectors.shape[1] * (1 + 1e-5)
     text = {"input_ids": torch.tensor([[2, 9, 10, 3, 0]]), "attention_mask": torch.tensor([[1, 1, 1, 1, 0]])}
@@ -154,7 +157,7 @@ def test_a_dual_encoder_is_pooled_and_normalised(tiny, gain, pooling):
 def test_late_interaction_is_a_mean_of_maxima(tiny, gain):
     """Against the definition, on the token vectors of texts one at a time."""
     model = start(tiny, "late-interaction", gain=gain).eval()
-    source = scoring.texts(tiny / "tokens", "test", 512)
+    source = reading.texts(tiny / "tokens", "test", 512)
 
     def vectors(column, row):
         text = batches.texts(column, [row], source.special, LENGTHS["text"])
@@ -169,11 +172,11 @@ def test_late_interaction_is_a_mean_of_maxima(tiny, gain):
     np.testing.assert_allclose(scoring.score(model, source, queries, passages), expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["dual-encoder", "late-interaction"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "cross-attention"])
 @pytest.mark.parametrize("budget", [60, 512])
 def test_each_text_is_encoded_once(tiny, monkeypatch, kind, budget):
     """Every query with every passage, in no order of the rows: a passage is in more pairs than a batch has."""
-    model, source = start(tiny, kind), scoring.texts(tiny / "tokens", "test", budget)
+    model, source = start(tiny, kind), reading.texts(tiny / "tokens", "test", budget)
     queries, passages = np.meshgrid(np.arange(25), np.arange(3, 33))
     order = np.random.default_rng(1).permutation(queries.size)
     queries, passages = queries.ravel()[order], passages.ravel()[order]
@@ -194,7 +197,7 @@ def test_sets_that_are_reranked_together_get_what_each_gets_alone(tiny, trained,
     sets = []
     for split in ("train", "test"):
         run, of_qids = read_run(tiny / "evaluation" / f"{split}.run.gz"), rows(folder, split)
-        sets.append(scoring.Candidates(scoring.texts(tiny / "tokens", split, 512), run, of_qids))
+        sets.append(scoring.Candidates(reading.texts(tiny / "tokens", split, 512), run, of_qids))
     passages = rows(folder, "passages")
     alone = [scoring.rerank(model, *one, passages) for one in sets]
     read, texts = [], batches.texts
@@ -212,7 +215,7 @@ def test_sets_that_are_reranked_together_get_what_each_gets_alone(tiny, trained,
 
 @pytest.mark.parametrize("kind", ["cross-attention", "dual-encoder"])
 def test_dropout_is_at_the_output_in_training_and_off_in_scoring(tiny, kind):
-    source = scoring.texts(tiny / "tokens", "test", 512)
+    source = reading.texts(tiny / "tokens", "test", 512)
     pairs = np.arange(30) % 7, np.arange(30)
     with_dropout, without = start(tiny, kind, dropout=0.5), start(tiny, kind, dropout=0.0)
     active = [module.p for module in with_dropout.modules() if isinstance(module, torch.nn.Dropout) and module.p > 0]
@@ -234,7 +237,7 @@ def test_scores_do_not_depend_on_the_batch(tiny, trained, kind):
     generator = np.random.default_rng(0)
     pairs = generator.integers(0, 60, 200), generator.integers(0, 500, 200)
     alone, small, large = (
-        scoring.score(model, scoring.texts(tiny / "tokens", "test", budget), *pairs) for budget in (1, 200, 10**6)
+        scoring.score(model, reading.texts(tiny / "tokens", "test", budget), *pairs) for budget in (1, 200, 10**6)
     )
     assert alone.dtype == np.float32 and alone.shape == (200,)
     for other in (small, large):
@@ -251,7 +254,7 @@ def test_reranking_only_reorders(tiny, trained, kind):
     assert any(run[qid].pids != candidates[qid].pids for qid in run)
     model = models.load(trained[kind] / "model", kind)
     places = rows(tiny / "dataset", "test"), rows(tiny / "dataset", "passages")
-    again = scoring.rerank(model, scoring.texts(tiny / "tokens", "test", 4096), candidates, *places)
+    again = scoring.rerank(model, reading.texts(tiny / "tokens", "test", 4096), candidates, *places)
     assert all(again[qid].pids == run[qid].pids for qid in run)
 
 
@@ -269,7 +272,7 @@ def test_an_encoder_of_short_texts_reads_longer_ones(tiny, tmp_path, kind):
     """What it said of short texts it still says, also when saved and loaded; what is new has no position of its own."""
     longer = {name: length + 8 for name, length in LENGTHS.items()}
     short, long = (models.start(tiny / "encoder", tiny_study.experiment(model=kind), at) for at in (LENGTHS, longer))
-    texts = scoring.texts(tiny / "tokens", "test", 4096)
+    texts = reading.texts(tiny / "tokens", "test", 4096)
     queries = texts._replace(passages=texts.queries)  # some of them are short enough
     few = np.flatnonzero(texts.queries.lengths() < 12)[:5]
     many = np.flatnonzero(texts.passages.lengths() > LENGTHS["pair"])[:5]

@@ -77,7 +77,7 @@ def test_teachers():
 @pytest.mark.parametrize(("key", "value"), [("in_batch", True), ("uniform", 3), ("mlm_weight", 0.5)])
 def test_what_only_encoders_of_single_texts_can_do(key, value):
     error = message(changed({f"experiments.ca.{key}": value}))
-    assert error.startswith(f"experiments.ca.{key} = {value}, but a cross-attention model encodes pairs")
+    assert error.startswith(f"experiments.ca.{key} = {value}, but a cross-attention model reads pairs")
     assert getattr(config.study(changed({f"experiments.colbert.{key}": value})).run("colbert"), key) == value
 
 

@@ -76,6 +76,7 @@ TOGETHER = {  # bounds that lie with another number: at these ends, that is what
     "experiments.*.list_size": "list_length",
     "experiments.*.batch_size": "processes",
     "experiments.*.mlm_masked": "mlm_weight",
+    "experiments.*.sparsity": "learned-sparse",
 }
 
 

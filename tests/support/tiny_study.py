@@ -99,7 +99,14 @@ def experiment(**changes) -> Experiment:
         **{"loss_parameters": {"temperature": 1.0, "label_smoothing": 0.0}, "pooling": "mean", "gain": 1.0},
         **{"list_size": 4, "selection": "sampled", "batch_size": 4, "steps": 20, "evaluate_every": 10},
         **{"learning_rate": 1e-2, "weight_decay": 0.01, "warmup": 0.1, "dropout": 0.1, "patience": 9},
-        **{"in_batch": False, "uniform": 0, "token_dropout": 0.0, "mlm_weight": 0.0, "mlm_masked": 0.15},
+        **{
+            "in_batch": False,
+            "uniform": 0,
+            "token_dropout": 0.0,
+            "mlm_weight": 0.0,
+            "mlm_masked": 0.15,
+            "sparsity": 0.0,
+        },
     }
     return Experiment(**parameters | changes)
 

@@ -9,7 +9,7 @@ from dualenc.data import collection
 from dualenc.data.runs import read_run
 from dualenc.miniatures import pretraining
 from dualenc.runtime.errors import UserError
-from dualenc.scorers import models, scoring
+from dualenc.scorers import models, reading
 from dualenc.steps.checkpoints import checkpoints
 from dualenc.steps.inputs import passage_rows, rows
 from dualenc.training import divergence, objective, trainer
@@ -121,7 +121,7 @@ def test_what_cannot_be_probed_has_no_number(tiny, found, masked):
     folder = tiny / "dataset"
     candidates = read_run(tiny / "evaluation" / "validation.run.gz")
     qrels = collection.qrels(folder, "validation") if found else {qid: {"nowhere": 1} for qid in candidates}
-    source = scoring.texts(tiny / "tokens", "validation", 4096)
+    source = reading.texts(tiny / "tokens", "validation", 4096)
     held_out = pretraining.Held(source, candidates, qrels, rows(folder, "validation"), passage_rows(folder, candidates))
     parameters = tiny_study.pretraining().model_copy(update={"masked": masked})
     with torch.inference_mode():

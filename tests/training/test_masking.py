@@ -8,7 +8,7 @@ from transformers import BertForMaskedLM
 import tiny_study
 from dualenc.data import collection
 from dualenc.encoders import batches
-from dualenc.scorers import models, scoring
+from dualenc.scorers import models, reading
 from dualenc.training.masking import IGNORED, drop, mask, masked_loss
 from tiny_study import LENGTHS, SETTINGS
 
@@ -18,7 +18,7 @@ VOCABULARY = 600
 
 @pytest.fixture(scope="module")
 def source(tiny):
-    return scoring.texts(tiny / "tokens", "train", SETTINGS["tokens_per_batch"])
+    return reading.texts(tiny / "tokens", "train", SETTINGS["tokens_per_batch"])
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_a_share_of_the_words_is_dropped(features, share):
     assert binomial(dropped.sum().item(), words.sum().item(), share) or (share == 1.0 and torch.equal(dropped, words))
 
 
-@pytest.mark.parametrize("kind", ["cross-attention", "dual-encoder", "late-interaction"])
+@pytest.mark.parametrize("kind", models.MODULES)
 def test_a_dropped_word_does_not_count(tiny, kind):
     """Whatever stands at its place, the output is the same, and another one than with the word."""
     torch.manual_seed(1)

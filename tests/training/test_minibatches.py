@@ -7,11 +7,12 @@ import torch
 from dualenc.encoders import batches
 from dualenc.runtime.errors import UserError
 from dualenc.steps import inputs
+from dualenc.study.kinds import KINDS
 from dualenc.training.masking import IGNORED
 from dualenc.training.minibatches import Collator, Targets
 from tiny_study import LENGTHS, SETTINGS, experiment
 
-every_kind = pytest.mark.parametrize("kind", ["cross-attention", "dual-encoder", "late-interaction"])
+every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from dualenc.training.minibatches import Collator, Targets
 from dualenc.training.objective import ListLoss
 from tiny_study import LENGTHS, SETTINGS
 
-ENCODERS = ["dual-encoder", "late-interaction"]
+ENCODERS = [kind for kind in models.MODULES if kind != "cross-attention"]
 
 
 @pytest.fixture(scope="module")

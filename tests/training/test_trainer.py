@@ -26,7 +26,7 @@ from dualenc.training import resumable, supervision, trainer
 from dualenc.training.minibatches import Collator
 from tiny_study import LENGTHS, SETTINGS, experiment
 
-KINDS = ["cross-attention", "dual-encoder", "late-interaction"]
+KINDS = list(models.MODULES)
 every_kind = pytest.mark.parametrize("kind", KINDS)
 WEIGHTS = "model.safetensors"
 ONE_HOT = {"temperature": 1.0, "label_smoothing": 0.0}
@@ -78,6 +78,8 @@ def scored(tiny, trained, tmp_path_factory):
         ("dual-encoder", "softmax-ce", {"temperature": 1.0}),
         ("late-interaction", "softmax-ce-onehot", ONE_HOT),
         ("late-interaction", "m3se", {}),
+        ("learned-sparse", "softmax-ce-onehot", ONE_HOT),
+        ("learned-sparse", "m3se", {}),
     ],
 )
 def test_the_loss_is_that_of_the_scores_and_falls(tiny, scored, tmp_path, kind, loss, parameters):

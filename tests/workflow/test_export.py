@@ -65,7 +65,7 @@ def test_the_code_of_the_card_works(results, exported, monkeypatch, capfd):
     found = {}
     exec(code_of(folder), found)
     model = models.load(results / "runs" / run / "seed-1" / "model", RUNS[run])
-    assert type(found["model"]) is models.CLASSES[RUNS[run]]
+    assert type(found["model"]) is models.MODULES[RUNS[run]].LOADER
     ours = search.score_texts(model, found["query"], found["passages"]).tolist()
     assert found["scores"] == pytest.approx(ours, rel=1e-5)  # the library computes states that ours leaves out
     assert capfd.readouterr().out.strip() == str(found["scores"])

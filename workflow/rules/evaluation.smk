@@ -43,7 +43,7 @@ rule retrieval:
     resources:
         **ASKS["retrieval"],
     params:
-        slice=slices.as_json(slices.retrieval(STUDY)),
+        slice=lambda wildcards: slices.as_json(slices.retrieval(STUDY, wildcards.run)),
         dataset=DATA,
         tokens=DATA / "tokens",
         model=lambda wildcards, input: Path(input.model[0]).parent,

@@ -7,13 +7,12 @@ from contextlib import contextmanager
 import numpy as np
 import pandas as pd
 import torch
-from sentence_transformers import CrossEncoder, MultiVectorEncoder
 
 from dualenc.data.runs import Run
-from dualenc.encoders import batches
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.progress import reported
-from dualenc.scorers.scoring import Model, Texts
+from dualenc.scorers import models
+from dualenc.scorers.reading import Model, Texts
 from dualenc.training.supervision import in_hash_order
 
 
@@ -61,7 +60,7 @@ def changes(
     pairs. A copy of ``model`` is stepped, in evaluation mode and in float64: changes may be far smaller than what
     float32 keeps of scores with a large baseline. Raises `UserError` if all scores are equal.
     """
-    model = copy.deepcopy(model).double().eval()
+    model, score = copy.deepcopy(model).double().eval(), models.kind(model).differentiable
     queries = np.array([query_rows[qid] for qid in watched.other_qid])
     passages = np.array([passage_rows[pid] for pid in watched.other_pid])
     # The stepped pair itself comes last in each group.
@@ -70,16 +69,16 @@ def changes(
         for (qid, pid), at in watched.groupby(["qid", "pid"], sort=False).indices.items()
     ]
     with torch.no_grad():
-        before = [_scores(model, source, *rows) for _, *rows in reported(groups, "scoring", "lists", len(groups))]
+        before = [score(model, source, *rows) for _, *rows in reported(groups, "scoring", "lists", len(groups))]
     spread = float(torch.cat([scores[:-1] for scores in before]).std(correction=0))
     if not spread > 0:
         raise UserError("All scores of the model are equal, so no step can be scaled to them: train it again.")
     own_change, change = np.empty(len(watched)), np.empty(len(watched))
     steps = zip(groups, before, strict=True)
     for (at, *rows), scores in reported(steps, "stepping", "pairs", len(groups)):
-        own = _scores(model, source, *(side[-1:] for side in rows))
+        own = score(model, source, *(side[-1:] for side in rows))
         with _stepped(model, own.squeeze(), rise=step * spread), torch.no_grad():
-            moved = (_scores(model, source, *rows) - scores).cpu().numpy()
+            moved = (score(model, source, *rows) - scores).cpu().numpy()
         change[at], own_change[at] = moved[:-1], moved[-1]
     return watched.assign(own_change=own_change, change=change)
 
@@ -98,28 +97,3 @@ def _stepped(model: Model, score: torch.Tensor, *, rise: float) -> Iterator[None
     with torch.no_grad():
         for parameter, value in zip(parameters, saved, strict=True):
             parameter.copy_(value)
-
-
-def _scores(model: Model, source: Texts, queries: np.ndarray, passages: np.ndarray) -> torch.Tensor:
-    """Scores (N,) of the pairs in these rows, in one batch, that know how they depend on the parameters."""
-    columns = source.queries, source.passages
-    if isinstance(model, CrossEncoder):
-        features = batches.pairs(*columns, queries, passages, source.special, model.max_length)
-        return model(_to(model, features))["scores"].view(-1)
-    sides = []
-    for column, rows in zip(columns, (queries, passages), strict=True):
-        distinct, at = np.unique(rows, return_inverse=True)
-        output = model(_to(model, batches.texts(column, distinct, source.special, model.max_seq_length)))
-        sides.append({name: tensor[at] for name, tensor in output.items() if isinstance(tensor, torch.Tensor)})
-    if isinstance(model, MultiVectorEncoder):
-        # As the library's similarity, which adds up in float32.
-        query, passage = (side["token_embeddings"] for side in sides)
-        query_mask, passage_mask = (side["attention_mask"] for side in sides)
-        nearest = (query @ passage.mT).masked_fill(passage_mask[:, None] == 0, -torch.inf).amax(-1)
-        return (nearest * query_mask).sum(-1) / query_mask.sum(-1)
-    query, passage = (side["sentence_embedding"] for side in sides)
-    return (query * passage).sum(-1)
-
-
-def _to(model: Model, features: batches.Features) -> batches.Features:
-    return {name: tensor.to(model.device) for name, tensor in features.items()}

@@ -15,7 +15,7 @@ from scipy.sparse.linalg import svds
 from transformers import BertForPreTraining
 
 from dualenc.runtime.errors import UserError
-from dualenc.scorers.scoring import Texts
+from dualenc.scorers.reading import Texts
 
 SCALE = 0.125  # root mean square of the word vectors; what precedes a layer normalisation has no scale of its own
 SIDE = 0.06  # size of the vectors that tell the sides of a pair apart, small against a rare word's

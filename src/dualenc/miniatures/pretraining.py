@@ -38,7 +38,7 @@ from dualenc.miniatures.pretraining_batches import Collator, Unlabelled
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.progress import reported
 from dualenc.scorers import models
-from dualenc.scorers.scoring import Texts
+from dualenc.scorers.reading import Texts
 from dualenc.study.schema import Encoder, Pretraining
 from dualenc.training import resumable
 from dualenc.training.divergence import FiniteSteps

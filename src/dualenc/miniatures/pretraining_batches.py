@@ -8,7 +8,7 @@ import torch
 
 from dualenc.encoders import batches
 from dualenc.encoders.tokens import Tokens
-from dualenc.scorers.scoring import Texts
+from dualenc.scorers.reading import Texts
 from dualenc.study.schema import Pretraining
 from dualenc.training.masking import mask
 from dualenc.training.supervision import Lists, pick

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, Positive
 from dualenc.orchestration import workflow
 from dualenc.runtime.files import read_json
 from dualenc.study.config import Study
+from dualenc.study.kinds import KINDS
 from dualenc.study.schema import Encoder, Experiment
 
 BACKWARD = 2  # the backward pass takes twice the arithmetic of the forward pass
@@ -160,7 +161,7 @@ def _pair(study: Study) -> int:
 def _step(study: Study, experiment: Experiment) -> dict[int, int]:
     """Length of the texts of one training step -> tokens in all texts of that length."""
     size = experiment.batch_size
-    if experiment.model == "cross-attention":
+    if KINDS[experiment.model].reads == "pair":
         return {_pair(study): size * experiment.list_size * _pair(study)}
     passages = size * experiment.list_size + experiment.uniform
     tokens = {_passage(study): passages * _passage(study)}
@@ -169,11 +170,11 @@ def _step(study: Study, experiment: Experiment) -> dict[int, int]:
 
 
 def _scored(study: Study, experiment: Experiment, queries: int, depth: int) -> float:
-    """Arithmetic of scoring ``depth`` passages for each query; all but cross-attention encode each passage once.
+    """Arithmetic of scoring ``depth`` passages for each query; who reads single texts encodes each once.
 
     Of large sets it does so in each of the parts that are kept (``scoring.PAIRS_AT_ONCE``), which is not reckoned.
     """
-    if experiment.model == "cross-attention":
+    if KINDS[experiment.model].reads == "pair":
         return _arithmetic(study, experiment, {_pair(study): queries * depth * _pair(study)})
     passages = min(queries * depth, study.at.sizes.passages)
     asked = _arithmetic(study, experiment, {_query(study): queries * _query(study)})
@@ -181,7 +182,9 @@ def _scored(study: Study, experiment: Experiment, queries: int, depth: int) -> f
 
 
 def _arithmetic(study: Study, experiment: Experiment, tokens: Mapping[int, int]) -> float:
-    return _forward(study.params.encoders[experiment.encoder], tokens)
+    encoder = study.params.encoders[experiment.encoder]
+    words = 2 * encoder.width * study.at.vocabulary if "words" in KINDS[experiment.model].heads else 0
+    return _forward(encoder, tokens) + words * sum(tokens.values())
 
 
 def _forward(encoder: Encoder, tokens: Mapping[int, int]) -> float:

@@ -154,9 +154,9 @@ def encode(study: Study) -> dict[str, Any]:
     return {"shards": study.at.shards, "tokens_per_batch": study.at.tokens_per_batch}
 
 
-def retrieval(study: Study) -> dict[str, Any]:
-    """How a dual-encoder searches the whole collection."""
-    return {"depth": study.at.retrieval_depth, "tokens_per_batch": study.at.tokens_per_batch}
+def retrieval(study: Study, run: str) -> dict[str, Any]:
+    """How a model searches the whole collection."""
+    return {**teacher_scores(study, run), "depth": study.at.retrieval_depth}
 
 
 def score_matrix(study: Study, run: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dualenc.encoders import encoder_files, tokenizer_files
 from dualenc.runtime.errors import UserError
 from dualenc.study import artefacts
 from dualenc.study.config import Study
+from dualenc.study.kinds import KINDS
 
 UNTRAINED = ("random", "bm25")  # orders of the candidates that no model made
 TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json"]
@@ -60,8 +61,8 @@ def _curves(study: Study, artefact: str) -> list[PurePosixPath]:
 
 
 def _retrieval(study: Study, artefact: str) -> list[PurePosixPath]:
-    """Full retrieval by BM25 and, first seed, by the dual-encoders: no other kind of model can search all passages."""
-    searching = [name for name in study.runs(artefact) if study.run(name).model == "dual-encoder"]
+    """Full retrieval by BM25 and, first seed, by the models of those kinds that can search all passages."""
+    searching = [name for name in study.runs(artefact) if KINDS[study.run(name).model].searches]
     folders = [PurePosixPath("retrieval", name, f"seed-{study.seeds(artefact)[0]}") for name in searching]
     folders.insert(0, PurePosixPath("retrieval", "bm25"))
     return [folder / name for folder in folders for name in EVALUATED]
@@ -127,8 +128,7 @@ def check_encoders(study: Study) -> None:
     shown = {run for artefact in study.artefacts for run in study.runs(artefact)}
     for experiment in map(study.run, shown.union(study.experiments)):
         needed = heads.setdefault(experiment.encoder, set())
-        needed |= {"pooler"} if experiment.model == "cross-attention" else set()
-        needed |= {"words"} if experiment.mlm_weight else set()
+        needed |= {*KINDS[experiment.model].heads, *(["words"] if experiment.mlm_weight else [])}
     tokenizer = Path(tokenizer_folder(study), "tokenizer.json")
     for name, needed in sorted(heads.items()):
         entry = study.params.encoders[name]
@@ -206,8 +206,12 @@ def scores(study: Study, teacher: str) -> list[PurePosixPath]:
 
 
 def embeddings(study: Study, run: str, seed: str) -> list[PurePosixPath]:
-    """The shards, below ``results/<scale>``, that a run is searched in: none if its one shard needs no file."""
-    shards = study.at.shards if study.at.shards > 1 else 0
+    """The shards, below ``results/<scale>``, that a run is searched in: none if its one shard needs no file.
+
+    Sparse vectors have none.
+    """
+    dense = KINDS[study.run(run).model].searches == "dense"
+    shards = study.at.shards if dense and study.at.shards > 1 else 0
     folder = PurePosixPath("retrieval", run, f"seed-{seed}", "embeddings")
     return [folder / f"{number}-of-{shards}.npy" for number in range(shards)]
 

@@ -4,7 +4,6 @@ All numbers are those of the files. What these do not say, the card does not eit
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import yaml
 from huggingface_hub import ModelCard
@@ -13,6 +12,8 @@ from dualenc.data import datasets
 from dualenc.orchestration import stages, workflow
 from dualenc.publish.facts import Facts, build_command
 from dualenc.publish.metadata import metadata, task
+from dualenc.scorers import models
+from dualenc.study.kinds import KINDS
 
 QUERY = "how to sort a list in place"
 PASSAGES = ["Sort the list in ascending order and return None.", "Return the number of bytes that were written."]
@@ -31,25 +32,6 @@ PREDICT = "scores = model.predict([(query, passage) for passage in passages]).to
 TAIL = "print(scores)  # the larger, the more relevant\n"
 
 
-class Usage(NamedTuple):
-    """The class that loads a kind of model, the line that scores with it, what the scores are, and what is cut."""
-
-    loader: str
-    line: str
-    scores: str
-    input: str
-
-
-USAGE = {
-    "dual-encoder": Usage("SentenceTransformer", ENCODE, "the dot product of the two texts' vectors", "A text"),
-    "cross-attention": Usage("CrossEncoder", PREDICT, "a raw logit, no probability", "A query with its passage"),
-    "late-interaction": Usage(
-        "MultiVectorEncoder",
-        ENCODE,
-        "the mean over the query's tokens of the largest dot product with a token of the passage",
-        "A text",
-    ),
-}
 CHOSEN = {
     "sampled": "a positive, and negatives that are drawn anew in each epoch",
     "top": "a positive, and the negatives with the highest teacher scores",
@@ -99,13 +81,14 @@ def _shape(facts: Facts, encoder: str) -> str:
 
 
 def _use(facts: Facts) -> str:
-    usage, lengths = USAGE[facts.experiment.model], facts.settings["lengths"]
-    code = (HEAD + usage.line + TAIL).format(loader=usage.loader, name=facts.name, query=QUERY, passages=PASSAGES)
+    kind, reads = models.MODULES[facts.experiment.model], KINDS[facts.experiment.model].reads
+    line, loader = PREDICT if reads == "pair" else ENCODE, kind.LOADER.__name__
+    code = (HEAD + line + TAIL).format(loader=loader, name=facts.name, query=QUERY, passages=PASSAGES)
     minor = ".".join(facts.made["sentence-transformers"].split(".")[:2])
-    longest = lengths["pair" if facts.experiment.model == "cross-attention" else "text"]
+    longest, what = facts.settings["lengths"][reads], "A query with its passage" if reads == "pair" else "A text"
     return (
         f'```\npip install "sentence-transformers>={minor}"\n```\n\n```python\n{code}```\n\n'
-        f"A score is {usage.scores}. {usage.input} may have {longest} tokens; what is longer is cut."
+        f"A score is {kind.SCORES}. {what} may have {longest} tokens; what is longer is cut."
     )
 
 

@@ -6,19 +6,9 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from dualenc.data import datasets
 from dualenc.publish.facts import Facts
+from dualenc.scorers import models
 from dualenc.study.config import Study
 
-PIPELINES = {
-    "dual-encoder": "sentence-similarity",
-    "cross-attention": "text-ranking",
-    "late-interaction": "feature-extraction",
-}
-"""What the library calls its models on the Hub, here and below."""
-TAGS = {
-    "dual-encoder": ["dual-encoder", "dense"],
-    "cross-attention": ["cross-encoder", "reranker"],
-    "late-interaction": ["multi-vector", "colbert", "late-interaction"],
-}
 TASKS = {"runs": "text-ranking", "retrieval": "text-retrieval"}
 # Terms of others' collections may bind what was trained on them: whoever uploads has to say what they allow.
 UNKNOWN = {"license": "other", "license_name": "terms-of-the-training-data"}
@@ -28,13 +18,14 @@ def metadata(facts: Facts) -> ModelCardData:
     """The front matter of a model's card."""
     study, experiment = facts.study, facts.experiment
     dataset, bm25, kind = study.at.dataset, study.at.bm25, datasets.kind(study.dataset)
+    model = models.MODULES[experiment.model]
     distilled = ["knowledge-distillation"] if experiment.teacher else []
     return ModelCardData(
         **({"license": kind.LICENCE} if hasattr(kind, "LICENCE") else UNKNOWN),
         language="en" if "english" in (bm25.stop_words, bm25.stemmer) else None,
         library_name="sentence-transformers",
-        pipeline_tag=PIPELINES[experiment.model],
-        tags=["sentence-transformers", *TAGS[experiment.model], f"loss:{experiment.loss}", *distilled, "dualenc"],
+        pipeline_tag=model.PIPELINE,
+        tags=["sentence-transformers", *model.TAGS, f"loss:{experiment.loss}", *distilled, "dualenc"],
         datasets=[dataset],
         base_model=study.params.encoders[experiment.encoder].hub,
         model_name=facts.name,

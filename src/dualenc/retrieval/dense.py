@@ -18,7 +18,8 @@ from dualenc.data.runs import Run, ranked
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.progress import reported
 from dualenc.scorers import parts
-from dualenc.scorers.scoring import Texts, embed
+from dualenc.scorers.reading import Texts
+from dualenc.scorers.vectors import embed
 
 PASSAGES_AT_ONCE = 1 << 18  # in a block: lists are merged once for each
 
@@ -49,7 +50,11 @@ def retrieve(
     ``UserError`` if ``depth`` exceeds the collection.
     """
     queries = embed(model, source.queries, np.arange(len(qids)), source)
-    scores, rows = search(queries, blocks, depth)
+    return named(qids, pids, *search(queries, blocks, depth))
+
+
+def named(qids: Sequence[str], pids: pa.Array, scores: np.ndarray, rows: np.ndarray) -> Run:
+    """The run of scores and rows (Q, K) of passages."""
     found = zip(qids, rows, scores, strict=True)
     return {qid: ranked(qid, pids.take(pa.array(at)).to_pylist(), score) for qid, at, score in found}
 
@@ -63,18 +68,34 @@ def search(queries: np.ndarray, blocks: Iterable[np.ndarray], depth: int) -> tup
     """
     faiss.omp_set_num_threads(torch.get_num_threads())
     knn = partial(faiss.knn_gpu, faiss.StandardGpuResources()) if faiss.get_num_gpus() else faiss.knn
-    scores = np.empty((len(queries), 0), dtype=np.float32)
-    rows = np.empty((len(queries), 0), dtype=np.int64)
-    count = 0
-    for block in blocks:
-        block = block.astype(np.float32, copy=False)
-        found, at = knn(queries, block, min(depth, len(block)), metric=faiss.METRIC_INNER_PRODUCT)
+
+    def of_block(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found, at = knn(
+            queries, block.astype(np.float32, copy=False), min(depth, len(block)), metric=faiss.METRIC_INNER_PRODUCT
+        )
         _order_equal(found, at)
-        scores, rows = np.hstack([scores, found]), np.hstack([rows, at + count])
+        return found, at
+
+    return best(len(queries), ((*of_block(block), len(block)) for block in blocks), depth)
+
+
+def best(
+    queries: int, found: Iterable[tuple[np.ndarray, np.ndarray, int]], depth: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and rows (Q, ``depth``) of the best passages of all blocks, from those of each.
+
+    A block has scores (Q, k), best first, the rows (Q, k) within it that they belong to, and its size. Raises
+    ``UserError`` for fewer than ``depth`` passages.
+    """
+    scores = np.empty((queries, 0), dtype=np.float32)
+    rows = np.empty((queries, 0), dtype=np.int64)
+    count = 0
+    for more, at, size in found:
+        scores, rows = np.hstack([scores, more]), np.hstack([rows, at + count])
         # A stable sort merges sorted lists in linear time, and keeps earlier rows first.
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
-        scores, rows = np.take_along_axis(scores, best, 1), np.take_along_axis(rows, best, 1)
-        count += len(block)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
+        scores, rows = np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1)
+        count += size
     if count < depth:
         raise UserError(f"{depth} passages are to be found among {count}: lower the scale's retrieval_depth.")
     return scores, rows

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sentence_transformers import CrossEncoder, SentenceTransformer
+from sentence_transformers import SentenceTransformer
 
 from dualenc.data import arrays, collection
 from dualenc.data.runs import ranked
@@ -17,7 +17,7 @@ from dualenc.retrieval import dense
 from dualenc.retrieval.candidates import bm25
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import md5
-from dualenc.scorers import models, scoring
+from dualenc.scorers import models, reading
 from dualenc.study.config import Study
 
 
@@ -32,7 +32,8 @@ def search(study: Study, run: str, query: str, top: int, results: Path, scratch:
     if experiment.model != "dual-encoder":
         known = [name for name, one in study.experiments.items() if one.model == "dual-encoder"]
         raise UserError(
-            f"{run} is a {experiment.model} model, which cannot search all passages: name one of {', '.join(known)}."
+            f"{run} is a {experiment.model} model, which has no dense vectors to search: name one of "
+            f"{', '.join(known)}."
         )
     if not query.strip():
         raise UserError('The query is empty: type what to look for, such as "how to …".')
@@ -85,7 +86,7 @@ def _teacher(
 
 def score_texts(model: models.Model, query: str, texts: list[str]) -> np.ndarray:
     """Scores (N,) float32 of the texts as passages for a query, by any kind of model."""
-    if isinstance(model, CrossEncoder):
+    if not hasattr(model, "encode_query"):
         return model.predict([(query, text) for text in texts], show_progress_bar=False)
     encoded = model.encode_query([query]), model.encode_document(texts)
     return model.similarity(*encoded)[0].cpu().numpy()
@@ -99,7 +100,7 @@ def embeddings(
     key = " ".join(md5(path) for path in [*weights, token_folder / "manifest.json"])
     path = scratch / "embeddings" / f"{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}.npy"
     if not path.is_file():
-        source = scoring.texts(token_folder, "test", tokens_per_batch)
+        source = reading.texts(token_folder, "test", tokens_per_batch)
         rows = range(len(source.passages.offsets) - 1)
         print(f"Encoding {len(rows):,} passages, once for this model.", file=sys.stderr, flush=True)
         blocks = dense.encode(model, source, rows)

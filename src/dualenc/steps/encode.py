@@ -8,7 +8,7 @@ import numpy as np
 from dualenc.data import arrays
 from dualenc.retrieval import dense
 from dualenc.runtime import provenance, states
-from dualenc.scorers import models, parts, scoring
+from dualenc.scorers import models, parts, reading, vectors
 from dualenc.steps.inputs import model_files
 
 
@@ -23,13 +23,13 @@ def encode(
     about = {"tokens_per_batch": tokens_per_batch, "shards": shards, "number": number}
     inputs = [*model_files(model), token_folder / "manifest.json"]
     state = states.state_folder(scratch, about, inputs, provenance.code("steps.encode"))
-    source = scoring.texts(token_folder, "test", tokens_per_batch)
+    source = reading.texts(token_folder, "test", tokens_per_batch)
     rows = dense.shard(len(source.passages.offsets) - 1, shards, number)
     with states.locked(state):
         encoder = models.load(model, "dual-encoder")
 
         def block(part: range) -> np.ndarray:
-            return scoring.embed(encoder, source.passages, np.arange(part.start, part.stop), source).astype(np.float16)
+            return vectors.embed(encoder, source.passages, np.arange(part.start, part.stop), source).astype(np.float16)
 
         blocks = parts.complete(state / "blocks", rows, dense.PASSAGES_AT_ONCE, block, "encoding")
         arrays.write(output, (arrays.read(file, 2) for file in blocks), np.float16, encoder.get_embedding_dimension())

@@ -14,7 +14,7 @@ from dualenc.encoders import precision
 from dualenc.runtime import provenance
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import md5, write_json
-from dualenc.scorers import distributed, scoring
+from dualenc.scorers import distributed, reading, scoring
 from dualenc.training import supervision
 from dualenc.training.supervision import Lists
 
@@ -24,7 +24,7 @@ STACK = ["torch", "transformers", "sentence-transformers", "tokenizers"]
 class Data(NamedTuple):
     """The texts of each split as models read them, the rows of the qids, and the dataset folder."""
 
-    sources: dict[str, scoring.Texts]
+    sources: dict[str, reading.Texts]
     query_rows: dict[str, dict[str, int]]
     folder: Path
 
@@ -33,7 +33,7 @@ def data(folder: Path, token_folder: Path, tokens_per_batch: int) -> Data:
     """The data of a dataset folder and of its tokens."""
     splits = collection.splits(folder)
     return Data(
-        {split: scoring.texts(token_folder, split, tokens_per_batch) for split in splits},
+        {split: reading.texts(token_folder, split, tokens_per_batch) for split in splits},
         {split: rows(folder, split) for split in splits},
         folder,
     )
@@ -85,7 +85,7 @@ def read_lists(path: Path, folder: Path, query_rows: Mapping[str, int]) -> Lists
 
 
 def rerank_sets(
-    model: scoring.Model, data: Data, evaluation: Path, splits: Sequence[str], keep: Path
+    model: reading.Model, data: Data, evaluation: Path, splits: Sequence[str], keep: Path
 ) -> dict[str, Run]:
     """Evaluation sets, re-ranked by a model. Scores are kept in ``keep``, a folder of this model's."""
     rows = data.query_rows

@@ -13,8 +13,8 @@ from dualenc.miniatures import pretraining
 from dualenc.miniatures.pretraining_batches import Unlabelled
 from dualenc.runtime import provenance, states
 from dualenc.runtime.files import atomic, write_json
-from dualenc.scorers import models, scoring
-from dualenc.scorers.scoring import Texts
+from dualenc.scorers import models, reading
+from dualenc.scorers.reading import Texts
 from dualenc.steps.inputs import (
     passage_rows,
     read_candidates,
@@ -56,7 +56,7 @@ def pretrain(
         qrels = read_qrels(evaluation / "validation.qrels.tsv")
         candidates = worth_ranking(read_candidates(evaluation, "validation", query_rows), qrels)
         held_out = pretraining.Held(
-            scoring.texts(folder / "tokens", "validation", settings["tokens_per_batch"]),
+            reading.texts(folder / "tokens", "validation", settings["tokens_per_batch"]),
             candidates,
             qrels,
             query_rows,
@@ -92,7 +92,7 @@ def unlabelled(folder: Path) -> Unlabelled:
 
 def read(folder: Path, lists: Path, tokens_per_batch: int) -> tuple[Texts, Lists]:
     """The texts of a dataset's train split, and the lists of its corpus."""
-    source = scoring.texts(folder / "tokens", "train", tokens_per_batch)
+    source = reading.texts(folder / "tokens", "train", tokens_per_batch)
     return source, read_lists(lists, folder, rows(folder, "train"))
 
 

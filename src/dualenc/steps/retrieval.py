@@ -1,21 +1,25 @@
-"""The passages that a dual-encoder finds in the whole collection."""
+"""The passages that a model finds in the whole collection."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
+
+import numpy as np
+from sentence_transformers import SentenceTransformer
 
 from dualenc.data import arrays, collection
 from dualenc.data.runs import write_run
 from dualenc.encoders import tokens
-from dualenc.retrieval.dense import PASSAGES_AT_ONCE, encode, retrieve
+from dualenc.retrieval import dense, sparse
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.progress import reported
-from dualenc.scorers import models, scoring
+from dualenc.scorers import models, reading
+from dualenc.study.kinds import KINDS
 
 
 def retrieval(
-    folder: Path, token_folder: Path, model: Path, embeddings: Sequence[Path], depth: int, tokens_per_batch: int,
-    output: Path,
+    folder: Path, token_folder: Path, model: Path, kind: str, embeddings: Sequence[Path], depth: int,
+    tokens_per_batch: int, output: Path,
 ) -> None:  # fmt: skip
     """The best ``depth`` passages of each test query: ``<set>.run.gz`` in the folder ``output``, for each test set.
 
@@ -23,18 +27,27 @@ def retrieval(
     """
     qids = {split: collection.ids(folder, split).to_pylist() for split in collection.test_sets(folder)}
     pids = collection.ids(folder, "passages")
-    sources = [scoring.texts(token_folder, split, tokens_per_batch) for split in qids]
+    sources = [reading.texts(token_folder, split, tokens_per_batch) for split in qids]
     source = sources[0]._replace(queries=tokens.concatenate([one.queries for one in sources]))
-    encoder = models.load(model, "dual-encoder")
-    if embeddings:
-        _check(embeddings, len(pids), encoder.get_embedding_dimension())
-        saved = chain.from_iterable(arrays.blocks(path, PASSAGES_AT_ONCE) for path in embeddings)
-        blocks = reported(saved, "searching", "blocks", -(-len(pids) // PASSAGES_AT_ONCE))
+    encoder = models.load(model, kind)
+    asked = list(chain.from_iterable(qids.values()))
+    if KINDS[kind].searches == "sparse":
+        run = sparse.retrieve(encoder, source, asked, pids, depth)
     else:
-        blocks = encode(encoder, source, range(len(pids)))
-    run = retrieve(encoder, source, list(chain.from_iterable(qids.values())), pids, blocks, depth)
-    for split, asked in qids.items():
-        write_run(output / f"{split}.run.gz", {qid: run[qid] for qid in asked}, tag="-".join(output.parts[-2:]))
+        run = dense.retrieve(encoder, source, asked, pids, _blocks(encoder, source, len(pids), embeddings), depth)
+    for split, own in qids.items():
+        write_run(output / f"{split}.run.gz", {qid: run[qid] for qid in own}, tag="-".join(output.parts[-2:]))
+
+
+def _blocks(
+    encoder: SentenceTransformer, source: reading.Texts, count: int, embeddings: Sequence[Path]
+) -> Iterable[np.ndarray]:
+    """The vectors of all passages, some at a time."""
+    if embeddings:
+        _check(embeddings, count, encoder.get_embedding_dimension())
+        saved = chain.from_iterable(arrays.blocks(path, dense.PASSAGES_AT_ONCE) for path in embeddings)
+        return reported(saved, "searching", "blocks", -(-count // dense.PASSAGES_AT_ONCE))
+    return dense.encode(encoder, source, range(count))
 
 
 def _check(embeddings: Sequence[Path], count: int, width: int) -> None:

@@ -11,7 +11,7 @@ from dualenc.analysis import factorisation
 from dualenc.data.collection import read_qrels
 from dualenc.data.runs import Ranking
 from dualenc.runtime.files import atomic
-from dualenc.scorers import models, scoring
+from dualenc.scorers import models, reading, scoring
 from dualenc.steps.inputs import passage_rows, read_candidates, rows
 
 SPLITS = ["train", "test"]
@@ -33,7 +33,7 @@ def score_matrix(
         candidates = read_candidates(evaluation, split, query_rows)
         qids, pids = factorisation.block(candidates, qrels, **size)
         known = passage_rows(folder, {"": Ranking(pids, np.zeros(len(pids)))})
-        source = scoring.texts(token_folder, split, parameters["tokens_per_batch"])
+        source = reading.texts(token_folder, split, parameters["tokens_per_batch"])
         frame = pd.DataFrame({"evalset": split, "qid": np.repeat(qids, len(pids)), "pid": pids * len(qids)})
         pairs = [query_rows[qid] for qid in frame.qid], [known[pid] for pid in frame.pid]
         frames.append(frame.assign(score=scoring.score(model, source, *map(np.array, pairs))))

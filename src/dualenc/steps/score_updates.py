@@ -9,7 +9,7 @@ import pandas as pd
 from dualenc.analysis import score_updates
 from dualenc.data.collection import read_qrels
 from dualenc.runtime.files import atomic
-from dualenc.scorers import models, scoring
+from dualenc.scorers import models, reading
 from dualenc.steps.inputs import passage_rows, read_candidates, rows
 
 SPLIT = "test"
@@ -28,7 +28,7 @@ def updates(
     query_rows, qrels = rows(folder, SPLIT), read_qrels(evaluation / f"{SPLIT}.qrels.tsv")
     candidates = read_candidates(evaluation, SPLIT, query_rows)
     watched = score_updates.neighbours(candidates, qrels, pairs=parameters["pairs"], others=parameters["others"])
-    source = scoring.texts(token_folder, SPLIT, parameters["tokens_per_batch"])
+    source = reading.texts(token_folder, SPLIT, parameters["tokens_per_batch"])
     identifiers = query_rows, passage_rows(folder, candidates)
     stages = {f"step-{step}": checkpoints / f"step-{step}" for step in parameters["checkpoints"]} | {"end": run}
     frames = []

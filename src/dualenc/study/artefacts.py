@@ -13,11 +13,11 @@ from types import ModuleType
 from typing import Any
 
 from dualenc.runtime.errors import UserError
+from dualenc.runtime.literals import literal
 from dualenc.runtime.provenance import PACKAGE
 
 MARK = {"figure": "CAPTION", "table": "CAPTION", "claim": "CLAIM"}
 """Kind of an artefact -> the constant that makes a module of its folder one."""
-LITERAL = r"^{} = (\{{.*\}}|\{{\n(?: .*\n)*\}})$"
 NUMBERED = re.compile(r"(.*?)(\d*)")
 MARKUP = re.compile(r"([\\*`|_@])")
 
@@ -79,19 +79,9 @@ def caption(kind: str, name: str) -> str:
     raise UserError(f"{path(kind, name)} has no CAPTION that is one string literal: write it out.")
 
 
-@cache
 def declared(kind: str, name: str, constant: str) -> dict[str, Any]:
-    """``SHOWS`` or ``REQUIRES`` of an artefact's module, which is neither imported nor parsed.
-
-    It is empty for a module that has none. Raises `UserError` if it is not a literal.
-    """
-    text = (PACKAGE / f"{kind}s" / f"{name}.py").read_text(encoding="utf-8")
-    if f"\n{constant} = " not in text:
-        return {}
-    try:
-        return ast.literal_eval(re.search(LITERAL.format(constant), text, re.MULTILINE)[1])
-    except (TypeError, ValueError, SyntaxError):
-        raise UserError(f"{path(kind, name)} has no {constant} that is one literal: write it out.") from None
+    """``SHOWS`` or ``REQUIRES`` of an artefact's module, as `literal` reads it."""
+    return literal(PACKAGE / f"{kind}s" / f"{name}.py", constant, path(kind, name))
 
 
 def restructured(text: str) -> str:

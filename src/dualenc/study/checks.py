@@ -13,6 +13,7 @@ from dualenc.paper.naming import label, series
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.lookup import choose
 from dualenc.study import artefacts
+from dualenc.study.kinds import KINDS
 from dualenc.study.schema import Artefact, Encoder, Experiment, Params, Requirements, Scale
 
 if TYPE_CHECKING:
@@ -168,14 +169,19 @@ def experiment(study: Study, name: str, experiment: Experiment) -> None:
             f"{where}.list_size = {experiment.list_size} is larger than the {study.at.list_length} passages "
             f"that scales.{study.scale}.list_length keeps for a query: lower the one or raise the other."
         )
-    if experiment.model == "cross-attention":
+    if KINDS[experiment.model].reads == "pair":
         for key in ("in_batch", "uniform", "mlm_weight"):
             if getattr(experiment, key):
                 raise UserError(
-                    f"{where}.{key} = {getattr(experiment, key)}, but a cross-attention model encodes pairs, and "
-                    "this is for models that encode single texts: leave it out."
+                    f"{where}.{key} = {getattr(experiment, key)}, but a {experiment.model} model reads pairs, and "
+                    "this is for models that read single texts: leave it out."
                 )
 
+    if experiment.sparsity and KINDS[experiment.model].searches != "sparse":
+        raise UserError(
+            f"params.yaml: {where}.sparsity = {experiment.sparsity} is for learned-sparse models, but this is a "
+            f"{experiment.model} model: set it to 0."
+        )
     if experiment.mlm_weight and not experiment.mlm_masked:
         raise UserError(
             f"params.yaml: {where}.mlm_masked = {experiment.mlm_masked} masks no word, but mlm_weight = "
@@ -277,9 +283,9 @@ def _runs(study: Study, name: str, artefact: Artefact, required: Requirements) -
                 raise UserError(
                     f"{where} make {run['name']}{what}, but {name} shows only {', '.join(allowed)}: leave it out."
                 )
-        if artefact.kind == "figure" and run["model"] == "late-interaction":
+        if artefact.kind == "figure" and not KINDS[run["model"]].shown:
             raise UserError(
-                f"{where}: {run['name']} is a late-interaction model, which figures cannot show: leave it out."
+                f"{where}: {run['name']} is a {run['model']} model, which figures cannot show: leave it out."
             )
         whole = run["name"].removesuffix(required.without or "")
         if whole not in names:

@@ -34,6 +34,7 @@ from dualenc.runtime.values import (
     real,
     whole,
 )
+from dualenc.study.kinds import Kind
 
 
 def _measures(values: list[str]) -> list[str]:
@@ -184,7 +185,7 @@ class Evaluation(Strict):
 class Experiment(Strict):
     """One model and how it is trained, resolved."""
 
-    model: Literal["cross-attention", "dual-encoder", "late-interaction"]
+    model: Kind
     encoder: Text
     loss: Text
     loss_parameters: dict[Text, Number]
@@ -202,6 +203,7 @@ class Experiment(Strict):
     token_dropout: Share
     mlm_weight: Weight
     mlm_masked: Fraction
+    sparsity: Weight
     pooling: Literal["cls", "mean"]
     gain: Size
     evaluate_every: Positive

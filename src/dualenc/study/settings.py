@@ -9,6 +9,7 @@ from dualenc.data.datasets import Dataset
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.lookup import shown
 from dualenc.runtime.shape import checked
+from dualenc.study.kinds import Kind
 from dualenc.study.schema import (
     Bm25,
     Encoder,
@@ -23,8 +24,6 @@ from dualenc.study.schema import (
     Strict,
     TextCounts,
 )
-
-Kind = Literal["cross-attention", "dual-encoder", "late-interaction"]
 
 
 class Candidates(Strict):
@@ -142,8 +141,9 @@ class Encode(Strict):
 
 
 class Retrieval(Strict):
-    """How many passages are retrieved for a query."""
+    """A model that searches a whole collection, and how many passages it retrieves for a query."""
 
+    model: Kind
     depth: Positive
     tokens_per_batch: Positive
 

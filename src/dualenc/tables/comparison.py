@@ -14,6 +14,7 @@ import pandas as pd
 from dualenc.evaluation import results
 from dualenc.evaluation.results import RETRIEVAL
 from dualenc.paper import reported
+from dualenc.study.kinds import KINDS
 from dualenc.tables.display import DATASETS, display, notes
 from dualenc.tables.writing import Table
 
@@ -76,13 +77,13 @@ def build(table: str, lines: list[Row], params: Mapping[str, Any], root: Path, *
     """The rebuilt numbers of ``lines`` on the columns ``measured``, next to those that the paper prints in ``table``.
 
     A row and its reference are compared on every column that both have; Holm's correction is over all these tests.
-    Only BM25 and dual-encoders, not cross-attention models, have columns of `results.RETRIEVAL`. Raises `UserError`
+    Only BM25 and models that can search a whole collection have columns of `results.RETRIEVAL`. Raises `UserError`
     if a run is missing or was not evaluated on the others' queries.
     """
     models = {line.run["name"]: line.run["model"] for line in lines if line.run}
     systems = results.load_all(root, models, params["seeds"])
     if RETRIEVAL in dict(measured):
-        able = [name for name, model in models.items() if model == "dual-encoder" or name == results.BM25]
+        able = [name for name, model in models.items() if name == results.BM25 or (model and KINDS[model].searches)]
         systems = results.with_retrieval(systems, root, able, params["seeds"][0])
     tests = [
         (line.run["name"], line.reference, evalset, measure)

@@ -17,7 +17,8 @@ import torch
 from dualenc.encoders import batches
 from dualenc.runtime.errors import UserError
 from dualenc.scorers import distributed
-from dualenc.scorers.scoring import Texts
+from dualenc.scorers.reading import Texts
+from dualenc.study.kinds import KINDS
 from dualenc.study.schema import Experiment
 from dualenc.training import resumable
 from dualenc.training.masking import drop, mask
@@ -53,7 +54,7 @@ class Targets(NamedTuple):
 class Collator:
     """Makes the minibatch at given positions, in the form that the library's trainers take.
 
-    Features are those of queries and passages, or of pairs for a cross-attention model. "label" holds the packed
+    Features are those of queries and passages, or of pairs for a model that reads pairs. "label" holds the packed
     `Targets`.
     """
 
@@ -87,7 +88,7 @@ class Collator:
         more = ((0, 0), (0, pool.places.shape[1] - passages.shape[1]))
         teacher = np.pad(teacher, more, constant_values=0 if lists.teacher is None else -np.inf)
         targets = Targets(*map(torch.from_numpy, (np.pad(labels, more), teacher, pool.places)))
-        if experiment.model == "cross-attention":
+        if KINDS[experiment.model].reads == "pair":
             features = self._pairs(queries, passages, at[0])
         else:
             features = self._sides(queries, pool.passages, at[0])

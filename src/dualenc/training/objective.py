@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from sentence_transformers import CrossEncoder, MultiVectorEncoder
 from transformers import BertForMaskedLM
 
 from dualenc.encoders import encoder_files
 from dualenc.encoders.batches import Features, unpadded
 from dualenc.losses import loss_function
 from dualenc.scorers import distributed, models
-from dualenc.scorers.scoring import Model
+from dualenc.scorers.reading import Model
+from dualenc.study.kinds import KINDS
 from dualenc.study.schema import Experiment
 from dualenc.training.masking import IGNORED, masked_loss
 from dualenc.training.minibatches import Targets
@@ -40,26 +40,22 @@ class ListLoss(torch.nn.Module):
         """
         labels, teacher, places = Targets.unpacked(labels)
         model = getattr(self.model, "module", self.model)  # within the trainer's wrapper for several processes
-        if isinstance(model, CrossEncoder):  # its trainer passes the tensors of one set of features
-            scores = self._read(dict(zip(PAIR, features, strict=True)), "scores").view(-1)
+        kind = models.kind(model)
+        if KINDS[self.experiment.model].reads == "pair":  # its trainer passes the tensors of one set of features
+            scores = self._read(dict(zip(PAIR, features, strict=True)), kind.OUTPUT).view(-1)
             student = distributed.gather(scores).view(labels.shape)
             return self.loss(student, teacher, labels)
         query, passages, *masked = features
         outputs = [self._outputs(model, side) for side in (query, passages)]
-        compare = _late_interaction if isinstance(model, MultiVectorEncoder) else _dot_products
-        loss = self.loss(compare(model, *outputs, places), teacher, labels)
+        loss = self.loss(kind.compare(model, *outputs, places), teacher, labels)
+        if hasattr(kind, "penalty"):
+            loss = loss + self.experiment.sparsity * kind.penalty(model, *outputs)
         return loss + self.experiment.mlm_weight * self.words(masked) if masked else loss
 
     def _outputs(self, model: Model, side: Features) -> Features:
         """What the texts of a side are compared by, those of all processes."""
-        if isinstance(model, MultiVectorEncoder):
-            # Dropout stands here, as the library's module for it knows single embeddings only.
-            tokens = torch.nn.functional.dropout(
-                self._read(side, "token_embeddings"), self.experiment.dropout, model.training
-            )
-            found = {"token_embeddings": tokens, "attention_mask": side["attention_mask"]}
-        else:
-            found = {"sentence_embedding": self._read(side, "sentence_embedding")}
+        kind = models.kind(model)
+        found = kind.of_side(self._read(side, kind.OUTPUT), side, self.experiment.dropout, model.training)
         return {name: distributed.gather(tensor) for name, tensor in found.items()}
 
     def _read(self, features: Features, name: str) -> torch.Tensor:
@@ -70,20 +66,6 @@ class ListLoss(torch.nn.Module):
             length = features["input_ids"].shape[1]
             outputs = [torch.nn.functional.pad(output, (0, 0, 0, length - output.shape[1])) for output in outputs]
         return torch.cat(outputs)[places]
-
-
-def _late_interaction(model: Model, query: Features, passages: Features, places: torch.Tensor) -> torch.Tensor:
-    """Scores (B, K) of the passages at ``places`` (B, K) with the queries (B,)."""
-    rows = torch.arange(len(places), device=places.device).repeat_interleave(places.shape[1])
-    at = places.flatten()
-    masks = {"a_mask": query["attention_mask"][rows], "b_mask": passages["attention_mask"][at]}
-    tokens = query["token_embeddings"][rows], passages["token_embeddings"][at]
-    return model.similarity_pairwise(*tokens, **masks).view(places.shape)
-
-
-def _dot_products(model: Model, query: Features, passages: Features, places: torch.Tensor) -> torch.Tensor:
-    """Scores (B, K) of the passages at ``places`` (B, K) with the queries (B,)."""
-    return (query["sentence_embedding"] @ passages["sentence_embedding"].T).gather(1, places)
 
 
 class WordLoss(torch.nn.Module):
@@ -97,7 +79,7 @@ class WordLoss(torch.nn.Module):
         super().__init__()
         models.check(encoder, "encoder")
         encoder_files.check_weights(encoder, ["words"])
-        self.bert = model.transformers_model
+        self.bert = model.transformers_model.base_model
         self.head = BertForMaskedLM.from_pretrained(encoder, local_files_only=True).cls.requires_grad_(False)
         self.head.predictions.decoder.weight = self.bert.embeddings.word_embeddings.weight
         self.head.to(model.device)

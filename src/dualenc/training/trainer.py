@@ -10,14 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 from datasets import Dataset
-from sentence_transformers import (
-    CrossEncoderTrainer,
-    CrossEncoderTrainingArguments,
-    MultiVectorEncoderTrainer,
-    MultiVectorEncoderTrainingArguments,
-    SentenceTransformerTrainer,
-    SentenceTransformerTrainingArguments,
-)
 from sentence_transformers.base.evaluation import BaseEvaluator
 from sentence_transformers.base.sampler import DefaultBatchSampler
 from torch.utils.data import SequentialSampler
@@ -26,7 +18,8 @@ from transformers import set_seed
 from dualenc.data.runs import Run
 from dualenc.evaluation.metrics import Qrels, evaluate
 from dualenc.scorers import distributed, models
-from dualenc.scorers.scoring import Model, Texts, rerank
+from dualenc.scorers.reading import Model, Texts
+from dualenc.scorers.scoring import rerank
 from dualenc.study.schema import Experiment
 from dualenc.training import resumable
 from dualenc.training.divergence import FiniteSteps
@@ -38,23 +31,8 @@ MEASURES = ["MRR@10", "nDCG@10"]
 CHOOSES = "validation_nDCG@10"  # Appendix B: early stopping on nDCG@10; on a split held out of the training set
 
 
-class CrossAttentionTrainer(FiniteSteps, CrossEncoderTrainer):
-    """The library's trainer of cross-attention models."""
-
-
-class DualEncoderTrainer(FiniteSteps, SentenceTransformerTrainer):
-    """The library's trainer of dual-encoders."""
-
-
-class LateInteractionTrainer(FiniteSteps, MultiVectorEncoderTrainer):
-    """The library's trainer of late-interaction models."""
-
-
-TRAINERS = {
-    "cross-attention": (CrossAttentionTrainer, CrossEncoderTrainingArguments),
-    "dual-encoder": (DualEncoderTrainer, SentenceTransformerTrainingArguments),
-    "late-interaction": (LateInteractionTrainer, MultiVectorEncoderTrainingArguments),
-}
+TRAINERS = {name: type(one.TRAINER.__name__, (FiniteSteps, one.TRAINER), {}) for name, one in models.MODULES.items()}
+"""Kind of a model -> the library's trainer of it, which takes finite steps alone."""
 
 
 class Training(NamedTuple):
@@ -143,7 +121,6 @@ def make_trainer(training: Training, evaluator: Probes | None, **changes: object
     experiment = training.experiment
     set_seed(training.seed)
     model = models.start(training.encoder, experiment, training.lengths)
-    trainer_class, arguments_class = TRAINERS[experiment.model]
     collator = Collator(training.lists, training.source, experiment, training.lengths, training.seed)
     arguments = resumable.arguments(
         training.state,
@@ -155,9 +132,9 @@ def make_trainer(training: Training, evaluator: Probes | None, **changes: object
         evaluate_every=experiment.evaluate_every,
         seed=training.seed,
     )
-    trainer = trainer_class(
+    trainer = TRAINERS[experiment.model](
         model=model,
-        args=arguments_class(**arguments | changes, batch_sampler=in_order),
+        args=models.MODULES[experiment.model].ARGUMENTS(**arguments | changes, batch_sampler=in_order),
         train_dataset=Dataset.from_dict({"position": range(len(collator.rows))}),
         data_collator=collator,
         loss=ListLoss(model, experiment, training.encoder, training.source.tokens_per_batch),

@@ -1,0 +1,1 @@
+"""A module for each kind of model: `dualenc.scorers.models` says what is in one."""
