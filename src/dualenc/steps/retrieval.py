@@ -6,25 +6,30 @@ from pathlib import Path
 
 from dualenc.data import arrays, collection
 from dualenc.data.runs import write_run
-from dualenc.encoders import tokens
+from dualenc.encoders.tokens import concatenate
 from dualenc.retrieval.dense import PASSAGES_AT_ONCE, encode, retrieve
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.progress import reported
 from dualenc.scorers import models, scoring
+from dualenc.steps.arguments import Folder, OutputFolder, Params, Shards, set_torch_threads
+from dualenc.study.settings import Retrieval
 
 
 def retrieval(
-    folder: Path, token_folder: Path, model: Path, embeddings: Sequence[Path], depth: int, tokens_per_batch: int,
-    output: Path,
+    params: Params[Retrieval], dataset: Folder, tokens: Folder, model: Folder, output: OutputFolder,
+    embeddings: Shards = None,
 ) -> None:  # fmt: skip
-    """The best ``depth`` passages of each test query: ``<set>.run.gz`` in the folder ``output``, for each test set.
+    """Search the whole collection with a dual-encoder, for every query of the test sets.
 
-    ``embeddings`` are the files of `dualenc.steps.encode`, in order; with none, the passages are encoded here.
+    Writes the best ``depth`` passages of each, ``<set>.run.gz`` for each test set. ``embeddings`` are the files of
+    `dualenc.steps.encode`, in order; with none, the passages are encoded here. Raises ``UserError`` if they are not
+    those of all passages, or of another model's width.
     """
-    qids = {split: collection.ids(folder, split).to_pylist() for split in collection.test_sets(folder)}
-    pids = collection.ids(folder, "passages")
-    sources = [scoring.texts(token_folder, split, tokens_per_batch) for split in qids]
-    source = sources[0]._replace(queries=tokens.concatenate([one.queries for one in sources]))
+    set_torch_threads()
+    qids = {split: collection.ids(dataset, split).to_pylist() for split in collection.test_sets(dataset)}
+    pids = collection.ids(dataset, "passages")
+    sources = [scoring.texts(tokens, split, params.tokens_per_batch) for split in qids]
+    source = sources[0]._replace(queries=concatenate([one.queries for one in sources]))
     encoder = models.load(model, "dual-encoder")
     if embeddings:
         _check(embeddings, len(pids), encoder.get_embedding_dimension())
@@ -32,7 +37,7 @@ def retrieval(
         blocks = reported(saved, "searching", "blocks", -(-len(pids) // PASSAGES_AT_ONCE))
     else:
         blocks = encode(encoder, source, range(len(pids)))
-    run = retrieve(encoder, source, list(chain.from_iterable(qids.values())), pids, blocks, depth)
+    run = retrieve(encoder, source, list(chain.from_iterable(qids.values())), pids, blocks, params.depth)
     for split, asked in qids.items():
         write_run(output / f"{split}.run.gz", {qid: run[qid] for qid in asked}, tag="-".join(output.parts[-2:]))
 
