@@ -23,9 +23,8 @@ def report(
 ) -> None:  # fmt: skip
     """Make the report of a scale's results with Snakemake, and its first page.
 
-    The first page, ``front``, is written first: Snakemake's report, ``output``, takes it up.
-    ``config`` are the keys of params.yaml, ``<key>=<value>``, that the workflow was called with. Raises `UserError` if
-    Snakemake fails.
+    The first page, ``front``, is written first: Snakemake's report, ``output``, takes it up. ``config`` are the keys of
+    params.yaml, ``<key>=<value>``, that the workflow was called with. Raises `UserError` if Snakemake fails.
     """
     summary = _snakemake(config, "--detailed-summary")
     costs = front_page.costs(summary, logs, root / "times")
