@@ -83,9 +83,9 @@ def check(at: At) -> Callable[[], None]:
 
 def tokens(at: At) -> Callable[[], None]:
     """Tokenise all texts."""
-    from dualenc.steps.tokens import tokenise
+    from dualenc.steps.tokens import tokens
 
-    return partial(tokenise, at.folder / "dataset", ENCODER / "tokenizer.json", at.folder / "tokens")
+    return partial(tokens, at.folder / "dataset", ENCODER, at.folder / "tokens")
 
 
 def candidates(at: At) -> Callable[[], object]:
@@ -107,6 +107,7 @@ def encode(at: At) -> Callable[[], None]:
     from dualenc.scorers import models
     from dualenc.scorers.kinds import dual_encoder
     from dualenc.steps.encode import encode
+    from dualenc.study.settings import Encode
 
     torch.manual_seed(SEED)
     bert = models.pretraining_model(**MODEL, vocabulary=8192, pad=0)
@@ -115,9 +116,9 @@ def encode(at: At) -> Callable[[], None]:
     dual_encoder.start(at.folder / "encoder", **options).save(str(at.folder / "model"), create_model_card=False)
 
     def shards() -> None:
+        params = Encode(shards=SHARDS, tokens_per_batch=TOKENS_PER_BATCH)
         for number, file in enumerate(embeddings(at)):
-            scratch = at.folder / "scratch"
-            encode(at.folder / "tokens", at.folder / "model", TOKENS_PER_BATCH, SHARDS, number, scratch, file)
+            encode(params, at.folder / "tokens", at.folder / "model", number, at.folder / "scratch", file)
 
     return shards
 
@@ -125,9 +126,11 @@ def encode(at: At) -> Callable[[], None]:
 def search(at: At) -> Callable[[], None]:
     """Search the shards for all test queries."""
     from dualenc.steps.retrieval import retrieval
+    from dualenc.study.settings import Retrieval
 
+    params = Retrieval(model="dual-encoder", depth=DEPTH, tokens_per_batch=TOKENS_PER_BATCH)
     folders = [at.folder / name for name in ("dataset", "tokens", "model")]
-    return partial(retrieval, *folders, embeddings(at), DEPTH, TOKENS_PER_BATCH, at.folder / "de" / "seed-1")
+    return partial(retrieval, params, *folders, at.folder / "de" / "seed-1", embeddings(at))
 
 
 def evaluate(at: At) -> Callable[[], None]:

@@ -26,7 +26,7 @@ from pyarrow import csv, parquet
 
 from dualenc.runtime.provenance import processor
 from dualenc.steps.import_scores import import_scores
-from dualenc.study.schema import PublishedScores
+from dualenc.study.settings import ImportScores
 from dualenc.training.score_rows import mixed
 
 ROWS_OF_A_QUERY = 99
@@ -112,10 +112,11 @@ def logits(query: np.ndarray, passage: np.ndarray) -> np.ndarray:
 
 def measure(folder: Path, list_length: int, allowed: int) -> tuple[float, float, float, str]:
     """Seconds, those of the processor, and peak memory in MB of the import, and what it prints."""
-    published = PublishedScores(path=str(folder / "scores.tsv"), teacher="ca", tolerance=0, allowed_defects=allowed)
+    published = {"path": str(folder / "scores.tsv"), "teacher": "ca", "tolerance": 0, "allowed_defects": allowed}
+    params = ImportScores(list_length=list_length, train_lists=1 << 40, published_scores=published)
     log, start, cpu = io.StringIO(), time.perf_counter(), time.process_time()
     with redirect_stderr(log):
-        import_scores(folder, published, list_length, 1 << 40, folder / "scratch", folder / "supervision")
+        import_scores(params, folder, folder / "scratch", folder / "supervision")
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return seconds, cpu_seconds, int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1000, log.getvalue()

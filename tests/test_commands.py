@@ -7,12 +7,14 @@ new ones are in these tables without an edit. A command that has no example fail
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import wraps
 from pathlib import Path
-from unittest.mock import Mock
+from typing import get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -25,11 +27,15 @@ import tiny_study
 from dualenc import __main__, cli
 from dualenc.runtime import launch
 from dualenc.runtime.errors import UserError
-from dualenc.steps.claims import judge
+from dualenc.steps.claim import claim as judge
+from dualenc.steps.summary import summary
 from dualenc.study import settings
 
 COMMAND_LINE = typer.main.get_command(cli.app)
-COMMANDS = COMMAND_LINE.commands
+COMMANDS = {
+    name: command.load() if isinstance(command, cli.Step) else command
+    for name, command in COMMAND_LINE.commands.items()
+}
 EVALUATION = {**results_tree.EVALUATION, "resamples": 50, "permutations": 99}
 BM25 = tiny_study.BM25.model_dump()
 LISTS = {"list_length": 5, "train_lists": 80}
@@ -148,7 +154,7 @@ def places(tiny: Path, trained: dict[str, Path], tmp_path_factory: pytest.TempPa
     scored_tree.write_updates(tree, {"ca": 0.1, "de": 0.4})
     (root / "times").mkdir()
     (root / "times/train.tsv").write_text("s\th:m:s\n1.5\t0:00:01\n", encoding="utf-8")
-    judge("C1", PARAMS["claim"], tree, root / "verdicts/C1.json")
+    judge("C1", settings.Artefact(**PARAMS["claim"]), tree, root / "verdicts/C1.json")
     for name in ("figures", "logs"):
         (root / name).mkdir()
     shutil.copy("benchmarks/throughput.json", root)
@@ -216,6 +222,20 @@ def test_every_command_has_an_example(places, tmp_path):
         required = {one.opts[0] for one in command.params if one.required and one.param_type_name == "option"}
         assert required <= set(example(name, places, tmp_path)), name
         assert ("--params" in required) == (name in settings.SHAPES) == (name in PARAMS), name
+
+
+def test_steps_have_the_type_of_what_they_are_told():
+    """But for `dataset`: typer takes no union."""
+    for name in settings.SHAPES.keys() - {"dataset"}:
+        assert get_type_hints(COMMANDS[name].callback)["params"] is settings.SHAPES[name], name
+
+
+def test_every_command_of_the_workflow_is_a_file_of_steps():
+    rules = [Path("Snakefile"), *Path("workflow/rules").glob("*.smk")]
+    text = "".join(path.read_text(encoding="utf-8") for path in rules)
+    called = set(re.findall(r'"dualenc (?:--threads \{threads\} )?([\w-]+)', text))
+    steps = {name for name, command in COMMAND_LINE.commands.items() if isinstance(command, cli.Step)}
+    assert called == steps - {"ship"}
 
 
 def wrong_values(parameter: object, tmp_path: Path) -> Iterator[str]:
@@ -414,11 +434,21 @@ def test_an_output_that_cannot_be_written_is_a_full_disk(plan):
     assert done.stderr.startswith("dualenc: no space left on the device") and done.stderr.count("\n") == 1
 
 
+def raising(error: BaseException) -> Callable[..., None]:
+    """A step with the arguments of ``summary`` that ends with an error."""
+
+    @wraps(summary)
+    def step(**_: object) -> None:
+        raise error
+
+    return step
+
+
 def test_an_interrupt_has_no_traceback(monkeypatch, capfd):
     monkeypatch.setattr(sys, "argv", ["dualenc", "summary", "--root", ".", "--figures", "."])
     for place in ("dualenc.warm.run", "dualenc.cli.app", "dualenc.steps.summary.summary"):
         with monkeypatch.context() as patched, pytest.raises(SystemExit) as end:
-            patched.setattr(place, Mock(side_effect=KeyboardInterrupt))
+            patched.setattr(place, raising(KeyboardInterrupt()))
             __main__.main()
         assert (end.value.code, capfd.readouterr().err) == (130, "")
 
@@ -426,7 +456,7 @@ def test_an_interrupt_has_no_traceback(monkeypatch, capfd):
 def test_a_bug_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["dualenc", "summary", "--root", ".", "--figures", "."])
     for error in (KeyError("key"), TypeError("type"), FileNotFoundError(errno.ENOENT, "none", "file")):
-        monkeypatch.setattr("dualenc.steps.summary.summary", Mock(side_effect=error))
+        monkeypatch.setattr("dualenc.steps.summary.summary", raising(error))
         with pytest.raises(type(error)):
             cli.main()
 

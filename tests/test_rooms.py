@@ -11,7 +11,7 @@ from dualenc.runtime.provenance import PACKAGE
 ORDER = [
     *("runtime", "losses", "paper", "data", "study", "encoders", "evaluation", "scorers", "retrieval", "training"),
     *("miniatures", "analysis", "claims", "figures", "tables", "report", "steps", "orchestration", "publish"),
-    *("commands", "cli", "warm", "__main__"),
+    *("cli", "warm", "__main__"),
 ]
 """Folders and files of ``src/dualenc``; docs/architecture.md says what each is for."""
 

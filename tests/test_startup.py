@@ -41,6 +41,14 @@ def slice_of(command):
     return getattr(slices, command.replace("-", "_"))(STUDY)
 
 
+def test_help_names_the_steps_and_imports_none():
+    done = subprocess.run([sys.executable, "-c", PROGRAM, "dualenc", "--help"], capture_output=True, encoding="utf-8")
+    modules = done.stdout.splitlines()[-1].split()
+    assert "score-matrix" in done.stdout and "Score blocks of queries and passages" in done.stdout
+    assert {name for name in modules if name.startswith("dualenc.steps.")} == {"dualenc.steps.arguments"}
+    assert not {*HEAVY, "pydantic"} & set(modules)
+
+
 @pytest.mark.parametrize("command", EMPTY)
 def test_steps_without_models_import_no_model_library(command, tmp_path):
     """Their folders are empty, so they end at the first look into them, with all imports behind them."""

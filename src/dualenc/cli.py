@@ -1,23 +1,26 @@
-"""The command line: `dualenc --help`. What a person types is here, what the workflow calls is in ``commands``."""
+"""The command line: `dualenc --help`. What a person types is here; a command of the workflow is a file of ``steps``."""
 
+import ast
 import errno
+import importlib
 import json
 import os
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from dualenc import commands
-from dualenc.commands import Folder, OutputFolder, creatable
+from dualenc import steps
 from dualenc.orchestration import slurm
 from dualenc.runtime import caches
 from dualenc.runtime.errors import UserError
+from dualenc.steps.arguments import creatable
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-app.add_typer(commands.app)
 VERSIONS = "Results in DVC"
 MOST_THREADS = 4096
 FILES_ERRORS = {
@@ -42,22 +45,6 @@ def options(
     caches.settle()
     if "SLURM_JOB_ID" in os.environ:
         print(slurm.about(os.environ), file=sys.stderr, flush=True)
-
-
-@app.command()
-def ship(encoder: Folder, output: OutputFolder) -> None:
-    """Copy a pre-trained miniature with float16 weights and a card: what miniatures/ holds."""
-    from dualenc.steps.ship import ship as copy
-
-    copy(encoder, output)
-
-
-@app.command()
-def summary(root: Folder, figures: Annotated[Path, typer.Option(file_okay=False, help="may be missing")]) -> None:
-    """Say where the results are and how long what took."""
-    from dualenc.steps.summary import summary as summarise
-
-    print(summarise(root, figures))
 
 
 @app.command()
@@ -154,6 +141,34 @@ def export(
     from dualenc.publish import export as exporting  # only now, as it takes seconds
 
     print(exporting.export(study, experiment, study.at.seeds[0] if seed is None else seed, Path("results"), output))
+
+
+class Step(TyperCommand):
+    """A command whose module is imported only when it runs, after ``options``: that takes seconds."""
+
+    def make_context(self, *arguments: Any, **more: Any) -> typer.Context:
+        """The context of the command with its arguments: that is the one which runs."""
+        return self.load().make_context(*arguments, **more)
+
+    def load(self) -> TyperCommand:
+        """The command with the arguments of its step's function."""
+        name = self.name.replace("-", "_")
+        function = getattr(importlib.import_module(f"{steps.__name__}.{name}"), name)
+        alone = typer.Typer(add_completion=False)
+        alone.command(self.name, help=self.help)(function)
+        return typer.main.get_command(alone)
+
+
+def _steps() -> Iterator[tuple[str, str]]:
+    """Name of each step, and what it does in a line: those files of ``steps`` that have a function of their name."""
+    for path in sorted(Path(steps.__file__).parent.glob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and node.name == path.stem:
+                yield node.name.replace("_", "-"), ast.get_docstring(node).splitlines()[0]
+
+
+for _name, _help in _steps():
+    app.command(_name, cls=Step, help=_help, rich_help_panel="Steps of the workflow")(lambda: None)
 
 
 def main() -> None:

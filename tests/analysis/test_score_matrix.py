@@ -5,13 +5,14 @@ import pytest
 
 from dualenc.data.runs import read_run
 from dualenc.steps.score_matrix import score_matrix
+from dualenc.study.settings import ScoreMatrix
 
 
 @pytest.mark.parametrize("kind", ["cross-attention", "dual-encoder"])
 def test_a_matrix_has_every_pair_of_its_block_with_the_score_of_the_run(kind, tiny, trained, tmp_path):
-    parameters = {"model": kind, "queries": 12, "passages": 30, "tokens_per_batch": 4096}
+    params = ScoreMatrix(model=kind, queries=12, passages=30, tokens_per_batch=4096)
     output = tmp_path / "matrix.parquet"
-    score_matrix(tiny / "dataset", tiny / "tokens", tiny / "evaluation", trained[kind], parameters, output)
+    score_matrix(params, tiny / "dataset", tiny / "tokens", tiny / "evaluation", trained[kind], output)
     frame = pd.read_parquet(output)
     assert set(frame.columns) == {"evalset", "qid", "pid", "score"}
     for evalset in ("train", "test"):

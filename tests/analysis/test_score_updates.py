@@ -12,7 +12,8 @@ from dualenc.data.runs import read_run
 from dualenc.runtime.errors import UserError
 from dualenc.scorers import models, reading, scoring
 from dualenc.steps.inputs import rows
-from dualenc.steps.score_updates import updates
+from dualenc.steps.score_updates import score_updates as run_step
+from dualenc.study.settings import ScoreUpdates
 
 KINDS = list(models.MODULES)
 
@@ -113,11 +114,11 @@ def test_the_step_writes_every_checkpoint_and_the_end(tiny, trained, tmp_path):
         folder = tmp_path / "checkpoints" / f"step-{step}"
         folder.mkdir(parents=True)
         (folder / "model").symlink_to(run / "model")
-    parameters = {"model": "dual-encoder", "checkpoints": [0, 3], "pairs": 3, "others": 2, "step": 0.01}
-    parameters |= {"tokens_per_batch": tiny_study.SETTINGS["tokens_per_batch"]}
+    asked = {"checkpoints": [0, 3], "pairs": 3, "others": 2, "step": 0.01}
+    params = ScoreUpdates(model="dual-encoder", tokens_per_batch=tiny_study.SETTINGS["tokens_per_batch"], **asked)
     output = tmp_path / "updates.parquet"
     folders = tiny / "dataset", tiny / "tokens", tiny / "evaluation", tmp_path / "checkpoints", run
-    updates(*folders, parameters, output)
+    run_step(params, *folders, output)
     frame = pd.read_parquet(output)
     assert list(frame.checkpoint.unique()) == ["step-0", "step-3", "end"]
     assert influence.relative(frame).between(0, 10).all()

@@ -13,7 +13,8 @@ import scored_tree
 from dualenc.claims import evidence, page
 from dualenc.claims.verdicts import CONFIRMED, REFUTED, UNDECIDED, Part, part_verdict, verdict
 from dualenc.runtime.errors import UserError
-from dualenc.steps.claims import collect, judge
+from dualenc.steps.claim import claim as judge
+from dualenc.steps.claims import claims as collect
 
 IDS = [f"C{number}" for number in range(1, 13)] + ["P1", "P3"]
 ENCODERS = ["small-1-24", "small-1-64", "small-2-24", "small-2-64"]
@@ -298,7 +299,7 @@ def pages(tmp_path_factory):
     results_tree.write(root, {**SIZES, **LOSSES, **LISTS, **COLBERT, **REGULARISED, **MINED})
     results_tree.write_retrieval(root, RETRIEVAL)
     for claim in MEANS:
-        judge(claim, params(claim, MEANS[claim]), root, root / f"claims/{claim}.json")
+        judge(claim, results_tree.told(params(claim, MEANS[claim])), root, root / f"claims/{claim}.json")
     collect(list(MEANS), root / "claims", root)
     return root
 

@@ -14,9 +14,10 @@ from dualenc.data.kinds import dpr
 from dualenc.data.runs import read_run
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import read_json
-from dualenc.steps.candidates import official
+from dualenc.steps.candidates import candidates
 from dualenc.steps.dataset import dataset
 from dualenc.study import config
+from dualenc.study.settings import Candidates
 from dualenc.training import supervision
 
 SAMPLE = Path(__file__).parents[3] / "shared" / "data" / "dpr_sample" / "biencoder-nq-dev.sample.json"
@@ -67,7 +68,7 @@ def ids(folder):
 @pytest.mark.parametrize("suffix", [".json", ".json.gz"])
 def test_questions_passages_and_judgements(make, tmp_path, suffix):
     parameters = make(TRAIN, DEV, suffix)
-    dataset(parameters, tmp_path / "dataset", 1)
+    dataset(parameters, tmp_path / "dataset")
     collection.check_folder(tmp_path / "dataset")
     asked = ids(tmp_path / "dataset")
     assert {split: len(one) for split, one in asked.items()} == {"train": 8, "validation": 4, "test": 5}
@@ -84,8 +85,8 @@ def test_questions_passages_and_judgements(make, tmp_path, suffix):
 
 
 def test_ids_do_not_depend_on_order_and_titles_may_be_left_out(make, tmp_path):
-    dataset(make(TRAIN, DEV), tmp_path / "one", 1)
-    dataset(make(TRAIN[::-1], DEV[::-1], titles=False), tmp_path / "two", 1)
+    dataset(make(TRAIN, DEV), tmp_path / "one")
+    dataset(make(TRAIN[::-1], DEV[::-1], titles=False), tmp_path / "two")
     assert ids(tmp_path / "one") == ids(tmp_path / "two")
     texts = dict(collection.passages(tmp_path / "two").itertuples(index=False))
     assert texts["1000"] == "some words of 1000"
@@ -94,7 +95,7 @@ def test_ids_do_not_depend_on_order_and_titles_may_be_left_out(make, tmp_path):
 def test_what_is_left_out_is_counted(make, tmp_path):
     useless = [entry(30, positives=[]), entry(31, hard=0), entry(20), TRAIN[0]]
     parameters = make(TRAIN + useless, [*DEV, entry(40, positives=[]), entry(41, hard=0), DEV[0]])
-    dataset(parameters, tmp_path / "dataset", 1)
+    dataset(parameters, tmp_path / "dataset")
     asked = ids(tmp_path / "dataset")
     assert sorted(asked["test"].values()) == [f"question {number}" for number in (20, 21, 22, 23, 24, 41)]
     assert len(asked["train"]) + len(asked["validation"]) == len(TRAIN)
@@ -107,20 +108,20 @@ def test_what_is_left_out_is_counted(make, tmp_path):
 
 def test_a_sample_has_the_passages_of_its_questions(make, tmp_path):
     parameters = make(TRAIN, DEV, max_queries={"train": 2, "validation": 1, "test": 1})
-    dataset(parameters, tmp_path / "dataset", 1)
+    dataset(parameters, tmp_path / "dataset")
     assert {split: len(one) for split, one in ids(tmp_path / "dataset").items()} == {
         "train": 2, "validation": 1, "test": 1,
     }  # fmt: skip
     assert len(collection.passages(tmp_path / "dataset")) == 4 * 37
     whole = make(TRAIN, DEV, max_queries={"train": None, "validation": 1, "test": None})
-    dataset(whole, tmp_path / "whole", 1)
+    dataset(whole, tmp_path / "whole")
     counts = {"train": len(TRAIN) - 1, "validation": 1, "test": len(DEV)}
     assert {split: len(one) for split, one in ids(tmp_path / "whole").items()} == counts
 
 
 def test_pools_of_validation_and_test(make, tmp_path):
     parameters = make(TRAIN, DEV, hard_negatives=10, random_negatives=3)
-    dataset(parameters, tmp_path / "dataset", 1)
+    dataset(parameters, tmp_path / "dataset")
     for split in ("validation", "test"):
         run = dpr.candidates(parameters, split)
         asked = ids(tmp_path / "dataset")[split]
@@ -142,7 +143,7 @@ def test_a_gold_passage_that_bm25_did_not_find_may_stand_anywhere_among_such(mak
 
 def test_lists_have_one_positive_and_hard_negatives(make, tmp_path):
     parameters = make(TRAIN, DEV)
-    dataset(parameters, tmp_path / "dataset", 1)
+    dataset(parameters, tmp_path / "dataset")
     judged = collection.qrels(tmp_path / "dataset", "train")
     frame, about = supervision.build(dpr.candidates(parameters, "train"), judged, list_length=20, count=100)
     assert len(frame) == 8 and about["no_positive_retrieved"] == about["too_few_candidates"] == 0
@@ -154,8 +155,8 @@ def test_lists_have_one_positive_and_hard_negatives(make, tmp_path):
 
 def test_pools_are_the_official_candidates(make, tmp_path):
     parameters = make(TRAIN, DEV)
-    dataset(parameters, tmp_path / "dataset", 1)
-    official(tmp_path / "dataset", parameters, 25, tmp_path / "candidates")
+    dataset(parameters, tmp_path / "dataset")
+    candidates(Candidates(official=parameters, depth=25), tmp_path / "dataset", tmp_path / "candidates")
     for split in SPLITS:
         run = read_run(tmp_path / "candidates" / f"{split}.run.gz")
         whole = dpr.candidates(parameters, split)
@@ -163,14 +164,14 @@ def test_pools_are_the_official_candidates(make, tmp_path):
             qid: ranking.pids[:25] for qid, ranking in whole.items()
         }
     with pytest.raises(UserError, match="no query of the train split finds a passage that is relevant to it"):
-        official(tmp_path / "dataset", parameters, 12, tmp_path / "few")
+        candidates(Candidates(official=parameters, depth=12), tmp_path / "dataset", tmp_path / "few")
     assert not (tmp_path / "few").exists()
 
 
 @pytest.mark.skipif(not SAMPLE.exists(), reason=f"{SAMPLE} is not there: five real entries, not part of this project")
 def test_real_entries(make, tmp_path):
     parameters = make(TRAIN, SAMPLE.read_text(encoding="utf-8"))
-    dataset(parameters, tmp_path / "dataset", 1)
+    dataset(parameters, tmp_path / "dataset")
     asked = ids(tmp_path / "dataset")["test"]
     assert "who sings does he love me with reba" in asked.values() and len(asked) == 5
     qid = next(qid for qid, text in asked.items() if text.startswith("who sings"))
@@ -202,7 +203,7 @@ BROKEN = {
 def test_broken_files_are_told_by_entry(make, tmp_path, how):
     content, message = BROKEN[how]
     with pytest.raises(UserError, match=message):
-        dataset(make(content, DEV), tmp_path / "dataset", 1)
+        dataset(make(content, DEV), tmp_path / "dataset")
     assert not (tmp_path / "dataset" / "manifest.json").exists()
 
 
@@ -211,7 +212,7 @@ def test_a_truncated_gzip_file(make, tmp_path):
     path = tmp_path / "train.json.gz"
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(UserError, match=r"train.json.gz is not a whole gzip file \(Compressed file ended .*\): get it"):
-        dataset(parameters, tmp_path / "dataset", 1)
+        dataset(parameters, tmp_path / "dataset")
 
 
 def test_a_file_comes_from_one_place(make):
@@ -225,7 +226,7 @@ def peak(parameters, folder):
     """Peak memory (bytes) of Python's objects while a dataset is built."""
     tracemalloc.start()
     try:
-        dataset(parameters, folder, 1)
+        dataset(parameters, folder)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

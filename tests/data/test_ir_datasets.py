@@ -21,6 +21,7 @@ from dualenc.data.runs import read_run
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import read_json
 from dualenc.steps.evaluation_sets import evaluation_sets
+from dualenc.study.settings import EvaluationSets
 from msmarco_files import FIXED, RAW, SPLITS
 
 OPTIONS = {"splits": SPLITS, "encoding": "fixed", "max_words": None, "max_passages": None}
@@ -132,7 +133,7 @@ def test_the_step_says_that_candidates_are_official(server, build, tmp_path):
     assert {qid: ranking.pids for qid, ranking in two.items()} == {
         qid: ranking.pids[:2] for qid, ranking in whole.items()
     }
-    evaluation_sets(folder, tmp_path / "two", 10, 2, tmp_path / "evaluation")
+    evaluation_sets(EvaluationSets(train_evaluation=10, depth=2), folder, tmp_path / "two", tmp_path / "evaluation")
     assert tags(tmp_path / "evaluation" / "test.run.gz") == {"official"}
 
 

@@ -17,7 +17,7 @@ from dualenc.data.kinds import dpr, tsv
 from dualenc.data.runs import read_run
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import read_json
-from dualenc.steps.evaluate import evaluate_runs
+from dualenc.steps.evaluate import evaluate
 from dualenc.study.schema import Evaluation
 from dualenc.training import score_rows
 
@@ -268,6 +268,6 @@ def test_a_byte_order_mark_neither_loses_nor_adds_a_query(tmp_path):
     (tmp_path / "test.run.gz").write_bytes(gzip.compress(b"q1 Q0 d1 1 2 x\nq1 Q0 d2 2 1 x\nq2 Q0 d3 1 1 x\n"))
     (tmp_path / "test.qrels.tsv").write_bytes(b"\xef\xbb\xbfq1 0 d1 1\nq1 0 d2 1\nq2 0 d3 1\n")
     settings = Evaluation(measures=["MRR@10"], confidence=0.95, resamples=10, permutations=10, seed=1)
-    evaluate_runs(tmp_path, tmp_path, ["test"], False, settings, tmp_path / "out")
+    evaluate(settings, tmp_path, tmp_path, "test", tmp_path / "out")
     found = read_json(tmp_path / "out" / "metrics.json")["test"]["MRR@10"]
     assert found["mean"] == 1 and found["queries"] == 2

@@ -27,6 +27,7 @@ from dualenc.steps.checkpoints import checkpoints
 from dualenc.steps.train import train
 from dualenc.study import config
 from dualenc.study.schema import Encoder
+from dualenc.study.settings import Checkpoints, Train
 
 ROOT = Path(__file__).parents[2]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")) | {"scale": "smoke"}
@@ -333,10 +334,11 @@ def test_encoders_of_a_study_share_a_tokenizer(tiny, tmp_path):
     with pytest.raises(UserError, match=r"other/tokenizer.json has another vocabulary than .*r/tokenizer.json"):
         tokens.check_encoder(other, tiny / "tokens")
     folders = tiny / "dataset", tiny / "tokens", other, tiny / "lists.parquet", tiny / "evaluation"
-    about = tiny_study.experiment(), tiny_study.SETTINGS, 1, tmp_path / "scratch", tmp_path / "run"
-    for step in (train, checkpoints):
+    about = {"experiment": tiny_study.experiment(), **tiny_study.SETTINGS}
+    early = {"experiment": tiny_study.experiment(), **tiny_study.PRETRAINING, "checkpoints": [0]}
+    for step, params in ((train, Train(**about)), (checkpoints, Checkpoints(**early))):
         with pytest.raises(UserError, match="another vocabulary"):
-            step(*folders, *about)
+            step(params, *folders, 1, tmp_path / "scratch", tmp_path / "run")
 
 
 def study(pretrain=False, **encoder):

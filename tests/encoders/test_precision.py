@@ -134,10 +134,10 @@ def test_metrics_before_and_after_differ_by_less_than_seeds_do(tiny, tmp_path, b
     found = {}
     for after in (False, True):
         bfloat16(after)
-        settings = SETTINGS | {"tokens_per_batch": 128 if after else 10**6}
+        told = SETTINGS | {"tokens_per_batch": 128 if after else 10**6}
         about = tiny_study.experiment(steps=40, learning_rate=3e-3)
         for seed in range(1, 5):
-            folder = tiny_study.train(tiny, tmp_path / str(after), about, seed=seed, settings=settings)
+            folder = tiny_study.train(tiny, tmp_path / str(after), about, seed=seed, told=told)
             run, qrels = read_run(folder / "test.run.gz"), tiny / "evaluation" / "test.qrels.tsv"
             found.setdefault(after, []).append(_ndcg(run, qrels))
     before, after = np.array(found[False]), np.array(found[True])
@@ -154,14 +154,15 @@ def _ndcg(run, qrels):
 
 
 def test_the_manifest_of_teacher_scores_says_how_they_were_calculated(tiny, trained, tmp_path, bfloat16):
-    from dualenc.steps.teacher_scores import Task, teacher_scores
+    from dualenc.steps.teacher_scores import teacher_scores
+    from dualenc.study.settings import Scorer
 
-    folders = tiny / "dataset", tiny / "tokens", trained["cross-attention"] / "model"
-    task = Task(*folders, "cross-attention", tiny / "lists.parquet", 4096)
+    params = Scorer(model="cross-attention", tokens_per_batch=4096)
+    inputs = tiny / "dataset", tiny / "tokens", trained["cross-attention"] / "model", tiny / "lists.parquet"
     for on, expected in ((False, "float32"), (True, "bfloat16")):
         bfloat16(on)
         output = tmp_path / expected / "lists.parquet"
-        teacher_scores(task, [], tmp_path / "scratch", output)
+        teacher_scores(params, *inputs, tmp_path / "scratch", output)
         assert read_json(f"{output}.json")["layers"] == expected
 
 

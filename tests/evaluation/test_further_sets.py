@@ -17,12 +17,13 @@ from dualenc.orchestration import slices
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import read_json
 from dualenc.steps.candidates import candidates
-from dualenc.steps.evaluate import evaluate_runs
+from dualenc.steps.evaluate import evaluate as evaluate_runs
 from dualenc.steps.evaluation_sets import evaluation_sets
 from dualenc.steps.retrieval import retrieval
-from dualenc.steps.tokens import tokenise
+from dualenc.steps.tokens import tokens
 from dualenc.study import config, shown
 from dualenc.study.schema import Evaluation
+from dualenc.study.settings import Candidates, EvaluationSets, Retrieval
 from dualenc.tables import tab1
 from params import PARAMS
 
@@ -51,9 +52,11 @@ def root(tiny, tmp_path_factory):
     _write(files / "qrels.graded.tsv", graded + [(qid, "0", others[0], 0) for qid, *_ in graded])
     whole = {"max_words": None, "max_passages": None, "max_queries": dict.fromkeys(collection.SPLITS, 1000)}
     tsv.build(root / "dataset", tsv.Parameters(kind="tsv", path=str(files), splits=SPLITS, **whole))
-    candidates(root / "dataset", tiny_study.BM25, tiny_study.DEPTH, root / "candidates")
-    tokenise(root / "dataset", tiny / "tokenizer" / "tokenizer.json", root / "tokens")
-    evaluation_sets(root / "dataset", root / "candidates", 30, tiny_study.DEPTH, root / "evaluation")
+    first_stage = Candidates(bm25=tiny_study.BM25, depth=tiny_study.DEPTH)
+    candidates(first_stage, root / "dataset", root / "candidates")
+    tokens(root / "dataset", tiny / "tokenizer", root / "tokens")
+    sets = EvaluationSets(train_evaluation=30, depth=tiny_study.DEPTH)
+    evaluation_sets(sets, root / "dataset", root / "candidates", root / "evaluation")
     for name in ("encoder", "lists.parquet"):
         (root / name).symlink_to(tiny / name)
     return root
@@ -78,16 +81,16 @@ def test_every_step_has_the_set(root, tmp_path):
     for qid, ranking in further.items():  # queries of both sets, with the same candidates
         assert ranking.pids == test[qid].pids
 
-    retrieval(root / "dataset", root / "tokens", run / "model", [], 30, 4096, tmp_path / "retrieval" / "de" / "seed-1")
+    params, output = Retrieval(model="dual-encoder", depth=30, tokens_per_batch=4096), tmp_path / "retrieval" / "de" / "seed-1"
+    retrieval(params, root / "dataset", root / "tokens", run / "model", output)
     found = {name: read_run(tmp_path / "retrieval" / "de" / "seed-1" / f"{name}.run.gz") for name in ("test", FURTHER)}
     assert {name: len(run) for name, run in found.items()} == {"test": len(test), FURTHER: len(further)}
     assert all(ranking.pids == found["test"][qid].pids for qid, ranking in found[FURTHER].items())
 
     own = ["RR(rel=2)@10", "nDCG@10"]
     judged = {"measures": ["MRR@10"], "confidence": 0.95, "resamples": 100, "permutations": 100, "seed": 1}
-    evaluate_runs(
-        root / "evaluation", run, EVALUATED, False, Evaluation(**judged, sets={FURTHER: own}), tmp_path / "out"
-    )
+    told = Evaluation(**judged, sets={FURTHER: own})
+    evaluate_runs(told, root / "evaluation", run, ",".join(EVALUATED), tmp_path / "out")
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
     assert {name: list(measures) for name, measures in metrics.items()} == {
         **{name: ["MRR@10"] for name in ("train", "test")},

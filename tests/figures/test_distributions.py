@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
+import results_tree
 import scored_tree
 from dualenc.analysis import margins, negatives, pairs
 from dualenc.figures import drawing, fig2, fig5, fig6, fig7, fig8
 from dualenc.figures.drawing import COLOURS, GREY
 from dualenc.runtime.errors import UserError
-from dualenc.steps import artefacts
+from dualenc.steps.figure import figure
 
 NAMES = ["ca", "de", "de-softmax-ce", "de-m3se"]
 OPTIONS = {"bandwidth": 0.03}
@@ -145,7 +146,7 @@ def test_the_step_writes_the_same_bytes_again(root, tmp_path):
     made = []
     for attempt in ("first", "second"):
         files = [tmp_path / attempt / f"fig2.{suffix}" for suffix in ("csv", "pdf", "png")]
-        artefacts.figure("fig2", params("fig2"), root, *files)
+        figure("fig2", results_tree.told(params("fig2")), root, *files)
         made.append([path.read_bytes() for path in files])
     assert made[0] == made[1]
 

@@ -12,7 +12,7 @@ from dualenc.figures.drawing import COLOURS, MARKERS, spread
 from dualenc.paper import naming
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import read_json
-from dualenc.steps import artefacts
+from dualenc.steps.figure import figure
 
 WIDTHS = [8, 16, 32]
 NAMES = {"ca": 0.5, "de": 0.35, "de-m3se": 0.45}
@@ -31,7 +31,7 @@ def root(tmp_path_factory):
 def make(root, folder):
     """Make the figure in ``folder`` and return its three files."""
     files = [folder / f"fig1.{suffix}" for suffix in ("csv", "pdf", "png")]
-    artefacts.figure("fig1", PARAMS, root, *files)
+    figure("fig1", results_tree.told(PARAMS), root, *files)
     return files
 
 
@@ -145,10 +145,10 @@ def test_a_missing_run_names_its_file_and_leaves_nothing_behind(root, tmp_path):
     params = results_tree.params("fig1", [*RUNS, results_tree.run("de-m3se.small-1-64", width=64)])
     files = [tmp_path / f"fig1.{suffix}" for suffix in ("csv", "pdf", "png")]
     with pytest.raises(UserError, match=r"de-m3se\.small-1-64/seed-1/per_query\.parquet does not exist"):
-        artefacts.figure("fig1", params, root, *files)
+        figure("fig1", results_tree.told(params), root, *files)
     assert not any(tmp_path.iterdir())
 
 
 def test_an_unknown_figure_is_refused(root, tmp_path):
     with pytest.raises(UserError, match=r"figures has no .fig99.; it has fig1"):
-        artefacts.figure("fig99", PARAMS, root, tmp_path / "a", tmp_path / "b", tmp_path / "c")
+        figure("fig99", results_tree.told(PARAMS), root, tmp_path / "a", tmp_path / "b", tmp_path / "c")

@@ -215,10 +215,12 @@ def test_pretraining_says_what_it_has_learned(tiny):
 def test_an_encoder_grows(tiny, tmp_path):
     from dualenc.steps.pretrain import pretrain
     from dualenc.study.schema import Encoder
+    from dualenc.study.settings import Pretrain
 
-    texts = tiny, tiny / "corpora", tiny / "texts", "dataset", tiny / "evaluation", tiny / "tokenizer", tiny / "encoder"
+    texts = tiny, tiny / "corpora", tiny / "texts", "dataset", tiny / "evaluation", tiny / "tokenizer"
     taller = Encoder(layers=3, width=16, heads=1, grows_from="small-2-16")
-    pretrain(*texts, taller, tiny_study.pretraining(), tiny_study.PRETRAINING, tmp_path / "scratch", tmp_path / "new")
+    params = Pretrain(encoder=taller, pretraining=tiny_study.pretraining(), **tiny_study.PRETRAINING)
+    pretrain(params, *texts, tmp_path / "scratch", tmp_path / "new", start=tiny / "encoder")
     curve = pd.read_csv(tmp_path / "new" / "curve.csv").set_index(["split", "metric", "step"]).sort_index().value
     shorter = pd.read_csv(tiny / "encoder" / "curve.csv").set_index(["split", "metric", "step"]).sort_index().value
     assert curve["validation", "pair_MRR@10"][0] == pytest.approx(shorter["validation", "pair_MRR@10"][20], abs=0.02)

@@ -15,6 +15,7 @@ from dualenc.runtime.errors import UserError
 from dualenc.scorers.kinds import dual_encoder
 from dualenc.steps.pretrain import unlabelled
 from dualenc.steps.texts import chosen, texts
+from dualenc.study.settings import UnlabelledTexts
 
 COUNTS = tiny_study.pretraining().texts
 
@@ -93,7 +94,8 @@ def test_the_step_writes_what_a_pretraining_reads(encoder, tiny, tmp_path, monke
         return say(self, some, *others)
 
     monkeypatch.setattr(Sentences, "say", interrupted)
-    whole = tiny, tiny / "tokenizer", COUNTS, 150, encoder, 4096, tmp_path / "scratch"
+    params = UnlabelledTexts(texts=COUNTS, most_texts=150, sentence_encoder=encoder, tokens_per_batch=4096)
+    whole = params, tiny, tiny / "tokenizer", tmp_path / "scratch"
     texts(*whole, tmp_path / "once" / "texts")
     output = tmp_path / "again" / "texts"
     with pytest.raises(KeyboardInterrupt):

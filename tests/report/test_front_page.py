@@ -10,7 +10,7 @@ from dualenc.claims import page
 from dualenc.claims.verdicts import Part
 from dualenc.report import front_page
 from dualenc.runtime.errors import UserError
-from dualenc.steps.report import make
+from dualenc.steps.report import report
 from dualenc.study import artefacts
 from dualenc.tables import pages
 
@@ -89,7 +89,7 @@ def test_the_error_of_snakemake_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where there is no Snakefile
     files = tmp_path / "style.css", tmp_path / "front.html", tmp_path / "report.html"
     with pytest.raises(UserError, match="snakemake --detailed-summary ended with status 1"):
-        make("smoke", ["scale=smoke"], tmp_path, tmp_path, tmp_path, *files)
+        report("smoke", ["scale=smoke"], tmp_path, tmp_path, tmp_path, *files)
     assert not files[1].exists() and not files[2].exists()
 
 

@@ -20,6 +20,7 @@ from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import read_json
 from dualenc.steps.candidates import candidates as step
 from dualenc.steps.evaluation_sets import evaluation_sets
+from dualenc.study.settings import Candidates, EvaluationSets
 
 PLAIN = {"k1": 0.9, "b": 0.4, "stop_words": "none", "stemmer": "none"}
 PASSAGES = {
@@ -216,8 +217,10 @@ def test_the_candidates_of_a_study(tiny):
 
 
 def test_few_train_queries_are_the_ones_that_models_are_evaluated_on(tiny, tmp_path):
-    step(tiny / "dataset", tiny_study.BM25, tiny_study.DEPTH, tmp_path / "few", train_queries=30)
-    evaluation_sets(tiny / "dataset", tmp_path / "few", 30, tiny_study.DEPTH, tmp_path / "evaluation")
+    few = Candidates(bm25=tiny_study.BM25, depth=tiny_study.DEPTH, train_queries=30)
+    step(few, tiny / "dataset", tmp_path / "few")
+    sets = EvaluationSets(train_evaluation=30, depth=tiny_study.DEPTH)
+    evaluation_sets(sets, tiny / "dataset", tmp_path / "few", tmp_path / "evaluation")
     for split in ("train", "validation", "test"):
         for name in (f"{split}.run.gz", f"{split}.qrels.tsv"):
             assert (tmp_path / "evaluation" / name).read_bytes() == (tiny / "evaluation" / name).read_bytes()
@@ -238,7 +241,7 @@ WHOLE = {"train": ["cats and dogs"] * 3, "validation": ["cats"], "test": ["dogs"
 def test_texts_without_a_term_are_counted(tmp_path, capsys):
     passages = ["dogs and cats", "?!", "cats", "the and"]
     folder = written(tmp_path / "data", passages, WHOLE | {"train": ["cats", "of the", "dogs", "?"]}, "p0")
-    step(folder, tiny_study.BM25, 2, tmp_path / "out")
+    step(Candidates(bm25=tiny_study.BM25, depth=2), folder, tmp_path / "out")
     about = read_json(tmp_path / "out" / "metrics.json")["candidates"]
     assert about["without_terms"] == {"passages": 2, "train": 2, "validation": 0, "test": 0}
     assert "without a term: passages: 2, train: 2, validation: 0, test: 0" in capsys.readouterr().err
@@ -269,5 +272,5 @@ def test_a_split_in_which_nothing_is_found_ends_before_anything_is_written(
 ):
     folder = written(tmp_path / "data", passages, WHOLE | asked, relevant)
     with pytest.raises(UserError, match=message):
-        step(folder, tiny_study.BM25, 1, tmp_path / "out")
+        step(Candidates(bm25=tiny_study.BM25, depth=1), folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()

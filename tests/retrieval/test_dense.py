@@ -13,6 +13,7 @@ from dualenc.runtime.errors import UserError
 from dualenc.scorers import models, reading, scoring, vectors
 from dualenc.steps.encode import encode
 from dualenc.steps.retrieval import retrieval as step
+from dualenc.study.settings import Encode, Retrieval
 
 DEPTH = 7
 BLOCK = 50
@@ -79,7 +80,8 @@ def found(alone):
 
 def retrieved(root, embeddings, run):
     output = root / "retrieval" / run / "seed-1"
-    step(root / "dataset", root / "tokens", root / "model", embeddings, DEPTH, 4096, output)
+    params = Retrieval(model="dual-encoder", depth=DEPTH, tokens_per_batch=4096)
+    step(params, root / "dataset", root / "tokens", root / "model", output, embeddings)
     return read_run(output / "test.run.gz")
 
 
@@ -119,7 +121,8 @@ def test_small_blocks_find_the_same(alone, found, small_blocks):
 def encoded(root, shards):
     files = [root / "embeddings" / f"{number}-of-{shards}.npy" for number in range(shards)]
     for number, file in enumerate(files):
-        encode(root / "tokens", root / "model", 4096, shards, number, root / "scratch", file)
+        params = Encode(shards=shards, tokens_per_batch=4096)
+        encode(params, root / "tokens", root / "model", number, root / "scratch", file)
     return files
 
 

@@ -20,6 +20,7 @@ import os, signal, sys
 from pathlib import Path
 from dualenc.retrieval import dense
 from dualenc.scorers import scoring
+from dualenc.study import settings
 from dualenc.training import published_scores, score_rows
 
 tiny, root, last = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
@@ -36,32 +37,35 @@ def dying(original):
 """
 STEPS = {
     "teacher_scores": """
-from dualenc.steps import teacher_scores as step
-scoring.PAIRS_AT_ONCE = step.PAIRS_AT_ONCE = 60
+from dualenc.steps import score_shard
+from dualenc.steps.teacher_scores import teacher_scores
+scoring.PAIRS_AT_ONCE = score_shard.PAIRS_AT_ONCE = 60
 scoring.score = dying(scoring.score)
-task = step.Task(tiny / "dataset", tiny / "tokens", tiny / "model", "cross-attention", tiny / "lists.parquet", 4096)
-step.teacher_scores(task, [], root / "scratch", root / "out" / "lists.parquet")
+params = settings.Scorer(model="cross-attention", tokens_per_batch=4096)
+inputs = tiny / "dataset", tiny / "tokens", tiny / "model", tiny / "lists.parquet"
+teacher_scores(params, *inputs, root / "scratch", root / "out" / "lists.parquet")
 """,
     "encode": """
 from dualenc.steps.encode import encode
 dense.PASSAGES_AT_ONCE = 100
 vectors.embed = dying(vectors.embed)
-encode(tiny / "tokens", tiny / "dual", 4096, 1, 0, root / "scratch", root / "out" / "0-of-1.npy")
+params = settings.Encode(shards=1, tokens_per_batch=4096)
+encode(params, tiny / "tokens", tiny / "dual", 0, root / "scratch", root / "out" / "0-of-1.npy")
 """,
     "import_scores": """
-from dualenc.study.schema import PublishedScores
 from dualenc.steps.import_scores import import_scores
 score_rows.PART = score_rows.BLOCK = 1000
 published_scores._grouped = dying(published_scores._grouped)
-published = PublishedScores(path=str(tiny / "scores.tsv"), teacher="ca", tolerance=0, allowed_defects=0)
-import_scores(tiny / "numbered", published, 5, 6, root / "scratch", root / "out")
+published = {"path": str(tiny / "scores.tsv"), "teacher": "ca", "tolerance": 0, "allowed_defects": 0}
+params = settings.ImportScores(list_length=5, train_lists=6, published_scores=published)
+import_scores(params, tiny / "numbered", root / "scratch", root / "out")
 """,
     "rerank": """
 import tiny_study
 scoring.PAIRS_AT_ONCE = 100
 scoring.score = dying(scoring.score)
 about = tiny_study.experiment(steps=1, evaluate_every=1)
-tiny_study.train(tiny, root, about, settings=tiny_study.SETTINGS | {"curves": False})
+tiny_study.train(tiny, root, about, told=tiny_study.SETTINGS | {"curves": False})
 """,
 }
 

@@ -6,6 +6,7 @@ from zlib import crc32
 import numpy as np
 
 from dualenc.evaluation.metrics import write_metrics
+from dualenc.study.settings import Artefact
 
 EVALUATION = {
     "measures": ["MRR@10", "nDCG@10"],
@@ -48,6 +49,12 @@ def params(artefact, runs, *, seeds=(1, 2), dataset="pydocs", options=None):
         "evaluation": EVALUATION,
         "options": options or {},
     }
+
+
+def told(params):
+    """A slice of ``params`` as the command of its artefact is told."""
+    runs = [{"loss_parameters": {}, "teacher": None, **run} for run in params["runs"]]
+    return Artefact(**{"checkpoints": [], **params, "runs": runs})
 
 
 def per_query(name, mean, seed, queries=None):

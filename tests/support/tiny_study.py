@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from dualenc.data.kinds import pydocs
+from dualenc.study import settings
 from dualenc.study.schema import Bm25, Encoder, Experiment, Pretraining, SentenceEncoder
 
 LENGTHS = {"text": 20, "pair": 32}  # shorter than most texts, and 32 - 3 is odd: truncation matters
@@ -47,18 +48,20 @@ def build(root: Path) -> Path:
     from dualenc.steps.lists import lists
     from dualenc.steps.texts import texts
     from dualenc.steps.tokenizer import tokenizer
-    from dualenc.steps.tokens import tokenise
+    from dualenc.steps.tokens import tokens
 
     folder = root / "dataset"
-    dataset(DATASET, folder, workers=1)
-    candidates(folder, BM25, DEPTH, root / "candidates")
-    tokenizer([folder], 600, LENGTHS["pair"], root / "tokenizer")
-    tokenise(folder, root / "tokenizer" / "tokenizer.json", root / "tokens")
-    corpus(folder, BM25, DEPTH, 5, root / "corpora" / "dataset.parquet")
-    lists(folder, root / "candidates", 5, 80, root / "lists.parquet")
-    evaluation_sets(folder, root / "candidates", 30, DEPTH, root / "evaluation")
+    unlabelled = {"texts": pretraining().texts, "most_texts": 200, "sentence_encoder": None, "tokens_per_batch": 4096}
+    dataset(DATASET, folder)
+    candidates(settings.Candidates(bm25=BM25, depth=DEPTH), folder, root / "candidates")
+    tokenizer(settings.Tokenizer(vocabulary=600, max_length=LENGTHS["pair"]), [folder], root / "tokenizer")
+    tokens(folder, root / "tokenizer", root / "tokens")
+    corpus(settings.Corpus(bm25=BM25, depth=DEPTH, list_length=5), folder, root / "corpora" / "dataset.parquet")
+    lists(settings.Lists(list_length=5, train_lists=80), folder, root / "candidates", root / "lists.parquet")
+    sets = settings.EvaluationSets(train_evaluation=30, depth=DEPTH)
+    evaluation_sets(sets, folder, root / "candidates", root / "evaluation")
     (folder / "tokens").symlink_to(root / "tokens")
-    texts(root, root / "tokenizer", pretraining().texts, 200, None, 4096, root / "scratch", root / "texts")
+    texts(settings.UnlabelledTexts(**unlabelled), root, root / "tokenizer", root / "scratch", root / "texts")
     pretrain(root, root, ENCODER)
     return root
 
@@ -67,8 +70,9 @@ def pretrain(tiny: Path, root: Path, encoder: Encoder) -> Path:
     """Pre-train with the state in ``root/scratch``; the folder of the encoder."""
     from dualenc.steps.pretrain import pretrain
 
+    params = settings.Pretrain(encoder=encoder, pretraining=pretraining(), **PRETRAINING)
     texts = tiny, tiny / "corpora", tiny / "texts", "dataset", tiny / "evaluation", tiny / "tokenizer"
-    pretrain(*texts, None, encoder, pretraining(), PRETRAINING, root / "scratch", root / "encoder")
+    pretrain(params, *texts, root / "scratch", root / "encoder")
     return root / "encoder"
 
 
@@ -119,14 +123,15 @@ def train(
     seed: int = 1,
     lists: Path | None = None,
     evaluation: Path | None = None,
-    settings: dict = SETTINGS,
+    told: dict = SETTINGS,
 ) -> Path:
     """Train with the state in ``root/scratch``; the folder of the trained model and its runs."""
     from dualenc.steps.train import train
 
+    params = settings.Train(experiment=experiment, **told)
     data = tiny / "dataset", tiny / "tokens", tiny / "encoder", lists or tiny / "lists.parquet"
     output = root / "run" / f"seed-{seed}"
-    train(*data, evaluation or tiny / "evaluation", experiment, settings, seed, root / "scratch", output)
+    train(params, *data, evaluation or tiny / "evaluation", seed, root / "scratch", output)
     return output
 
 

@@ -9,7 +9,7 @@ import pytest
 import results_tree
 from dualenc.evaluation.statistics import holm
 from dualenc.runtime.errors import UserError
-from dualenc.steps import artefacts
+from dualenc.steps.table import table
 from dualenc.tables import tab1, writing
 from dualenc.tables.writing import Cell, Table
 
@@ -163,7 +163,7 @@ def test_a_missing_run_names_its_file(tmp_path):
 
 
 def test_the_step_writes_four_files_that_agree(root, values, tmp_path):
-    artefacts.table("tab1", results_tree.params("tab1", RUNS), root, tmp_path)
+    table("tab1", results_tree.told(results_tree.params("tab1", RUNS)), root, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tab1.csv", "tab1.html", "tab1.md", "tab1.tex"]
     csv = pd.read_csv(tmp_path / "tab1.csv", index_col="experiment")
     assert csv["test_MRR@10_mean"].dropna().to_dict() == pytest.approx(
@@ -180,7 +180,7 @@ def test_the_step_writes_four_files_that_agree(root, values, tmp_path):
 
 def test_an_unknown_table_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"has no 'comparison'; it has tab1"):
-        artefacts.table("comparison", results_tree.params("comparison", RUNS), tmp_path, tmp_path)
+        table("comparison", results_tree.told(results_tree.params("comparison", RUNS)), tmp_path, tmp_path)
 
 
 def awkward():

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import results_tree
 import scored_tree
 from dualenc.analysis import disagreement, pairs
 from dualenc.runtime.errors import UserError
-from dualenc.steps import artefacts
+from dualenc.steps.table import table as step
 from dualenc.tables import tab3, tab10, tab11, texts, writing
 
 OPTIONS = {"pairs": 4, "compared": 20, "characters": 80}
@@ -111,7 +112,7 @@ def test_table_10_counts_who_is_better(root):
 
 
 def test_places_that_are_not_there_leave_an_empty_table(root, tmp_path):
-    artefacts.table("tab11", {**params([1000]), "artefact": "tab11"}, root, tmp_path)
+    step("tab11", results_tree.told({**params([1000]), "artefact": "tab11"}), root, tmp_path)
     assert (tmp_path / "tab11.csv").read_text(encoding="utf-8").startswith("qid,pid,relevant,score,rank")
     assert "| :-- | :-- | :-- |" in (tmp_path / "tab11.md").read_text(encoding="utf-8")
 

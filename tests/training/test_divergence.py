@@ -12,10 +12,11 @@ from dualenc.runtime.errors import UserError
 from dualenc.scorers import models, reading
 from dualenc.steps.checkpoints import checkpoints
 from dualenc.steps.inputs import passage_rows, rows
+from dualenc.study.settings import Checkpoints
 from dualenc.training import divergence, objective, trainer
 from dualenc.training.resumable import WHOLE
 from processes import run
-from tiny_study import LENGTHS, SETTINGS, experiment
+from tiny_study import LENGTHS, experiment
 
 
 def refused(what: str, step: int, steps: int = 20):
@@ -86,9 +87,9 @@ def test_no_model_is_kept_whose_weights_are_not_finite(tiny, tmp_path):
     """No loss has shown it yet: the second step is the first with a rate above 0, and too large for a weight."""
     data = tiny / "dataset", tiny / "tokens", tiny / "encoder", tiny / "lists.parquet", tiny / "evaluation"
     about = experiment().model_copy(update={"learning_rate": 1e39})
-    settings = SETTINGS | {"checkpoints": [0, 2]}
+    params = Checkpoints(experiment=about, lengths=LENGTHS, tokens_per_batch=4096, checkpoints=[0, 2])
     with refused("a weight", 2):
-        checkpoints(*data, about, settings, 1, tmp_path / "scratch", tmp_path / "out")
+        checkpoints(params, *data, 1, tmp_path / "scratch", tmp_path / "out")
     assert not (tmp_path / "out").exists() and not list(tmp_path.rglob("step-2"))
 
 

@@ -15,7 +15,7 @@ from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import md5, read_json
 from dualenc.steps.import_scores import import_scores
 from dualenc.study import config
-from dualenc.study.schema import PublishedScores
+from dualenc.study.settings import ImportScores
 from dualenc.training import supervision
 from params import PARAMS
 
@@ -41,8 +41,8 @@ def folder(tmp_path):
 
 
 def run(folder, root, *, length=5, count=6, **source):
-    published = PublishedScores(**SETTINGS, **source)
-    import_scores(folder, published, length, count, root / "scratch", root / "lists")
+    params = ImportScores(list_length=length, train_lists=count, published_scores={**SETTINGS, **source})
+    import_scores(params, folder, root / "scratch", root / "lists")
     return {str(path.relative_to(root / "lists")): path for path in sorted((root / "lists").rglob("*.parquet"))}
 
 

@@ -20,8 +20,9 @@ from dualenc.runtime.files import md5
 from dualenc.scorers import models, scoring
 from dualenc.steps import inputs
 from dualenc.steps.checkpoints import checkpoints
-from dualenc.steps.teacher_scores import Task, teacher_scores
+from dualenc.steps.teacher_scores import teacher_scores
 from dualenc.steps.train import probe
+from dualenc.study.settings import Checkpoints, Scorer
 from dualenc.training import resumable, supervision, trainer
 from dualenc.training.minibatches import Collator
 from tiny_study import LENGTHS, SETTINGS, experiment
@@ -55,17 +56,17 @@ def first_loss(tiny, about, path):
     ).item()
 
 
-def task(tiny, trained, kind):
-    """The tiny lists, to be scored by the tiny model of a kind."""
-    folders = tiny / "dataset", tiny / "tokens", trained[kind] / "model"
-    return Task(*folders, kind, tiny / "lists.parquet", 4096)
+def score(tiny, trained, kind, scratch, output):
+    """Have the tiny lists scored by the tiny model of a kind."""
+    inputs = tiny / "dataset", tiny / "tokens", trained[kind] / "model", tiny / "lists.parquet"
+    teacher_scores(Scorer(model=kind, tokens_per_batch=4096), *inputs, scratch, output)
 
 
 @pytest.fixture(scope="module")
 def scored(tiny, trained, tmp_path_factory):
     """The tiny lists with the scores of the tiny cross-attention model."""
     output = tmp_path_factory.mktemp("scored") / "lists.parquet"
-    teacher_scores(task(tiny, trained, "cross-attention"), [], output.parent / "scratch", output)
+    score(tiny, trained, "cross-attention", output.parent / "scratch", output)
     return output
 
 
@@ -145,7 +146,7 @@ def test_the_model_of_the_best_probe_is_kept(tiny, tmp_path, kind):
 
 
 def test_without_curves_of_train_and_test_the_model_is_the_same(tiny, trained, tmp_path):
-    folder = tiny_study.train(tiny, tmp_path, experiment(), settings=SETTINGS | {"curves": False})
+    folder = tiny_study.train(tiny, tmp_path, experiment(), told=SETTINGS | {"curves": False})
     curve = pd.read_csv(folder / "curve.csv")
     assert set(zip(curve.split, curve.metric, strict=True)) == {
         ("train", "loss"),
@@ -199,7 +200,7 @@ def keep(tiny, root, about, steps):
     folders = tiny / "dataset", tiny / "tokens", tiny / "encoder", tiny / "lists.parquet", tiny / "evaluation"
     settings = {key: SETTINGS[key] for key in ("lengths", "tokens_per_batch")} | {"checkpoints": steps}
     output = root / "checkpoints" / "run" / "seed-1"
-    checkpoints(*folders, about, settings, 1, root / "other", output)
+    checkpoints(Checkpoints(experiment=about, **settings), *folders, 1, root / "other", output)
     return output
 
 
@@ -261,7 +262,7 @@ def test_a_run_says_what_it_was_made_of(tiny, trained, kind):
 
 @every_kind
 def test_a_teacher_scores_the_lists(tiny, trained, tmp_path, kind):
-    teacher_scores(task(tiny, trained, kind), [], tmp_path / "scratch", tmp_path / "lists.parquet")
+    score(tiny, trained, kind, tmp_path / "scratch", tmp_path / "lists.parquet")
     assert not any((tmp_path / "scratch").iterdir())
     before, after = pd.read_parquet(tiny / "lists.parquet"), pd.read_parquet(tmp_path / "lists.parquet")
     pd.testing.assert_frame_equal(after.drop(columns="teacher_scores"), before)

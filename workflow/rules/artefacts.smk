@@ -8,7 +8,7 @@ CLAIMS = [name for name, artefact in STUDY.artefacts.items() if artefact.kind ==
 rule table:
     input:
         lambda wildcards: [ROOT / path for path in study_of.files(STUDY, wildcards.artefact)],
-        code=lambda wildcards: code("steps.artefacts") + code(f"tables.{wildcards.artefact}"),
+        code=lambda wildcards: code("steps.table") + code(f"tables.{wildcards.artefact}"),
     output:
         multiext(f"{ROOT}/tables/{{artefact}}", ".md", ".tex"),
         csv=report(f"{ROOT}/tables/{{artefact}}.csv", **study_of.in_report("table", "CSV")),
@@ -21,7 +21,7 @@ rule table:
         artefact="|".join(TABLES),
     localrule: True
     params:
-        digest=lambda wildcards: origins.digest(code("steps.artefacts") + code(f"tables.{wildcards.artefact}")),
+        digest=lambda wildcards: origins.digest(code("steps.table") + code(f"tables.{wildcards.artefact}")),
         slice=lambda wildcards: slices.as_json(shown.artefact(STUDY, wildcards.artefact)),
         caption=lambda wildcards: study_of.caption("table", wildcards.artefact),
         root=ROOT,
@@ -36,7 +36,7 @@ rule table:
 rule figure:
     input:
         lambda wildcards: [ROOT / path for path in study_of.files(STUDY, wildcards.artefact)],
-        code=lambda wildcards: code("steps.artefacts") + code(f"figures.{wildcards.artefact}"),
+        code=lambda wildcards: code("steps.figure") + code(f"figures.{wildcards.artefact}"),
     output:
         pdf=f"figures/{SCALE}/{{artefact}}.pdf",
         data=report(f"{ROOT}/figure-data/{{artefact}}.csv", **study_of.in_report("figure", "CSV")),
@@ -49,7 +49,7 @@ rule figure:
         artefact="|".join(FIGURES),
     localrule: True
     params:
-        digest=lambda wildcards: origins.digest(code("steps.artefacts") + code(f"figures.{wildcards.artefact}")),
+        digest=lambda wildcards: origins.digest(code("steps.figure") + code(f"figures.{wildcards.artefact}")),
         slice=lambda wildcards: slices.as_json(shown.artefact(STUDY, wildcards.artefact)),
         caption=lambda wildcards: study_of.caption("figure", wildcards.artefact),
         root=ROOT,
@@ -63,7 +63,7 @@ rule figure:
 rule claim:
     input:
         lambda wildcards: [ROOT / path for path in study_of.files(STUDY, wildcards.artefact)],
-        code=lambda wildcards: code("steps.claims") + code(f"claims.{wildcards.artefact}"),
+        code=lambda wildcards: code("steps.claim") + code(f"claims.{wildcards.artefact}"),
     output:
         f"{ROOT}/claims/{{artefact}}.json",
     log:
@@ -74,7 +74,7 @@ rule claim:
         artefact="|".join(CLAIMS),
     localrule: True
     params:
-        digest=lambda wildcards: origins.digest(code("steps.claims") + code(f"claims.{wildcards.artefact}")),
+        digest=lambda wildcards: origins.digest(code("steps.claim") + code(f"claims.{wildcards.artefact}")),
         slice=lambda wildcards: slices.as_json(shown.artefact(STUDY, wildcards.artefact)),
         root=ROOT,
     message:

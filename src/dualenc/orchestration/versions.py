@@ -106,7 +106,7 @@ def restore(study: Study) -> str:
 
 def _artefacts(study: Study) -> dict[str, Any]:
     """What was made of recorded results, and of which: MD5 of dvc.lock, of parameters and code, and of each file."""
-    code = {*provenance.code("steps.artefacts"), *provenance.code("steps.claims"), *provenance.code("steps.report")}
+    code = {path for name in (*ARTEFACTS, "claims", "report") for path in provenance.code(f"steps.{name}")}
     for name, artefact in study.artefacts.items():
         code.update(provenance.code(f"{artefact.kind}s.{name}"))
     params = json.dumps({name: shown.artefact(study, name) for name in study.artefacts}, sort_keys=True)

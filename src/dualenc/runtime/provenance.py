@@ -13,11 +13,11 @@ from pathlib import Path
 from pydantic import BaseModel, Field
 
 PACKAGE = Path(__file__).parents[1]
-UNHASHED = ("runtime", "study")
-"""Folders of which no edit can change a result.
+UNHASHED = ("runtime/", "study/", "steps/arguments.py")
+"""Where no edit can change a result.
 
-How errors read, how progress is shown, how files are put in place and jobs are started; and what params.yaml may say,
-which reaches a step as its slice.
+How errors read, how progress is shown, how files are put in place and jobs are started; what params.yaml may say, which
+reaches a step as its slice; and what arguments look like.
 """
 
 INSTRUCTIONS = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 with bfloat16", "avx512f": "AVX-512", "avx2": "AVX2"}
@@ -41,8 +41,8 @@ class Provenance(BaseModel):
 def code(module: str) -> list[Path]:
     """The files of this package that ``module`` (``steps.train``, ``figures.fig1``) is made of: itself and its imports.
 
-    A module's own data, such as ``pages.css`` next to ``pages.py``, is part of it. The folders that cannot change a
-    result (``UNHASHED``) are left out, and so is ``__init__.py``, which holds no more than a docstring. Paths are
+    A module's own data, such as ``pages.css`` next to ``pages.py``, is part of it. What cannot change a
+    result (``UNHASHED``) is left out, and so is ``__init__.py``, which holds no more than a docstring. Paths are
     relative to the working directory if the package is within it, so that a repository may be moved. Raises
     ``ModuleNotFoundError`` for a module that does not exist, which would seem to be made of no code at all.
     """
@@ -53,7 +53,7 @@ def code(module: str) -> list[Path]:
     while waiting:
         name = waiting.pop()
         path = _file(name)
-        if name in found or name.split(".")[0] in UNHASHED or path is None:
+        if name in found or path is None or path.relative_to(PACKAGE).as_posix().startswith(UNHASHED):
             continue
         found[name] = path
         waiting += _imports(path, path.stat().st_mtime_ns)

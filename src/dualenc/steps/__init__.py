@@ -1,1 +1,1 @@
-"""One function for each step of the workflow: read files, call the module that knows how, write files atomically."""
+"""One file for each command of the workflow: read files, call the module that knows how, write files atomically."""

@@ -13,55 +13,63 @@ from dualenc.evaluation.metrics import candidate_metrics
 from dualenc.retrieval.candidates import bm25, numbers_of_terms, without_terms
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import write_json
-from dualenc.study.schema import Bm25
+from dualenc.steps.arguments import Folder, OutputFolder, Params, threads
+from dualenc.study.settings import Candidates
+
+Runs = Mapping[str, Run]
+Judged = Mapping[str, set[str]]
+"""Split -> the qids whose candidates are measured."""
+About = Mapping[str, object]
+"""What ``metrics.json`` says of the candidates."""
 
 
-def candidates(
-    folder: Path,
-    parameters: Bm25,
-    depth: int,
-    output: Path,
-    train_queries: int | None = None,
-    threads: int = 1,
-) -> None:
-    """BM25 runs of all splits, ``<split>.run.gz``, and ``metrics.json`` with their recall@depth and MRR@10.
+def candidates(params: Params[Candidates], dataset: Folder, output: OutputFolder) -> None:
+    """Retrieve BM25 candidates for every split, or take those of the dataset itself.
+
+    Writes ``<split>.run.gz`` of all splits, and ``metrics.json`` with their recall@depth and MRR@10. Raises
+    ``UserError``, before anything is written, as ``collection.check_folder`` does, if no query of a split finds a
+    relevant passage, and as ``_bm25`` and ``_official`` say.
+    """
+    collection.check_folder(dataset)
+    found = _official(params, dataset) if params.official else _bm25(params, dataset)
+    _write(dataset, *found, params.depth, output)
+
+
+def _bm25(params: Candidates, folder: Path) -> tuple[Runs, Judged, About]:
+    """Runs of all splits.
 
     Of the train split only the first ``train_queries`` in hash order, where nobody needs more: half a million queries
-    of a collection of millions take days. Raises ``UserError`` as ``collection.check_folder`` does, if most passages or
-    most queries of a split have no term, and if no query of a split finds a relevant passage; all before anything is
-    written.
+    of a collection of millions take days. Raises ``UserError`` if most passages or most queries of a split have no
+    term.
     """
-    collection.check_folder(folder)
     queries = {split: collection.queries(folder, split) for split in collection.splits(folder)}
-    if train_queries is not None:
-        sample = set(in_hash_order(list(queries["train"].qid))[:train_queries])
+    if params.train_queries is not None:
+        sample = set(in_hash_order(list(queries["train"].qid))[: params.train_queries])
         queries["train"] = queries["train"][queries["train"].qid.isin(sample)]
     together = {qid: text for frame in queries.values() for qid, text in zip(frame.qid, frame.text, strict=True)}
-    terms = {key: getattr(parameters, key) for key in ("stop_words", "stemmer")}
+    terms = {key: getattr(params.bm25, key) for key in ("stop_words", "stemmer")}
     without = {
         split: without_terms(f"queries of the {split} split", numbers_of_terms(list(frame.text), **terms))
         for split, frame in queries.items()
     }
     passages = collection.ids(folder, "passages"), collection.texts(folder, "passages")
-    found = bm25(*passages, together, depth=depth, threads=threads, **parameters.model_dump())
+    found = bm25(*passages, together, depth=params.depth, threads=threads(), **params.bm25.model_dump())
     without = {"passages": found.passages_without_terms, **without}
     counted = ", ".join(f"{name}: {count:,}" for name, count in without.items())
     print(f"without a term: {counted}", file=sys.stderr, flush=True)
     runs = {split: {qid: found.run[qid] for qid in frame.qid} for split, frame in queries.items()}
     judged = {split: set(frame.qid) for split, frame in queries.items()}
-    _write(folder, runs, judged, depth, {"source": "bm25", "without_terms": without}, output)
+    return runs, judged, {"source": "bm25", "without_terms": without}
 
 
-def official(folder: Path, dataset: datasets.Dataset, depth: int, output: Path) -> None:
-    """The candidate lists that a dataset has itself, as ``candidates`` writes BM25's; cut to ``depth``.
+def _official(params: Candidates, folder: Path) -> tuple[Runs, Judged, About]:
+    """The lists that a dataset has itself, cut to ``depth``; where they have no scores, the cut is a random sample.
 
-    Where lists have no scores, the cut is a random sample. Raises ``UserError`` if the dataset has no such lists, if
-    they name a passage that is not in ``folder``, and if those of a split have no relevant passage.
+    Raises ``UserError`` if the dataset has no such lists, and if they name a passage that is not in ``folder``.
     """
-    collection.check_folder(folder)
     runs, judged = {}, {}
     for split in collection.splits(folder):
-        run = _lists(dataset, split)
+        run = _lists(params.official, split)
         named = {pid for ranking in run.values() for pid in ranking.pids}
         unknown = min(named - collection.rows(folder, "passages", named).keys(), default=None)
         if unknown is not None:
@@ -71,9 +79,11 @@ def official(folder: Path, dataset: datasets.Dataset, depth: int, output: Path) 
             )
         qids = collection.queries(folder, split).qid
         judged[split] = set(qids)
-        runs[split] = {qid: Ranking(run[qid].pids[:depth], run[qid].scores[:depth]) for qid in qids if qid in run}
+        runs[split] = {
+            qid: Ranking(run[qid].pids[: params.depth], run[qid].scores[: params.depth]) for qid in qids if qid in run
+        }
         print(f"{split}: {len(qids):,} queries, {len(runs[split]):,} with candidates", file=sys.stderr, flush=True)
-    _write(folder, runs, judged, depth, {"source": "official"}, output)
+    return runs, judged, {"source": "official"}
 
 
 def _lists(dataset: datasets.Dataset, split: str) -> Run:
@@ -84,14 +94,7 @@ def _lists(dataset: datasets.Dataset, split: str) -> Run:
     return kind.candidates(dataset, split)
 
 
-def _write(
-    folder: Path,
-    runs: Mapping[str, Run],
-    judged: Mapping[str, set[str]],
-    depth: int,
-    about: Mapping[str, object],
-    output: Path,
-) -> None:
+def _write(folder: Path, runs: Runs, judged: Judged, about: About, depth: int, output: Path) -> None:
     """Write ``<split>.run.gz`` and ``metrics.json``: what they are, if scored, and how good for the ``judged``."""
     scored = any(np.ptp(ranking.scores) > 0 for run in runs.values() for ranking in run.values() if ranking.pids)
     metrics: dict[str, object] = {"candidates": {**about, "scored": scored}}

@@ -1,23 +1,16 @@
-"""Steps that judge the paper's claims from results: no model."""
-
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+"""All verdicts on one page."""
 
 from dualenc.claims import page
 from dualenc.runtime.files import atomic, read_json, write_json
-from dualenc.study import artefacts
+from dualenc.steps.arguments import Folder, OutputFolder
 from dualenc.tables import pages
 
 
-def judge(claim: str, params: Mapping[str, Any], root: Path, output: Path) -> None:
-    """Write the verdict on one claim and the numbers behind it (JSON), from the results below ``root``."""
-    module = artefacts.module("claim", claim)
-    write_json(output, page.record(module, params, module.parts(params, root)))
+def claims(names: list[str], verdicts: Folder, output: OutputFolder) -> None:
+    """Collect the verdicts on claims in one page.
 
-
-def collect(names: Sequence[str], verdicts: Path, output: Path) -> None:
-    """Write ``claims.json``, ``.md`` and ``.html`` into ``output``, from ``<name>.json`` of the folder ``verdicts``."""
+    Writes ``claims.json``, ``.md`` and ``.html`` into ``output``, from ``<name>.json`` of the folder ``verdicts``.
+    """
     records = {name: read_json(verdicts / f"{name}.json", page.Verdict) for name in names}
     readable = page.markdown(records)
     write_json(output / "claims.json", records)

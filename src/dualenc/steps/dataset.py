@@ -1,10 +1,14 @@
 """The dataset folder."""
 
-from pathlib import Path
+from typing import Any
 
 from dualenc.data import datasets
+from dualenc.steps.arguments import OutputFolder, Params, threads
 
 
-def dataset(parameters: datasets.Dataset, output: Path, workers: int) -> None:
-    """Build the dataset folder ``output``."""
-    datasets.kind(parameters).build(output, parameters, workers)
+def dataset(params: Params[Any], output: OutputFolder) -> None:
+    """Build a dataset folder.
+
+    ``params`` are a `dualenc.data.datasets.Dataset`, the ``Parameters`` of one of the kinds.
+    """
+    datasets.kind(params).build(output, params, threads())

@@ -1,7 +1,6 @@
 """Embeddings of a part of a collection."""
 
 import shutil
-from pathlib import Path
 
 import numpy as np
 
@@ -9,22 +8,27 @@ from dualenc.data import arrays
 from dualenc.retrieval import dense
 from dualenc.runtime import provenance, states
 from dualenc.scorers import models, parts, reading, vectors
+from dualenc.steps.arguments import Folder, Output, Params, Scratch, Shard, check_shard, set_torch_threads
 from dualenc.steps.inputs import model_files
+from dualenc.study.settings import Encode
 
 
 def encode(
-    token_folder: Path, model: Path, tokens_per_batch: int, shards: int, number: int, scratch: Path, output: Path
+    params: Params[Encode], tokens: Folder, model: Folder, shard: Shard, scratch: Scratch, output: Output
 ) -> None:
-    """Embeddings (n, D) of shard ``number`` (from 0) of the passages, .npy, by a dual-encoder.
+    """Encode one shard of the collection with a dual-encoder.
 
-    They are float16, which changes the score of a pair by less than a thousandth of the product of its lengths.
-    Blocks that are done stay in a state folder in ``scratch`` until the shard is whole.
+    Writes the embeddings (n, D) of the shard's passages, .npy. They are float16, which changes the score of a pair by
+    less than a thousandth of the product of its lengths. Blocks that are done stay in a state folder in ``scratch``
+    until the shard is whole. Raises ``UserError`` if there is no such shard.
     """
-    about = {"tokens_per_batch": tokens_per_batch, "shards": shards, "number": number}
-    inputs = [*model_files(model), token_folder / "manifest.json"]
+    check_shard(shard, params.shards)
+    set_torch_threads()
+    about = {"tokens_per_batch": params.tokens_per_batch, "shards": params.shards, "number": shard}
+    inputs = [*model_files(model), tokens / "manifest.json"]
     state = states.state_folder(scratch, about, inputs, provenance.code("steps.encode"))
-    source = reading.texts(token_folder, "test", tokens_per_batch)
-    rows = dense.shard(len(source.passages.offsets) - 1, shards, number)
+    source = reading.texts(tokens, "test", params.tokens_per_batch)
+    rows = dense.shard(len(source.passages.offsets) - 1, params.shards, shard)
     with states.locked(state):
         encoder = models.load(model, "dual-encoder")
 

@@ -1,34 +1,35 @@
-"""The step that judges runs: no model, no torch."""
+"""The measures of runs: no model, no torch."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 
 from dualenc.data.collection import read_qrels
 from dualenc.data.runs import Ranking, read_run
-from dualenc.evaluation.metrics import evaluate, write_metrics
+from dualenc.evaluation import metrics
+from dualenc.steps.arguments import Folder, OutputFolder, Params
 from dualenc.study.schema import Evaluation
 
 
-def evaluate_runs(
-    evaluation: Path, runs: Path, splits: Sequence[str], constant: bool, parameters: Evaluation, output: Path
+def evaluate(
+    params: Params[Evaluation],
+    evaluation: Folder,
+    runs: Folder,
+    splits: Annotated[str, typer.Option(help="comma-separated evaluation sets")],
+    output: OutputFolder,
+    constant: bool = False,
 ) -> None:
-    """Evaluate ``<set>.run.gz`` of a folder on these evaluation sets: ``metrics.json``, ``per_query.parquet``.
+    """Evaluate the runs of one system on evaluation sets; with --constant, their passages in random order.
 
-    ``constant`` gives every passage the score 0 first: by the rule for ties, a random order.
+    Reads ``<set>.run.gz`` of the folder ``runs`` and writes ``metrics.json`` and ``per_query.parquet``. ``constant``
+    gives every passage the score 0 first: by the rule for ties, a random order.
     """
     per_query = {}
-    for split in splits:
+    for split in splits.split(","):
         run = read_run(runs / f"{split}.run.gz")
         if constant:
             run = {qid: Ranking(ranking.pids, np.zeros(len(ranking.pids))) for qid, ranking in run.items()}
         qrels = read_qrels(evaluation / f"{split}.qrels.tsv")
-        per_query[split] = evaluate(run, qrels, parameters.sets.get(split, parameters.measures))
-    write_metrics(
-        output,
-        per_query,
-        confidence=parameters.confidence,
-        resamples=parameters.resamples,
-        seed=parameters.seed,
-    )
+        per_query[split] = metrics.evaluate(run, qrels, params.sets.get(split, params.measures))
+    metrics.write_metrics(output, per_query, confidence=params.confidence, resamples=params.resamples, seed=params.seed)

@@ -1,12 +1,12 @@
 """The candidates and judgements that models are evaluated on."""
 
-from pathlib import Path
-
 from pydantic import BaseModel
 
 from dualenc.data import collection
 from dualenc.data.runs import Ranking, Run, read_run, write_run
 from dualenc.runtime.files import atomic, read_json
+from dualenc.steps.arguments import Folder, OutputFolder, Params
+from dualenc.study.settings import EvaluationSets
 from dualenc.training import supervision
 
 
@@ -22,21 +22,22 @@ class CandidateMetrics(BaseModel):
     candidates: Source
 
 
-def evaluation_sets(folder: Path, candidates: Path, train_count: int, depth: int, output: Path) -> None:
-    """Candidates and judgements of each evaluation set: ``<set>.run.gz`` and ``<set>.qrels.tsv``.
+def evaluation_sets(params: Params[EvaluationSets], dataset: Folder, candidates: Folder, output: OutputFolder) -> None:
+    """Write candidates and qrels of the sets that models are evaluated on.
 
-    "validation", "test" and further test sets are whole splits. "train" is the beginning, in hash order, of the queries
-    that training lists are made from, with their candidates, so that train and test are measured in the same way:
-    queries whose relevant passage was not retrieved count, with 0, though no list could be made of them.
+    They are ``<set>.run.gz`` and ``<set>.qrels.tsv``. "validation", "test" and further test sets are whole splits.
+    "train" is the beginning, in hash order, of the queries that training lists are made from, with their candidates, so
+    that train and test are measured in the same way: queries whose relevant passage was not retrieved count, with 0,
+    though no list could be made of them.
     """
     source = read_json(candidates / "metrics.json", CandidateMetrics)["candidates"]["source"]
     sets = {}
-    for split in collection.splits(folder):  # all are read before the first is written
-        qrels = collection.qrels(folder, split)
+    for split in collection.splits(dataset):  # all are read before the first is written
+        qrels = collection.qrels(dataset, split)
         if split == "train":
-            qrels = {qid: qrels[qid] for qid in supervision.in_hash_order(list(qrels))[:train_count]}
+            qrels = {qid: qrels[qid] for qid in supervision.in_hash_order(list(qrels))[: params.train_evaluation]}
         run = read_run(candidates / f"{split}.run.gz")
-        sets[split] = cut({qid: run[qid] for qid in qrels if qid in run}, depth), qrels
+        sets[split] = cut({qid: run[qid] for qid in qrels if qid in run}, params.depth), qrels
     for split, (run, qrels) in sets.items():
         write_run(output / f"{split}.run.gz", run, tag=source)
         lines = [f"{qid} 0 {pid} {rel}\n" for qid, judged in qrels.items() for pid, rel in judged.items()]

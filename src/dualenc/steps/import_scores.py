@@ -13,36 +13,37 @@ from dualenc.data.sampling import in_hash_order
 from dualenc.runtime import provenance
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.states import locked, state_folder
-from dualenc.study.schema import PublishedScores
+from dualenc.steps.arguments import Folder, OutputFolder, Params, Scratch
+from dualenc.study.settings import ImportScores
 from dualenc.training import published_scores, supervision
 from dualenc.training.published_scores import Grouped
 
 
-def import_scores(
-    folder: Path, published: PublishedScores, list_length: int, count: int, scratch: Path, output: Path
-) -> None:
-    """Make lists of the train queries of a dataset, at most ``count`` in hash order, below the folder ``output``.
+def import_scores(params: Params[ImportScores], dataset: Folder, scratch: Scratch, output: OutputFolder) -> None:
+    """Make training lists from published teacher scores, downloaded if need be.
 
-    ``one-hot/lists.parquet`` and ``<teacher>/lists.parquet`` hold the same random sample of each query's negatives,
-    without and with scores; ``<teacher>/top.parquet`` those with the highest scores. So what is trained on labels or on
-    triples learns nothing of which negatives are hard for the teacher. Raises ``UserError`` if no query has
-    ``list_length`` passages, and as ``sources.fetch`` and ``published_scores.read`` do.
+    They are lists of the dataset's train queries, at most ``train_lists`` in hash order. ``one-hot/lists.parquet`` and
+    ``<teacher>/lists.parquet`` hold the same random sample of each query's negatives, without and with scores;
+    ``<teacher>/top.parquet`` those with the highest scores. So what is trained on labels or on triples learns nothing
+    of which negatives are hard for the teacher. Raises ``UserError`` if no query has ``list_length`` passages, and as
+    ``sources.fetch`` and ``published_scores.read`` do.
     """
+    published = params.published_scores
     path = sources.fetch(published)
-    queries = pa.array(in_hash_order(collection.ids(folder, "train").to_pylist()))
+    queries = pa.array(in_hash_order(collection.ids(dataset, "train").to_pylist()))
     rules = {
-        **{"list_length": list_length, "tolerance": published.tolerance},
+        **{"list_length": params.list_length, "tolerance": published.tolerance},
         **{"allowed_defects": published.allowed_defects},
     }
     file = path.stat()
     about = {**rules, "path": str(path), "size": file.st_size, "time": file.st_mtime_ns}
     code = provenance.code("steps.import_scores")
-    state = state_folder(scratch, about, [folder / "manifest.json"], code)
-    numbers = _numbers(queries, folder), _numbers(collection.ids(folder, "passages"), folder)
+    state = state_folder(scratch, about, [dataset / "manifest.json"], code)
+    numbers = _numbers(queries, dataset), _numbers(collection.ids(dataset, "passages"), dataset)
     with locked(state):
         try:
             sampled, top, counts = published_scores.read(path, *numbers, **rules, scratch=state)
-            _write(folder, path, published, list_length, count, sampled, top, counts, output)
+            _write(params, dataset, path, sampled, top, counts, output)
         except UserError:  # nothing to go on with
             shutil.rmtree(state)
             raise
@@ -50,13 +51,14 @@ def import_scores(
 
 
 def _write(
-    folder: Path, path: Path, published: PublishedScores, list_length: int, count: int,
-    sampled: Grouped, top: Grouped, counts: Mapping[str, int], output: Path,
+    params: ImportScores, folder: Path, path: Path, sampled: Grouped, top: Grouped, counts: Mapping[str, int],
+    output: Path,
 ) -> None:  # fmt: skip
+    published = params.published_scores
     if not len(top.queries):
         raise UserError(
-            f"{path} has no train query of {folder} with {list_length} passages: lower the scale's list_length, or "
-            "correct the dataset or published_scores."
+            f"{path} has no train query of {folder} with {params.list_length} passages: lower the scale's list_length, "
+            "or correct the dataset or published_scores."
         )
     made_of = {} if sources.pinned(published) else {"sources": sources.described([path])}
     about = {**published.model_dump(), **counts, **made_of}
@@ -65,7 +67,7 @@ def _write(
         (f"{published.teacher}/lists", sampled, True),
         (f"{published.teacher}/top", top, True),
     ):
-        first = Grouped(*(column[:count] for column in lists))
+        first = Grouped(*(column[: params.train_lists] for column in lists))
         scores = {"scores": supervision.summary(first.scores)} if scored else {}
         supervision.write(output / f"{name}.parquet", table(first, scored=scored), about | scores)
 

@@ -1,10 +1,11 @@
 """A miniature BERT, pre-trained on the train splits of some datasets."""
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 
 from dualenc.data import arrays
 from dualenc.data.collection import read_qrels
@@ -15,6 +16,7 @@ from dualenc.runtime import provenance, states
 from dualenc.runtime.files import atomic, write_json
 from dualenc.scorers import models, reading
 from dualenc.scorers.reading import Texts
+from dualenc.steps.arguments import Folder, OutputFolder, Params, Scratch, set_torch_threads
 from dualenc.steps.inputs import (
     passage_rows,
     read_candidates,
@@ -24,39 +26,42 @@ from dualenc.steps.inputs import (
     write_about,
     write_curve,
 )
-from dualenc.study.schema import Encoder, Pretraining
+from dualenc.study.settings import Pretrain
 from dualenc.training import resumable
 from dualenc.training.supervision import Lists
 
 
 def pretrain(
-    data: Path, corpora: Path, texts: Path, dataset: str, evaluation: Path, tokenizer: Path, start: Path | None,
-    encoder: Encoder, parameters: Pretraining, settings: Mapping, scratch: Path, output: Path,
+    params: Params[Pretrain], data: Folder, corpora: Folder, texts: Folder, dataset: Annotated[str, typer.Option()],
+    evaluation: Folder, tokenizer: Folder, scratch: Scratch, output: OutputFolder,
+    start: Annotated[Path | None, typer.Option(exists=True, file_okay=False, help="encoder to grow from")] = None,
 ) -> None:  # fmt: skip
-    """Pre-train one miniature: its folder, ``curve.csv`` and ``metrics.json`` (the last probe).
+    """Pre-train a miniature BERT on the train splits of its corpora.
 
-    ``data/<dataset>`` are dataset folders with their tokens, ``corpora/<dataset>.parquet`` the lists of each corpus,
-    ``texts`` is the folder of the texts without labels; ``dataset`` and ``evaluation`` are what is probed, on its
-    validation split. ``start`` is the folder of the miniature that this one grows from. ``settings`` has ``lengths``
-    and ``tokens_per_batch``.
+    Writes its folder with ``curve.csv`` and ``metrics.json`` (the last probe). ``data/<dataset>`` are dataset folders
+    with their tokens, ``corpora/<dataset>.parquet`` the lists of each corpus, ``texts`` is the folder of the texts
+    without labels; ``dataset`` and ``evaluation`` are what is probed, on its validation split. ``start`` is the folder
+    of the miniature that this one grows from.
     """
+    set_torch_threads()
+    parameters, lengths = params.pretraining, params.lengths.model_dump()
     names = list(parameters.corpora)
     inputs = [corpora / f"{name}.parquet" for name in names]
     inputs += [data / name / "tokens" / "manifest.json" for name in dict.fromkeys([*names, dataset])]
     inputs += [texts / "manifest.json", texts / "about.json"]
     inputs += [evaluation / name for name in ("validation.run.gz", "validation.qrels.tsv")]
     inputs += [start / "model.safetensors"] if start else []
-    about = {"encoder": encoder.model_dump(), "pretraining": parameters.model_dump(), **settings}
+    about = params.model_dump()
     state = states.state_folder(scratch, about, inputs, provenance.code("miniatures.pretraining"))
     with resumable.locked(state):
-        parts = [read(data / name, corpora / f"{name}.parquet", settings["tokens_per_batch"]) for name in names]
+        parts = [read(data / name, corpora / f"{name}.parquet", params.tokens_per_batch) for name in names]
         source, lists = concatenated(parts)
         folder = data / dataset
         query_rows = rows(folder, "validation")
         qrels = read_qrels(evaluation / "validation.qrels.tsv")
         candidates = worth_ranking(read_candidates(evaluation, "validation", query_rows), qrels)
         held_out = pretraining.Held(
-            reading.texts(folder / "tokens", "validation", settings["tokens_per_batch"]),
+            reading.texts(folder / "tokens", "validation", params.tokens_per_batch),
             candidates,
             qrels,
             query_rows,
@@ -68,18 +73,18 @@ def pretrain(
             unlabelled(texts),
             held_out,
             times=np.repeat(list(parameters.corpora.values()), [len(part.queries) for _, part in parts]),
-            encoder=encoder,
+            encoder=params.encoder,
             start=start,
             parameters=parameters,
-            lengths=settings["lengths"],
+            lengths=lengths,
             state=state,
         )
         with atomic(output) as temporary:
-            models.save_encoder(model, tokenizer, temporary, settings["lengths"]["pair"])
+            models.save_encoder(model, tokenizer, temporary, lengths["pair"])
             frame = write_curve(temporary, curve)
             last = frame[frame.split == "validation"].groupby("metric").value.last()
             write_json(temporary / "metrics.json", {"steps": int(frame.step.max()), **last.to_dict()})
-            write_about(temporary, about, inputs, encoder.width)
+            write_about(temporary, about, inputs, params.encoder.width)
         shutil.rmtree(state)
 
 

@@ -3,25 +3,28 @@
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from dualenc.report import front_page
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import atomic
+from dualenc.steps.arguments import File, Folder, Output
 from dualenc.tables import pages
 
 TARGET = "artefacts"
 """The rule whose results are reported."""
 
 
-def make(
-    scale: str, config: Sequence[str], root: Path, figures: Path, logs: Path, stylesheet: Path, front: Path,
-    output: Path,
+def report(
+    scale: Annotated[str, typer.Option()], config: Annotated[list[str], typer.Option(help="of the workflow")],
+    root: Folder, figures: Folder, logs: Folder, stylesheet: File, front: Output, output: Output,
 ) -> None:  # fmt: skip
-    """Write the first page, ``front``, which Snakemake's report then takes up, and the report, ``output``.
+    """Make the report of a scale's results with Snakemake, and its first page.
 
-    ``config`` are the keys of params.yaml, ``<key>=<value>``, that the workflow was called with. Raises `UserError` if
-    Snakemake fails.
+    The first page, ``front``, is written first: Snakemake's report, ``output``, takes it up. ``config`` are the keys of
+    params.yaml, ``<key>=<value>``, that the workflow was called with. Raises `UserError` if Snakemake fails.
     """
     summary = _snakemake(config, "--detailed-summary")
     costs = front_page.costs(summary, logs, root / "times")

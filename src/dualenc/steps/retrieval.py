@@ -9,32 +9,38 @@ from sentence_transformers import SentenceTransformer
 
 from dualenc.data import arrays, collection
 from dualenc.data.runs import write_run
-from dualenc.encoders import tokens
+from dualenc.encoders.tokens import concatenate
 from dualenc.retrieval import dense, sparse
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.progress import reported
 from dualenc.scorers import models, reading
+from dualenc.steps.arguments import Folder, OutputFolder, Params, Shards, set_torch_threads
 from dualenc.study.kinds import KINDS
+from dualenc.study.settings import Retrieval
 
 
 def retrieval(
-    folder: Path, token_folder: Path, model: Path, kind: str, embeddings: Sequence[Path], depth: int,
-    tokens_per_batch: int, output: Path,
+    params: Params[Retrieval], dataset: Folder, tokens: Folder, model: Folder, output: OutputFolder,
+    embeddings: Shards = None,
 ) -> None:  # fmt: skip
-    """The best ``depth`` passages of each test query: ``<set>.run.gz`` in the folder ``output``, for each test set.
+    """Search the whole collection with a model, for every query of the test sets.
 
-    ``embeddings`` are the files of `dualenc.steps.encode`, in order; with none, the passages are encoded here.
+    Writes the best ``depth`` passages of each, ``<set>.run.gz`` for each test set. ``embeddings`` are the files of
+    `dualenc.steps.encode`, in order; with none, the passages are encoded here. Raises ``UserError`` if they are not
+    those of all passages, or of another model's width.
     """
-    qids = {split: collection.ids(folder, split).to_pylist() for split in collection.test_sets(folder)}
-    pids = collection.ids(folder, "passages")
-    sources = [reading.texts(token_folder, split, tokens_per_batch) for split in qids]
-    source = sources[0]._replace(queries=tokens.concatenate([one.queries for one in sources]))
-    encoder = models.load(model, kind)
+    set_torch_threads()
+    qids = {split: collection.ids(dataset, split).to_pylist() for split in collection.test_sets(dataset)}
+    pids = collection.ids(dataset, "passages")
+    sources = [reading.texts(tokens, split, params.tokens_per_batch) for split in qids]
+    source = sources[0]._replace(queries=concatenate([one.queries for one in sources]))
+    encoder = models.load(model, params.model)
     asked = list(chain.from_iterable(qids.values()))
-    if KINDS[kind].searches == "sparse":
-        run = sparse.retrieve(encoder, source, asked, pids, depth)
+    if KINDS[params.model].searches == "sparse":
+        run = sparse.retrieve(encoder, source, asked, pids, params.depth)
     else:
-        run = dense.retrieve(encoder, source, asked, pids, _blocks(encoder, source, len(pids), embeddings), depth)
+        blocks = _blocks(encoder, source, len(pids), embeddings or [])
+        run = dense.retrieve(encoder, source, asked, pids, blocks, params.depth)
     for split, own in qids.items():
         write_run(output / f"{split}.run.gz", {qid: run[qid] for qid in own}, tag="-".join(output.parts[-2:]))
 

@@ -1,9 +1,5 @@
 """A model's scores of whole blocks of queries and passages."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -12,28 +8,30 @@ from dualenc.data.collection import read_qrels
 from dualenc.data.runs import Ranking
 from dualenc.runtime.files import atomic
 from dualenc.scorers import models, reading, scoring
+from dualenc.steps.arguments import Folder, Output, Params, set_torch_threads
 from dualenc.steps.inputs import passage_rows, read_candidates, rows
+from dualenc.study.settings import ScoreMatrix
 
 SPLITS = ["train", "test"]
 
 
 def score_matrix(
-    folder: Path, token_folder: Path, evaluation: Path, run: Path, parameters: Mapping[str, Any], output: Path
+    params: Params[ScoreMatrix], dataset: Folder, tokens: Folder, evaluation: Folder, run: Folder, output: Output
 ) -> None:
-    """Score `dualenc.analysis.factorisation.block` of train and test: evalset, qid, pid, score (parquet).
+    """Score blocks of queries and passages with one model, every query with every passage.
 
-    The model is in the folder ``run``. ``parameters`` has its kind (``model``), ``queries`` and ``passages``, the
-    size of a block, and ``tokens_per_batch``.
+    The blocks are `dualenc.analysis.factorisation.block` of train and test; the model is in the folder ``run``. Writes
+    evalset, qid, pid, score (parquet).
     """
-    model = models.load(run / "model", parameters["model"])
-    size = {name: parameters[name] for name in ("queries", "passages")}
+    set_torch_threads()
+    model = models.load(run / "model", params.model)
     frames = []
     for split in SPLITS:
-        query_rows, qrels = rows(folder, split), read_qrels(evaluation / f"{split}.qrels.tsv")
+        query_rows, qrels = rows(dataset, split), read_qrels(evaluation / f"{split}.qrels.tsv")
         candidates = read_candidates(evaluation, split, query_rows)
-        qids, pids = factorisation.block(candidates, qrels, **size)
-        known = passage_rows(folder, {"": Ranking(pids, np.zeros(len(pids)))})
-        source = reading.texts(token_folder, split, parameters["tokens_per_batch"])
+        qids, pids = factorisation.block(candidates, qrels, queries=params.queries, passages=params.passages)
+        known = passage_rows(dataset, {"": Ranking(pids, np.zeros(len(pids)))})
+        source = reading.texts(tokens, split, params.tokens_per_batch)
         frame = pd.DataFrame({"evalset": split, "qid": np.repeat(qids, len(pids)), "pid": pids * len(qids)})
         pairs = [query_rows[qid] for qid in frame.qid], [known[pid] for pid in frame.pid]
         frames.append(frame.assign(score=scoring.score(model, source, *map(np.array, pairs))))

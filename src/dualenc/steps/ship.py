@@ -1,7 +1,6 @@
 """A pre-trained miniature made small enough to ship, with a card that says how it was made."""
 
 import shutil
-from pathlib import Path
 
 import torch
 from pydantic import BaseModel
@@ -11,6 +10,7 @@ from dualenc.data import frames
 from dualenc.runtime.files import atomic, md5, read_json, read_yaml
 from dualenc.runtime.provenance import Provenance
 from dualenc.scorers import models
+from dualenc.steps.arguments import Folder, OutputFolder
 from dualenc.study.schema import Encoder, Pretraining
 
 CARD = """---
@@ -64,11 +64,11 @@ class Shape(BaseModel):
     vocab_size: int
 
 
-def ship(encoder: Path, output: Path) -> None:
-    """Copy a miniature to ``output`` with float16 weights, its curve and a card.
+def ship(encoder: Folder, output: OutputFolder) -> None:
+    """Copy a pre-trained miniature with float16 weights and a card: what miniatures/ holds.
 
-    The configuration keeps float32, so every library loads the weights in float32. Raises ``UserError`` if ``encoder``
-    lacks a file.
+    Its curve comes with it. The configuration keeps float32, so every library loads the weights in float32. Raises
+    ``UserError`` if ``encoder`` lacks a file.
     """
     models.check(encoder, "encoder")
     about = read_yaml(encoder / "config.yaml", Settings)

@@ -1,12 +1,19 @@
 """What a finished build tells: where the results are, and how long each kind of job took."""
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from dualenc.report import front_page
+from dualenc.steps.arguments import Folder
 
 
-def summary(root: Path, figures: Path) -> str:
-    """Lines for the terminal, from the files below ``results/<scale>`` and its Snakemake benchmarks."""
+def summary(root: Folder, figures: Annotated[Path, typer.Option(file_okay=False, help="may be missing")]) -> None:
+    """Say where the results are and how long what took.
+
+    ``root`` is ``results/<scale>``; the times are those of its Snakemake benchmarks.
+    """
     lines = ["", f"{'job':<18}{'jobs':>6}{'seconds':>10}{'longest':>10}"]
     times: dict[str, list[float]] = {}
     for path in sorted((root / "times").rglob("*.tsv")):
@@ -19,4 +26,4 @@ def summary(root: Path, figures: Path) -> str:
     lines += [f"tables   {path}" for path in sorted((root / "tables").glob("*.md"))]
     lines += [f"figures  {path}" for path in sorted(figures.glob("*.pdf"))]
     lines += [f"{path.stem:<9}{path}" for path in (root / "claims.md", root / "report.html") if path.exists()]
-    return "\n".join(lines)
+    print("\n".join(lines))

@@ -13,37 +13,36 @@ from dualenc.miniatures import sentence_encoder
 from dualenc.runtime import provenance, states
 from dualenc.runtime.files import atomic_entries, md5, write_json
 from dualenc.runtime.progress import reported
+from dualenc.steps.arguments import Folder, OutputFolder, Params, Scratch, set_torch_threads
 from dualenc.study.schema import Counts, SentenceEncoder
+from dualenc.study.settings import UnlabelledTexts
 
 AT_ONCE = 1024  # texts, in a part that is kept
 
 
 def texts(
-    data: Path, tokenizer: Path, counts: Mapping[str, Counts], most: int, encoder: SentenceEncoder | None,
-    tokens_per_batch: int, scratch: Path, output: Path,
-) -> None:  # fmt: skip
-    """Write ``texts`` as a column of tokens, and, if there is a sentence encoder, its vectors of them.
+    params: Params[UnlabelledTexts], data: Folder, tokenizer: Folder, scratch: Scratch, output: OutputFolder
+) -> None:
+    """Take texts to pre-train on from train splits, and ask a sentence encoder about them.
 
-    ``data/<dataset>`` are dataset folders, ``counts[dataset]`` how many texts are taken from them, and ``most`` of
-    all. ``sentences.npy``
-    (N, D) are unit vectors of the texts, ``pieces.npy`` (total, P) vectors of their word pieces as
-    `dualenc.miniatures.sentence_encoder` has them, not a number for what it did not read; both float16. Raises
-    ``UserError`` as ``sentence_encoder.packaged`` and ``collection.check_folder`` do.
+    ``data/<dataset>`` are the dataset folders. Writes the texts as a column of tokens, ``texts``, and, if there is a
+    sentence encoder, its vectors of them: ``sentences.npy`` (N, D) are unit vectors of the texts, ``pieces.npy``
+    (total, P) vectors of their word pieces as `dualenc.miniatures.sentence_encoder` has them, not a number for what it
+    did not read; both float16. Raises ``UserError`` as ``sentence_encoder.packaged`` and ``collection.check_folder``
+    do.
     """
+    set_torch_threads()
+    encoder = params.sentence_encoder
     model = sentence_encoder.packaged(encoder) if encoder else None
-    found = chosen(data, counts)[:most]
+    found = chosen(data, params.texts)[: params.most_texts]
     tokenizer_file = tokenizer / "tokenizer.json"
-    inputs = [data / name / "manifest.json" for name in counts] + [tokenizer_file]
-    about = {
-        "texts": {name: count.model_dump() for name, count in counts.items()},
-        "most_texts": most,
-        "sentence_encoder": encoder.model_dump() if encoder else None,
-    }
+    inputs = [data / name / "manifest.json" for name in params.texts] + [tokenizer_file]
+    about = params.model_dump(exclude={"tokens_per_batch"})
     state = states.state_folder(scratch, about, inputs, provenance.code("steps.texts"))
     with states.locked(state), atomic_entries(output) as temporary:
         tokens.write(temporary, tokenizer_file, {"texts": found})
         if encoder:
-            said = list(_said(found, model, encoder, tokenizer_file, tokens_per_batch, state))
+            said = list(_said(found, model, encoder, tokenizer_file, params.tokens_per_batch, state))
             for name, column in zip(("sentences", "pieces"), zip(*said, strict=True), strict=True):
                 width = arrays.read(column[0], 2).shape[1]
                 arrays.write(temporary / f"{name}.npy", (arrays.read(path, 2) for path in column), np.float16, width)

@@ -1,17 +1,19 @@
 """Token ids of all texts of a dataset."""
 
-from pathlib import Path
-
 from dualenc.data import collection
-from dualenc.encoders import tokens
+from dualenc.encoders.tokens import write
 from dualenc.runtime.progress import reported
+from dualenc.steps.arguments import Folder, OutputFolder
 
 
-def tokenise(folder: Path, tokenizer_file: Path, output: Path) -> None:
-    """Tokens of the passages and of the queries of each split."""
-    columns = {"passages": "passages"} | {f"queries.{split}": split for split in collection.splits(folder)}
+def tokens(dataset: Folder, tokenizer: Folder, output: OutputFolder) -> None:
+    """Tokenise all texts of a dataset.
+
+    Writes the tokens of the passages, and of the queries of each split.
+    """
+    columns = {"passages": "passages"} | {f"queries.{split}": split for split in collection.splits(dataset)}
     texts = {
-        column: reported(collection.texts(folder, name), column, "texts", len(collection.ids(folder, name)))
+        column: reported(collection.texts(dataset, name), column, "texts", len(collection.ids(dataset, name)))
         for column, name in columns.items()
     }
-    tokens.write(output, tokenizer_file, texts)
+    write(output, tokenizer / "tokenizer.json", texts)

@@ -1,16 +1,16 @@
 """A trained model and its runs."""
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 from dualenc.data.collection import SPLITS, evaluated, read_qrels
 from dualenc.data.runs import Ranking, write_run
-from dualenc.encoders import tokens
+from dualenc.encoders.tokens import check_encoder
 from dualenc.runtime import provenance, states
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import atomic, atomic_entries
 from dualenc.scorers import distributed, models
+from dualenc.steps.arguments import File, Folder, Nodes, OutputFolder, Params, Processes, Scratch, Seed, launched
 from dualenc.steps.inputs import (
     Data,
     check_sets,
@@ -23,55 +23,54 @@ from dualenc.steps.inputs import (
     write_about,
     write_curve,
 )
-from dualenc.study.schema import Experiment
+from dualenc.study.settings import Train
 from dualenc.training import resumable, supervision, trainer
 
 
 def train(
-    folder: Path, token_folder: Path, encoder: Path, lists: Path, evaluation: Path, experiment: Experiment,
-    settings: Mapping, seed: int, scratch: Path, output: Path,
+    params: Params[Train], dataset: Folder, tokens: Folder, encoder: Folder, lists: File, evaluation: Folder,
+    seed: Seed, scratch: Scratch, output: OutputFolder, processes: Processes = 1, nodes: Nodes = 1,
 ) -> None:  # fmt: skip
-    """Train one model and re-rank evaluation sets with it: ``model/``, ``curve.csv``, ``<set>.run.gz``.
+    """Train one model and re-rank the evaluation sets with it.
 
-    All but validation, which chooses the step, by probes: its numbers are in ``curve.csv``.
-
-    ``settings`` has ``lengths``, ``tokens_per_batch`` and ``probes`` (``queries``, ``depth``), of the validation split
-    and, if its ``curves`` are wanted, of train and test. A finished model stays in its state folder: when only what is
-    re-ranked changes, the next call re-ranks without training again. Raises ``UserError`` as
-    ``tokens.check_encoder`` does.
+    Writes ``model/``, ``curve.csv``, and ``<set>.run.gz`` of all sets but validation, which chooses the step, by
+    probes: its numbers are in ``curve.csv``. A finished model stays in its state folder: when only what is re-ranked
+    changes, the next call re-ranks without training again. Raises ``UserError`` as ``tokens.check_encoder`` and
+    `dualenc.steps.arguments.launched` do.
     """
-    tokens.check_encoder(encoder, token_folder)
-    inputs = made_of(folder, token_folder, encoder, lists)
-    about = {"experiment": experiment.model_dump(), **settings, "seed": seed}
-    judged = [evaluation / f"{split}.{kind}" for split in SPLITS for kind in ("run.gz", "qrels.tsv")]
-    state = states.state_folder(scratch, about, inputs + judged, provenance.code("training.trainer"))
-    texts = data(folder, token_folder, settings["tokens_per_batch"])
-    sets = evaluated(texts.sources)
-    with resumable.locked(state):
-        finished = state / "finished"
-        if not distributed.broadcast(finished.exists()):
-            check_sets(evaluation, texts, sets)
-            read = read_lists(lists, folder, texts.query_rows["train"])
-            source, lengths = texts.sources["train"], settings["lengths"]
-            job = trainer.Training(encoder, read, source, experiment, lengths, seed, state)
-            probed = SPLITS if settings["curves"] else ["validation"]
-            probes = {split: probe(evaluation, split, texts, **settings["probes"]) for split in probed}
-            asked = passage_rows(folder, *(one.candidates for one in probes.values()))
-            model, curve = trainer.train(job, probes, asked)
-            if distributed.first():
-                _finish(state, finished, model, curve)
-            distributed.wait()
-        model = models.load(finished / "model", experiment.model)
-        keep = state / "scores"
-        runs = rerank_sets(model, texts, evaluation, sets, keep)
-        if not distributed.first():
-            return
-        with atomic_entries(output) as temporary:
-            shutil.copytree(finished, temporary, dirs_exist_ok=True)
-            for split, run in runs.items():
-                write_run(temporary / f"{split}.run.gz", run, tag=f"{output.parent.name}-{seed}")
-            write_about(temporary, about, inputs, model.transformers_model.config.hidden_size)
-        shutil.rmtree(keep)
+    with launched(params.experiment.batch_size, processes, nodes):
+        check_encoder(encoder, tokens)
+        inputs = made_of(dataset, tokens, encoder, lists)
+        about = {**params.model_dump(), "seed": seed}
+        judged = [evaluation / f"{split}.{kind}" for split in SPLITS for kind in ("run.gz", "qrels.tsv")]
+        state = states.state_folder(scratch, about, inputs + judged, provenance.code("training.trainer"))
+        texts = data(dataset, tokens, params.tokens_per_batch)
+        sets = evaluated(texts.sources)
+        with resumable.locked(state):
+            finished = state / "finished"
+            if not distributed.broadcast(finished.exists()):
+                check_sets(evaluation, texts, sets)
+                read = read_lists(lists, dataset, texts.query_rows["train"])
+                source, lengths = texts.sources["train"], about["lengths"]
+                job = trainer.Training(encoder, read, source, params.experiment, lengths, seed, state)
+                probed = SPLITS if params.curves else ["validation"]
+                probes = {split: probe(evaluation, split, texts, **about["probes"]) for split in probed}
+                asked = passage_rows(dataset, *(one.candidates for one in probes.values()))
+                model, curve = trainer.train(job, probes, asked)
+                if distributed.first():
+                    _finish(state, finished, model, curve)
+                distributed.wait()
+            model = models.load(finished / "model", params.experiment.model)
+            keep = state / "scores"
+            runs = rerank_sets(model, texts, evaluation, sets, keep)
+            if not distributed.first():
+                return
+            with atomic_entries(output) as temporary:
+                shutil.copytree(finished, temporary, dirs_exist_ok=True)
+                for split, run in runs.items():
+                    write_run(temporary / f"{split}.run.gz", run, tag=f"{output.parent.name}-{seed}")
+                write_about(temporary, about, inputs, model.transformers_model.config.hidden_size)
+            shutil.rmtree(keep)
 
 
 def _finish(state: Path, finished: Path, model: models.Model, curve: list[tuple[int, str, str, float]]) -> None:
