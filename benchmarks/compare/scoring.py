@@ -8,26 +8,24 @@ import numpy as np
 import workload
 from harness import Comparison, seconds
 
-from dualenc.scorers import models, scoring
+from dualenc.scorers import models, scoring, vectors
+from dualenc.scorers.kinds import cross_attention, dual_encoder, late_interaction
 
 QUERIES = 1000
-# (layers, width): pairs, passages
-SHAPES = {
-    "cpu": {(2, 128): (100_000, 20_000), (6, 384): (5_000, 4_000)},
-    "cuda": {(6, 384): (100_000, 100_000), (12, 768): (100_000, 100_000)},
-}
-LATE_PAIRS = 4_000
-QUICK = {(2, 128): (5_000, 4_000)}
+MOST, QUICK = 100_000, 4_000  # pairs, or passages; a slow processor gets fewer
+SHAPES = {"cpu": [(2, 128), (6, 384)], "cuda": [(6, 384), (12, 768)]}
 
 
 def comparisons(device: str, scratch: Path, *, quick: bool) -> Iterator[Comparison]:
     """Teacher scores, passage embeddings and late-interaction scores of each shape."""
-    for (layers, width), (pairs, passages) in (QUICK if quick else SHAPES[device]).items():
-        count = max(passages, pairs // 5)
+    for layers, width in SHAPES[device][:1] if quick else SHAPES[device]:
+        lengths = workload.passage_lengths(QUERIES, np.random.default_rng(workload.SEED))
+        limit = workload.model_rate() / (workload.operations(lengths, layers, width) / QUERIES)
+        count = workload.enough(limit, QUICK if quick else MOST)
         work = workload.work(scratch / f"scoring-{layers}-{width}", layers, width, QUERIES, count)
-        yield from _teacher(work, layers, width, pairs)
-        yield from _encode(work, layers, width, passages)
-        yield from _late_interaction(work, layers, width)
+        yield from _teacher(work, layers, width, count)
+        yield from _encode(work, layers, width, count)
+        yield from _late_interaction(work, layers, width, count)
 
 
 def _settings(model: models.Model) -> Iterator[tuple[str, models.Model]]:
@@ -52,7 +50,7 @@ def _drawn(work: workload.Work, pairs: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _teacher(work: workload.Work, layers: int, width: int, pairs: int) -> Iterator[Comparison]:
-    model = models.cross_encoder(work.encoder, dropout=0.0, max_length=workload.LENGTHS["pair"]).eval()
+    model = cross_attention.start(work.encoder, dropout=0.0, max_length=workload.LENGTHS["pair"]).eval()
     own = _loaded(model, "cross-attention", work)
     queries, passages = _drawn(work, pairs)
     text = [(work.queries[query], work.passages[passage]) for query, passage in zip(queries, passages, strict=True)]
@@ -75,7 +73,7 @@ def _teacher(work: workload.Work, layers: int, width: int, pairs: int) -> Iterat
 
 def _encode(work: workload.Work, layers: int, width: int, count: int) -> Iterator[Comparison]:
     options = {"pooling": "mean", "dropout": 0.0, "gain": 1.0, "max_length": workload.LENGTHS["text"]}
-    model = models.dual_encoder(work.encoder, **options)
+    model = dual_encoder.start(work.encoder, **options)
     own = _loaded(model, "dual-encoder", work)
     text, rows = work.passages[:count], np.arange(count)
     lengths = work.source.passages.lengths()[:count] + 2
@@ -84,7 +82,7 @@ def _encode(work: workload.Work, layers: int, width: int, count: int) -> Iterato
             path=f"passage encoding, {layers} x {width}",
             against=f"SentenceTransformer.encode{how}",
             setting=f"{count:,} passages",
-            ours=lambda: seconds(lambda: scoring.embed(own, work.source.passages, rows, work.source)),
+            ours=lambda: seconds(lambda: vectors.embed(own, work.source.passages, rows, work.source)),
             theirs=lambda other=other: seconds(lambda: other.encode(text)),
             amount=count,
             unit="passages",
@@ -93,30 +91,30 @@ def _encode(work: workload.Work, layers: int, width: int, count: int) -> Iterato
         )
 
 
-def _late_interaction(work: workload.Work, layers: int, width: int) -> Iterator[Comparison]:
+def _late_interaction(work: workload.Work, layers: int, width: int, pairs: int) -> Iterator[Comparison]:
     """The library's way to score lists: encode each query and its passages, and compare them."""
-    model = models.late_interaction(work.encoder, gain=1.0, max_length=workload.LENGTHS["text"])
+    model = late_interaction.start(work.encoder, gain=1.0, max_length=workload.LENGTHS["text"])
     own = _loaded(model, "late-interaction", work)
     per_query = 100
-    queries = np.repeat(np.arange(LATE_PAIRS // per_query), per_query)
-    passages = np.arange(LATE_PAIRS)
+    queries = np.repeat(np.arange(pairs // per_query), per_query)
+    passages = np.arange(pairs)
 
     def theirs(other: models.Model) -> None:
-        asked = other.encode_query(work.queries[: LATE_PAIRS // per_query], show_progress_bar=False)
-        given = other.encode_document(work.passages[:LATE_PAIRS], show_progress_bar=False)
+        asked = other.encode_query(work.queries[: pairs // per_query], show_progress_bar=False)
+        given = other.encode_document(work.passages[:pairs], show_progress_bar=False)
         for at, query in enumerate(asked):
             other.similarity([query], given[at * per_query : (at + 1) * per_query])
 
-    lengths = work.source.passages.lengths()[:LATE_PAIRS] + 2
+    lengths = work.source.passages.lengths()[:pairs] + 2
     for how, other in _settings(model):
         yield Comparison(
             path=f"ColBERT scoring, {layers} x {width}",
             against=f"MultiVectorEncoder: encode, similarity{how}",
-            setting=f"{LATE_PAIRS:,} pairs, {per_query} of each query",
+            setting=f"{pairs:,} pairs, {per_query} of each query",
             ours=lambda: seconds(lambda: scoring.score(own, work.source, queries, passages)),
             theirs=lambda other=other: seconds(lambda: theirs(other)),
-            amount=LATE_PAIRS,
+            amount=pairs,
             unit="pairs",
             target=1.0,
-            limit=workload.model_rate() / (workload.operations(lengths, layers, width) / LATE_PAIRS),
+            limit=workload.model_rate() / (workload.operations(lengths, layers, width) / pairs),
         )

@@ -14,8 +14,8 @@ from tokenizers import Tokenizer
 
 from dualenc.encoders import precision, tokens
 from dualenc.runtime import provenance
-from dualenc.scorers import models, scoring
-from dualenc.scorers.scoring import Texts
+from dualenc.scorers import models, reading
+from dualenc.scorers.reading import Texts
 
 TOKENIZER = Path(__file__).parents[2] / "miniatures" / "small-2-24"
 VOCABULARY = 30522  # rows of BERT's word embeddings, which an optimiser has to walk over; the tokenizer uses 8,192
@@ -24,6 +24,7 @@ TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65536}  # as at the scales `mini` and `
 LIST = 20  # passages of a query
 SEED = 1
 MEASURED = 2.0  # seconds for each matrix product
+SECONDS, LEAST = 5.0, 500  # of a call, on a processor of any speed, and what it does at least
 
 
 class Work(NamedTuple):
@@ -59,7 +60,7 @@ def work(folder: Path, layers: int, width: int, queries: int, passages: int) -> 
     bert = models.pretraining_model(**shape, max_length=LENGTHS["pair"], pad=0)
     models.save_encoder(bert, TOKENIZER, folder / "encoder", LENGTHS["pair"])
     tokens.write(folder / "tokens", TOKENIZER / "tokenizer.json", {"queries.train": asked, "passages": given})
-    source = scoring.texts(folder / "tokens", "train", TOKENS_PER_BATCH[models.device()])
+    source = reading.texts(folder / "tokens", "train", TOKENS_PER_BATCH[models.device()])
     return Work(asked, given, source, folder / "encoder")
 
 
@@ -79,6 +80,11 @@ def has_bfloat16() -> bool:
 def model_rate() -> float:
     """Operations a second that a model could do at most: in bfloat16 where the device has that."""
     return matrix_rate(torch.bfloat16 if has_bfloat16() else torch.float32)
+
+
+def enough(limit: float, most: int) -> int:
+    """How many are done in ``SECONDS`` or twice that, where no more than ``limit`` a second can be: hundreds."""
+    return min(most, max(LEAST, 100 * round(SECONDS * limit / 100)))
 
 
 @cache
