@@ -80,7 +80,7 @@ PARAMS = {
     "teacher-scores": SCORER,
     "score-shard": {**SCORER, "shards": 1},
     "encode": {"shards": 1, "tokens_per_batch": 4096},
-    "retrieval": {"depth": 10, "tokens_per_batch": 4096},
+    "retrieval": {"model": "dual-encoder", "depth": 10, "tokens_per_batch": 4096},
     "score-matrix": {**SCORER, "queries": 4, "passages": 8},
     "score-updates": {**SCORER, "pairs": 2, "others": 2, "step": 0.1, "checkpoints": [0]},
     "evaluate": EVALUATION,

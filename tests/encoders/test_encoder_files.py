@@ -327,6 +327,8 @@ STARTS = {
 )
 def test_names_that_are_accepted_are_those_that_are_loaded(folder, kind, change):
     change(folder)
+    if kind == "learned-sparse":
+        shutil.copy(MINIATURE / "model.safetensors", folder)  # it needs the head for words, under its own name
     expected = load_file(MINIATURE / "model.safetensors")
     found = STARTS[kind](folder).transformers_model.base_model.state_dict()
     for name in encoder_files.weights(json.loads((folder / "config.json").read_text(encoding="utf-8"))):

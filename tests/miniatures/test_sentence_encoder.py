@@ -8,9 +8,8 @@ import pytest
 
 import tiny_study
 from dualenc.data import collection
-from dualenc.data.sources import packaged
 from dualenc.encoders import tokens
-from dualenc.miniatures.sentence_encoder import Sentences
+from dualenc.miniatures.sentence_encoder import Sentences, packaged
 from dualenc.runtime.errors import UserError
 from dualenc.scorers.kinds import dual_encoder
 from dualenc.steps.pretrain import unlabelled

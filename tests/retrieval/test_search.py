@@ -128,7 +128,7 @@ def test_embeddings_are_made_once_for_a_model(root, dualenc):
             ["--experiment", "de-mse", QUERY],
             ["de-mse is not trained yet at scale smoke", "snakemake --cores 2 --config"],
         ),
-        (["--experiment", "ca", QUERY], ["ca is a cross-attention model, which cannot search", "de-m3se"]),
+        (["--experiment", "ca", QUERY], ["ca is a cross-attention model, which has no dense vectors", "de-m3se"]),
         (["--experiment", "de", "  "], ["query is empty"]),
     ],
 )

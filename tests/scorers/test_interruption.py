@@ -19,7 +19,7 @@ START = """
 import os, signal, sys
 from pathlib import Path
 from dualenc.retrieval import dense
-from dualenc.scorers import scoring
+from dualenc.scorers import scoring, vectors
 from dualenc.study import settings
 from dualenc.training import published_scores, score_rows
 

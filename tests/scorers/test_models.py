@@ -144,7 +144,7 @@ def test_a_dual_encoder_is_pooled_and_normalised(tiny, gain, pooling):
     np.testing.assert_allclose(found.mean(1), 0, atol=1e-5)
     np.testing.assert_allclose(np.square(found).mean(1), gain**2, rtol=1e-3)
     scores = scoring.score(model, source, np.arange(50) % 7, np.arange(50))
-    assert np.abs(scores).max() <= gain**2 * vectors.shape[1] * (1 + 1e-5)
+    assert np.abs(scores).max() <= gain**2 * found.shape[1] * (1 + 1e-5)
     text = {"input_ids": torch.tensor([[2, 9, 10, 3, 0]]), "attention_mask": torch.tensor([[1, 1, 1, 1, 0]])}
     with torch.no_grad():
         hidden = model[0](dict(text))["token_embeddings"][0]

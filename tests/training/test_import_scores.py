@@ -160,8 +160,8 @@ def test_runs_that_the_lists_are_for():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({}, r"scales.smoke.published_scores must have either a path or a url: give one of them"),
-        ({"path": "a", "url": "b"}, r"must have either a path or a url"),
+        ({}, r"scales.smoke.published_scores = \{.*\} is not allowed: give either a path or a url.$"),
+        ({"path": "a", "url": "b"}, r"is not allowed: give either a path or a url.$"),
         ({"path": "a", "teacher": "cb"}, r"published_scores.teacher = 'cb' is unknown; .* did you mean ca"),
         ({"url": "a", "md5": "abc"}, r"published_scores.md5 = 'abc' is not allowed"),
     ],

@@ -153,11 +153,12 @@ def check(folder: str | Path, kind: str) -> None:
 
 
 def check_weights(folder: str | Path, kind: str) -> None:
-    """Raise ``UserError`` unless all weights of a model of a kind are in a folder."""
-    encoder_files.check_weights(folder, KINDS[kind].heads)
-    if hasattr(MODULES[kind], "weights"):
+    """Raise ``UserError`` unless all weights of a model of a kind, or of an "encoder", are in a folder."""
+    module = MODULES.get(kind)
+    encoder_files.check_weights(folder, KINDS[kind].heads if module else [])
+    if hasattr(module, "weights"):
         width = encoder_files.config_value(encoder_files.read_object(Path(folder) / "config.json"), "hidden_size")
-        name, weights = MODULES[kind].weights(width)
+        name, weights = module.weights(width)
         encoder_files.check_held(Path(folder) / name, weights)
 
 

@@ -44,16 +44,17 @@ def outputs(
 
 
 def sides(
-    model: Model, source: Texts, queries: np.ndarray, passages: np.ndarray
+    model: Model, source: Texts, queries: np.ndarray, passages: np.ndarray, module: torch.nn.Module | None = None
 ) -> tuple[batches.Features, batches.Features]:
     """What a model that reads single texts says of the queries and of the passages (N, ...) of pairs, in one batch.
 
-    Each text is read once. Where gradients are on, they flow through it.
+    Each text is read once, by a ``module`` of the model if one is given. Where gradients are on, they flow through it.
     """
+    read = module or model
     found = []
     for column, rows in ((source.queries, queries), (source.passages, passages)):
         distinct, at = np.unique(rows, return_inverse=True)
-        output = model(to_device(model, batches.texts(column, distinct, source.special, model.max_seq_length)))
+        output = read(to_device(model, batches.texts(column, distinct, source.special, model.max_seq_length)))
         found.append({name: tensor[at] for name, tensor in output.items() if isinstance(tensor, torch.Tensor)})
     return found[0], found[1]
 

@@ -23,7 +23,7 @@ ABOUT = {"reads": "text", "heads": ["words"], "searches": "sparse", "shown": Fal
 OPTIONS: tuple[str, ...] = ()
 LOADER, TRAINER, ARGUMENTS = SparseEncoder, SparseEncoderTrainer, SparseEncoderTrainingArguments
 FILES = ["1_SpladePooling/config.json"]
-OUTPUT, of_side, compare, differentiable = vectors.OUTPUT, vectors.of_side, vectors.compare, vectors.differentiable
+OUTPUT, of_side, compare = vectors.OUTPUT, vectors.of_side, vectors.compare
 SCORES = "the dot product of the two texts' weights of word pieces"
 PIPELINE, TAGS = "feature-extraction", ["sparse-encoder", "sparse", "splade"]
 
@@ -46,6 +46,20 @@ def penalty(model: SparseEncoder, query: Features, passages: Features) -> torch.
     """What the weights of a minibatch's texts cost a search: the FLOPS regulariser of both sides."""
     flops = FlopsLoss(model).compute_loss_from_embeddings
     return flops(query[OUTPUT]) + flops(passages[OUTPUT])
+
+
+def differentiable(model: SparseEncoder, source: Texts, queries: np.ndarray, passages: np.ndarray) -> torch.Tensor:
+    """Scores (N,) of the pairs in these rows, in one batch, that know how they depend on the parameters.
+
+    The library's pooling changes logits in place in evaluation mode, which gradients cannot follow.
+    """
+
+    def weights(side: Features) -> torch.Tensor:
+        logits = side["token_embeddings"] * side["attention_mask"][..., None]
+        return logits.relu().log1p().amax(1)
+
+    query, passage = reading.sides(model, source, queries, passages, module=model[0])
+    return (weights(query) * weights(passage)).sum(-1)
 
 
 def score(model: SparseEncoder, source: Texts, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
