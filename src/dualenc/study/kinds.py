@@ -14,7 +14,7 @@ class About(NamedTuple):
 
     It ``reads`` a "text" or a "pair" at once, which is also what its lengths are called, and starts from an encoder
     with these ``heads`` (`dualenc.encoders.encoder_files.weights`). ``searches`` says whether it can search a whole
-    collection, and by which vectors, "dense" or "sparse". In figures it is a ``series`` of the paper's or is not shown.
+    collection, and by which vectors, "dense" or "sparse"; ``shown``, whether figures can show it.
     """
 
     reads: str
