@@ -82,6 +82,17 @@ def test_the_search_finds_what_scoring_all_pairs_finds(tiny, trained, source, mo
         retrieve(model, source, qids, pids, len(pids) + 1)
 
 
+def test_scores_are_products_however_many_pairs_are_copied_at_once(trained, source, monkeypatch):
+    model = models.load(trained["learned-sparse"] / "model", "learned-sparse")
+    queries, passages = np.arange(30) % 7, np.arange(30)
+    dense_queries = learned_sparse.embed(model, source.queries, queries, source).toarray()
+    dense_passages = learned_sparse.embed(model, source.passages, passages, source).toarray()
+    for size in (1 << 12, 7):
+        monkeypatch.setattr(learned_sparse, "PAIRS_AT_ONCE", size)
+        found = scoring.score(model, source, queries, passages)
+        np.testing.assert_allclose(found, (dense_queries * dense_passages).sum(1), rtol=1e-5)
+
+
 def test_equal_scores_are_in_the_order_of_the_rows():
     blocks = iter([(np.array([[2.0, 1.0]]), np.array([[1, 0]]), 2), (np.array([[2.0, 2.0]]), np.array([[0, 1]]), 2)])
     scores, rows = dense.best(1, blocks, 3)

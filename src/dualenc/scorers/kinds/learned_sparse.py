@@ -26,6 +26,7 @@ FILES = ["1_SpladePooling/config.json"]
 OUTPUT, of_side, compare = vectors.OUTPUT, vectors.of_side, vectors.compare
 SCORES = "the dot product of the two texts' weights of word pieces"
 PIPELINE, TAGS = "feature-extraction", ["sparse-encoder", "sparse", "splade"]
+PAIRS_AT_ONCE = 1 << 12  # whose weights are copied: before training, half of the vocabulary has one in each text
 
 
 def start(encoder: str | Path, *, max_length: int) -> SparseEncoder:
@@ -66,9 +67,13 @@ def score(model: SparseEncoder, source: Texts, queries: np.ndarray, passages: np
     """Scores (N,) float32 of the pairs in these rows; each distinct text is encoded once."""
     distinct_queries, query = np.unique(queries, return_inverse=True)
     distinct_passages, passage = np.unique(passages, return_inverse=True)
-    query_weights = embed(model, source.queries, distinct_queries, source)[query]
-    passage_weights = embed(model, source.passages, distinct_passages, source)[passage]
-    return np.asarray(query_weights.multiply(passage_weights).sum(1), dtype=np.float32).ravel()
+    query_weights = embed(model, source.queries, distinct_queries, source)
+    passage_weights = embed(model, source.passages, distinct_passages, source)
+    result = np.empty(len(queries), dtype=np.float32)
+    for start in range(0, len(queries), PAIRS_AT_ONCE):
+        some = slice(start, start + PAIRS_AT_ONCE)
+        result[some] = query_weights[query[some]].multiply(passage_weights[passage[some]]).sum(1)
+    return result
 
 
 def embed(model: SparseEncoder, column: Tokens, rows: np.ndarray, source: Texts) -> sparse.csr_array:
