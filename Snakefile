@@ -66,6 +66,7 @@ wildcard_constraints:
     seed=r"\d+",
     shard=r"\d+",
     step=r"\w+",
+    early=r"step-\d+",
 
 
 include: "workflow/rules/data.smk"

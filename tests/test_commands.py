@@ -54,7 +54,7 @@ def artefact(name: str, runs: list[str], **options: object) -> dict[str, object]
 PARAMS = {
     "dataset": tiny_study.DATASET.model_dump(),
     "candidates": {"bm25": BM25, "depth": 10},
-    "tokenizer": {"vocabulary": 600, "max_length": 32},
+    "tokenizer": {"vocabulary": 600, "pair": 32},
     "lists": LISTS,
     "import-scores": {**LISTS, "published_scores": SCORES},
     "evaluation-sets": {"train_evaluation": 30, "depth": 10},
@@ -67,22 +67,23 @@ PARAMS = {
         **{"encoder": tiny_study.ENCODER.model_dump(), "pretraining": tiny_study.pretraining().model_dump()},
         **TRAINING,
     },
-    "fetch": {"encoder": tiny_study.ENCODER.model_dump(), "positions": 32},
+    "fetch": {"encoder": tiny_study.ENCODER.model_dump(), "pair": 32},
     "train": {
         **{
             "experiment": tiny_study.experiment().model_dump(),
             **TRAINING,
             "probes": {"queries": 20, "depth": 20},
             "curves": True,
+            "checkpoints": [0, 10],
         }
     },
-    "checkpoints": {"experiment": tiny_study.experiment().model_dump(), **TRAINING, "checkpoints": [0, 10]},
+    "rerank": SCORER,
     "teacher-scores": SCORER,
     "score-shard": {**SCORER, "shards": 1},
     "encode": {"shards": 1, "tokens_per_batch": 4096},
-    "retrieval": {"model": "dual-encoder", "depth": 10, "tokens_per_batch": 4096},
-    "score-matrix": {**SCORER, "queries": 4, "passages": 8},
-    "score-updates": {**SCORER, "pairs": 2, "others": 2, "step": 0.1, "checkpoints": [0]},
+    "retrieval": {"model": "dual-encoder", "retrieval_depth": 10, "tokens_per_batch": 4096},
+    "score-matrix": {**SCORER, "score_matrix": {"queries": 4, "passages": 8}},
+    "score-updates": {**SCORER, "score_updates": {"pairs": 2, "others": 2, "step": 0.1}, "checkpoints": [0]},
     "evaluate": EVALUATION,
     "table": artefact("tab3", ["ca", "de"], pairs=2, compared=20, characters=80),
     "figure": artefact("fig4", ["ca"]),
@@ -98,7 +99,7 @@ WORDS = {
     **{"table": "tab3", "figure": "fig4", "claim": "C1", "claim C12": "C12", "claim P1": "P1", "claims": "C1"},
     **{"stage": ["no-rule", "no-target"], "search": ["how", "--experiment", "de"], "export": "de"},
     **{"evaluate": ["--splits", "test"], "report": ["--scale", "smoke", "--config", "scale=smoke"]},
-    **{"train": ["--seed", "1"], "checkpoints": ["--seed", "1"], "pretrain": ["--dataset", "dataset"]},
+    **{"train": ["--seed", "1"], "rerank": ["--splits", "test", "--tag", "de-1"], "pretrain": ["--dataset", "dataset"]},
     **{"score-shard": ["--shard", "0"], "encode": ["--shard", "0"], "plan": ["--config", "scale=smoke"]},
 }
 NEEDS = {
@@ -107,7 +108,8 @@ NEEDS = {
     **{key: ["dataset", "candidates"] for key in ("lists", "evaluation-sets")},
     "texts": ["data", "tokenizer"],
     "pretrain": ["data", "corpora", "texts", "evaluation", "tokenizer"],
-    **{key: ["dataset", "tokens", "encoder", "lists", "evaluation"] for key in ("train", "checkpoints")},
+    "train": ["dataset", "tokens", "encoder", "lists", "evaluation"],
+    "rerank": ["dataset", "tokens", "evaluation", "model"],
     **{key: ["dataset", "tokens", "model", "lists"] for key in ("teacher-scores", "score-shard")},
     "encode": ["tokens", "model"],
     "retrieval": ["dataset", "tokens", "model"],
@@ -123,11 +125,11 @@ NEEDS = {
 }
 """Example -> its options that name a place that is read."""
 WRITES = {
-    **{"figure": ["data", "pdf", "png"], "report": ["front", "output"]},
+    **{"figure": ["data", "pdf", "png"], "report": ["front", "output"], "train": ["checkpoints", "output"]},
     **{key: [] for key in ("summary", "plan", "stages", "stage", "record", "restore", "search")},
 }
 """Command -> its options that name what is written, where that is not --output."""
-KEEPS = ("import-scores", "texts", "pretrain", "train", "checkpoints", "teacher-scores", "score-shard", "encode")
+KEEPS = ("import-scores", "texts", "pretrain", "train", "rerank", "teacher-scores", "score-shard", "encode")
 """Commands that have a --scratch."""
 EXAMPLES = [*COMMANDS, *MORE]
 
@@ -339,7 +341,7 @@ ONLY = {
     "claim C12": ["root/score-updates/ca/*"],
     "claim P1": ["root/score-matrices/ca/*"],
     "train": ["lists.parquet", "tokens/queries.train.*", "evaluation/test.run.gz"],
-    "checkpoints": ["evaluation/test.run.gz"],
+    "rerank": ["evaluation/test.run.gz", "dataset/passages.parquet", "run/model/model.safetensors"],
     "teacher-scores": ["lists.parquet", "dataset/manifest.json", "tokens/manifest.json"],
     "score-shard": ["lists.parquet"],
     "retrieval": ["dataset/queries.test.parquet", "tokens/passages.*"],
@@ -466,6 +468,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
     [
         (3, 2, {}, ["--processes 3", "--nodes 2"]),
         (1, 2, {}, ["--processes 1", "--nodes 2"]),
+        (10**12, 1, {}, ["are more than 1024 on a node"]),
         (2, 2, {}, ["has to be a Slurm job"]),
         (2, 2, {"SLURM_JOB_ID": "7", "PATH": "/nowhere"}, ["srun", "PATH"]),
         (2, 2, {"SLURM_JOB_ID": "7", "DUALENC_PORT": "80"}, ["DUALENC_PORT", "SLURM_LAUNCH_NODE_IPADDR"]),

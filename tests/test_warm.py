@@ -18,7 +18,7 @@ import results_tree
 import tiny_study
 from dualenc import warm
 from dualenc.runtime.errors import UserError
-from dualenc.training import resumable
+from dualenc.scorers import distributed
 from tiny_study import experiment, pretraining
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="jobs are forked on Linux only")
@@ -213,7 +213,7 @@ def long_training(process, tiny, folder):
 def is_free(state):
     """Whether a training could start in a state folder."""
     try:
-        with resumable.locked(state):
+        with distributed.locked(state):
             return True
     except UserError:
         return False

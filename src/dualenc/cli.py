@@ -81,12 +81,16 @@ def stages() -> None:
 
 
 @app.command(rich_help_panel=VERSIONS)
-def stage(rule: str, target: str) -> None:
+def stage(
+    rule: str,
+    target: str,
+    parts: Annotated[list[str] | None, typer.Option("--with", help="the rule of its temporary inputs")] = None,
+) -> None:
     """Make the target of a stage of dvc.yaml with the one Snakemake job that does; `dvc repro` calls it."""
     from dualenc.orchestration import versions
     from dualenc.study import config
 
-    sys.exit(versions.stage(config.load("params.yaml"), rule, target))
+    sys.exit(versions.stage(config.load("params.yaml"), rule, parts or [], target))
 
 
 @app.command(rich_help_panel=VERSIONS)

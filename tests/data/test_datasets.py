@@ -49,6 +49,8 @@ def origin(manifest: Any) -> str:
 def test_a_new_kind_is_one_file(tmp_path):
     shutil.copytree(PACKAGE, tmp_path / "src/dualenc", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "src/dualenc/data/kinds/numbers.py").write_text(KIND, encoding="utf-8")
+    for name in ("Snakefile", "workflow", "benchmarks"):
+        (tmp_path / name).symlink_to(PACKAGE.parents[1] / name)
     shutil.copy(PACKAGE.parents[1] / "params.yaml", tmp_path)
     params = (tmp_path / "params.yaml").read_text(encoding="utf-8")
     mine = params.replace("\ndatasets:\n", "\ndatasets:\n  mine: {kind: numbers, count: 3}\n", 1)
@@ -64,7 +66,7 @@ def test_a_new_kind_is_one_file(tmp_path):
     done = dualenc("dataset", "--params", '{"kind": "numbers", "count": 3}', "--output", "mine")
     assert (done.returncode, done.stderr) == (0, "")
     assert list(collection.passages(tmp_path / "mine").pid) == ["1", "2", "3"]
-    plan = ["plan", "--config", "scale=smoke", "--throughput", str(PACKAGE.parents[1] / "benchmarks/throughput.json")]
+    plan = ["plan", "--config", "scale=smoke"]
     assert dualenc(*plan).returncode == 0
     (tmp_path / "params.yaml").write_text(mine.replace("count: 3", "count: 0"), encoding="utf-8")
     told = dualenc(*plan).stderr

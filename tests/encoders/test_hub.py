@@ -23,11 +23,10 @@ from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import md5, read_json
 from dualenc.scorers import models
 from dualenc.scorers.kinds import cross_attention, dual_encoder
-from dualenc.steps.checkpoints import checkpoints
 from dualenc.steps.train import train
 from dualenc.study import config
 from dualenc.study.schema import Encoder
-from dualenc.study.settings import Checkpoints, Train
+from dualenc.study.settings import Train
 
 ROOT = Path(__file__).parents[2]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")) | {"scale": "smoke"}
@@ -334,11 +333,9 @@ def test_encoders_of_a_study_share_a_tokenizer(tiny, tmp_path):
     with pytest.raises(UserError, match=r"other/tokenizer.json has another vocabulary than .*r/tokenizer.json"):
         tokens.check_encoder(other, tiny / "tokens")
     folders = tiny / "dataset", tiny / "tokens", other, tiny / "lists.parquet", tiny / "evaluation"
-    about = {"experiment": tiny_study.experiment(), **tiny_study.SETTINGS}
-    early = {"experiment": tiny_study.experiment(), **tiny_study.PRETRAINING, "checkpoints": [0]}
-    for step, params in ((train, Train(**about)), (checkpoints, Checkpoints(**early))):
-        with pytest.raises(UserError, match="another vocabulary"):
-            step(params, *folders, 1, tmp_path / "scratch", tmp_path / "run")
+    params = Train(experiment=tiny_study.experiment(), **tiny_study.SETTINGS)
+    with pytest.raises(UserError, match="another vocabulary"):
+        train(params, *folders, 1, tmp_path / "checkpoints", tmp_path / "scratch", tmp_path / "run")
 
 
 def study(pretrain=False, **encoder):

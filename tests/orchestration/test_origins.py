@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dualenc.orchestration import origins, stages
+from dualenc.orchestration import dag, origins, stages
 from dualenc.runtime.errors import UserError
 from dualenc.study import config
 
@@ -147,7 +147,11 @@ def test_what_is_not_needed_may_be_missing():
 @pytest.mark.parametrize("scale", [name for name, at in PARAMS["scales"].items() if at])
 def test_datasets_are_those_that_have_stages(scale, monkeypatch):
     monkeypatch.chdir(REPOSITORY)  # where the modules' files are
-    named = {key for stage in stages.document(study_at(scale))["stages"].values() for key in stage.get("params", [])}
+    named = {
+        key
+        for stage in stages.document(study_at(scale), dag.read(study_at(scale)))["stages"].values()
+        for key in stage.get("params", [])
+    }
     read = {key.split(".")[1] for key in named if key.startswith("datasets.") and key.count(".") == 1}
     assert set(origins.datasets(study_at(scale))) == read
 

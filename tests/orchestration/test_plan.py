@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dualenc import cli
-from dualenc.orchestration import plan
+from dualenc.orchestration import dag, plan
 from dualenc.orchestration.plan import Job
 from dualenc.study import config
 
@@ -17,14 +17,22 @@ def study():
     return config.load("params.yaml", {"scale": "mini"})
 
 
-def test_an_artefact_needs_the_jobs_behind_its_files(study):
-    found = plan.jobs(study, "tabS1")
-    assert Job("train", "de-from-colbert", 1) in found
+@pytest.fixture(scope="module")
+def jobs(study):
+    """The jobs of an artefact that run or evaluate a model."""
+    makers = {job.wildcards["artefact"]: job for job in dag.read(study) if "artefact" in job.wildcards}
+    return lambda name: plan.jobs(makers[name].with_what_it_needs(), study)
+
+
+def test_an_artefact_needs_the_jobs_behind_its_files(jobs):
+    found = jobs("tabS1")
+    assert {Job(rule, "de-from-colbert", 1) for rule in ("train", "rerank", "evaluate")} <= found
     assert Job("teacher_scores", "colbert", 1) in found and Job("train", "colbert", 1) in found
     assert not any(job.seed == 2 or job.rule == "retrieval" for job in found)
-    assert {job.run for job in plan.jobs(study, "figS1")} == {"ca", "de"}
-    assert {job.rule for job in plan.jobs(study, "figS1")} == {"train", "checkpoints", "score_updates"}
-    assert plan.jobs(study, "figS3") == set()
+    assert {(job.rule, job.run) for job in jobs("figS1")} == {
+        (rule, run) for rule in ("train_with_checkpoints", "score_updates") for run in ("ca", "de")
+    }
+    assert jobs("figS3") == set()
 
 
 def test_shared_jobs_count_once(study):
@@ -51,10 +59,12 @@ def test_arithmetic_grows_as_the_sizes_do(study):
     twice = sizes.model_copy(update={"passages": 2 * sizes.passages})
     assert cost("retrieval", sizes=twice).scoring == 2 * cost("retrieval").scoring
     assert cost("evaluate") == plan.Cost(0, 0, 0, 0)
+    kept, alone = cost("train_with_checkpoints"), cost("train")
+    assert kept._replace(storage=0) == alone._replace(storage=0) and kept.storage == 3 * alone.storage
     half = sizes.model_copy(update={"queries": sizes.queries | {"validation": sizes.queries["validation"] // 2}})
     shallow = study.at.probes.model_copy(update={"depth": 1})
     for changes in ({"sizes": half}, {"probes": shallow}):
-        assert cost("checkpoints", **changes) == cost("checkpoints")
+        assert cost("rerank", **changes) == cost("rerank")
         assert cost(**changes).scoring < cost().scoring and cost(**changes).storage == cost().storage
 
 

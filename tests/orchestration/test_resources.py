@@ -23,8 +23,7 @@ def asked(rule, attempt=1, **changes):
 def test_a_rule_asks_for_what_its_largest_job_takes():
     smoke = study()
     cluster = smoke.params.cluster
-    jobs = [job for name in smoke.artefacts for job in plan.jobs(smoke, name) if job.rule == "train"]
-    seconds = [plan.seconds(smoke, [job], CPU) for job in jobs]
+    seconds = [plan.seconds(smoke, [plan.Job("train", run, 1)], CPU) for run in smoke.trained]
     found = asked("train")
     assert found["runtime"] == min(cluster.most_minutes, -(-(cluster.minutes + cluster.slack * max(seconds) / 60) // 1))
     assert found["gpu"] == found["local_gpu"] == 0 and found["mem_mb"] > cluster.mem_mb

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from dualenc.orchestration import origins, slices, stages
+from dualenc.orchestration import dag, origins, slices, stages
 from dualenc.runtime.errors import UserError
 from dualenc.study import config, shown
 
@@ -26,7 +26,7 @@ OF_JOB = {  # what Snakemake watches for a job, by its rule; the item of a group
     "candidates": lambda study, item: [slices.candidates(study), origins.candidates(study)],
     "tokenizer": lambda study, item: slices.tokenizer(study),
     "tokens": lambda study, item: origins.tokenizer(study, ["tokenizer.json"]),
-    "import_scores": lambda study, item: [slices.published_scores(study), origins.published_scores(study)],
+    "import_scores": lambda study, item: [slices.import_scores(study), origins.published_scores(study)],
     "code": lambda study, item: slices.shared(study, item),
     "experiment": lambda study, item: slices.experiment(study, item),
     "lists": lambda study, item: slices.lists(study),
@@ -34,18 +34,18 @@ OF_JOB = {  # what Snakemake watches for a job, by its rule; the item of a group
     "corpus": lambda study, item: slices.corpus(study),
     "texts": lambda study, item: [slices.texts(study), origins.tokenizer(study)],
     "pretrain": lambda study, item: [slices.pretrain(study, item), origins.tokenizer(study)],
-    "train": lambda study, item: [
-        slices.train(study, item["run"], item["seed"]),
-        origins.encoder(study, study.run(item["run"]).encoder),
-    ],
-    "checkpoints": lambda study, item: [
-        slices.checkpoints(study, item["run"]),
-        origins.encoder(study, study.run(item["run"]).encoder),
-    ],
-    "teacher_scores": lambda study, item: slices.teacher_scores(study, item["run"]),
+    **dict.fromkeys(
+        ("train", "train_with_checkpoints"),
+        lambda study, item: [
+            slices.train(study, item["run"], int(item["seed"])),
+            origins.encoder(study, study.run(item["run"]).encoder),
+        ],
+    ),
+    **dict.fromkeys(("rerank", "rerank_checkpoint"), lambda study, item: slices.rerank(study, item["run"])),
+    "teacher_scores": lambda study, item: slices.teacher_scores(study, item["teacher"]),
     "score_matrix": lambda study, item: slices.score_matrix(study, item["run"]),
     "score_updates": lambda study, item: slices.score_updates(study, item["run"]),
-    "retrieval": lambda study, item: [slices.retrieval(study, item["run"]), slices.encode(study)],
+    "retrieval": lambda study, item: slices.retrieval(study, item["run"]),
     "evaluate": lambda study, item: shown.evaluation(study),
     "evaluate_retrieval": lambda study, item: shown.evaluation(study),
 }
@@ -72,11 +72,11 @@ class Watched(NamedTuple):
 
 
 def jobs(study):
-    """What is watched for each stage."""
+    """What is watched for each stage; the study is that of the params.yaml here."""
     found = {}
-    for name, stage in stages.document(study)["stages"].items():
+    for name, stage in stages.document(study, dag.read(study))["stages"].items():
         do = stage.get("do", stage)
-        rule, target = do["cmd"].split()[3:]
+        _, _, _, rule, *_, target = do["cmd"].split()
         for key, item in stage.get("foreach", {"": Path(target).stem}).items():
             item = Path(target).parent.name if rule in ("pretrain", "dataset") else item
             files = [
@@ -162,7 +162,7 @@ def test_dvc_watches_what_snakemake_watches():
 
 
 @pytest.fixture
-def given(tmp_path):
+def given(tmp_path, monkeypatch):
     """A study of files: a dataset's, published scores and an encoder's; its candidates are in the dataset's files."""
     files = [tmp_path / name for name in ("train.json", "dev.json", "scores.tsv")]
     for file in files:
@@ -175,6 +175,10 @@ def given(tmp_path):
     scores |= {"teacher": "de", "tolerance": 0, "allowed_defects": 0}
     params["scales"]["smoke"] |= {"dataset": "nq", "candidates": "official", "published_scores": scores}
     params["encoders"]["small-1-32"] = {"layers": 2, "width": 32, "heads": 2, "folder": str(folder)}
+    monkeypatch.chdir(tmp_path)
+    for name in ("Snakefile", "benchmarks", "profiles", "src", "workflow", "miniatures"):
+        (tmp_path / name).symlink_to(REPOSITORY / name)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     yield params, [*files, folder / "config.json", folder / "model.safetensors", folder / "tokenizer.json"]
     forget()
 
@@ -222,3 +226,37 @@ def test_keys_exist():
         for key in watched.keys:
             *above, last = key.split(".")
             assert last in at(PARAMS, above), (name, key)
+
+
+def test_a_stage_of_shards_makes_them_too(tmp_path, monkeypatch):
+    """Their rules have no stages: what they read is read by the stage of the whole."""
+    params = copy.deepcopy(PARAMS)
+    params["scales"]["smoke"]["shards"] = 2
+    for name in ("Snakefile", "benchmarks", "profiles", "src", "workflow", "miniatures"):
+        (tmp_path / name).symlink_to(REPOSITORY / name)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    study = config.study(params)
+    found = stages.document(study, dag.read(study))["stages"]
+    assert not {"encode", "score-shard"} & found.keys()
+    for name, part, read in (
+        ("retrieval", "encode", "code/encode"),
+        ("teacher-scores", "score_shard", "supervision/one-hot"),
+    ):
+        do = found[name]["do"]
+        assert f" --with {part} " in do["cmd"] and f"results/smoke/{read}" in do["deps"]
+        assert not any("-of-2" in dep for dep in do["deps"])
+
+
+def test_a_check_reads_the_dag_once(tmp_path, monkeypatch):
+    """DVC asks for each stage."""
+    monkeypatch.setattr(stages, "CHECKED", tmp_path / "checked")
+    study, asked, text = config.load("params.yaml"), [], stages.FILE.read_text(encoding="utf-8")
+    monkeypatch.setattr(stages, "text", lambda study: asked.append(study) or text)
+    stages.check(study)
+    stages.check(study)
+    assert asked == [study]
+    monkeypatch.setattr(stages, "text", lambda study: "another")
+    (tmp_path / "checked").write_text("of another params.yaml", encoding="utf-8")
+    with pytest.raises(UserError, match="run `make stages`"):
+        stages.check(study)

@@ -1,5 +1,6 @@
 """What the Snakefile is told: the files that an artefact needs, and the slices of jobs."""
 
+import re
 from pathlib import PurePosixPath
 
 import pytest
@@ -72,11 +73,20 @@ def test_the_slice_of_an_artefact():
     assert run["experiment"] == "de-smoothing-10" and run["width"] == 16 and run["model"] == "dual-encoder"
 
 
-def test_probes_do_not_concern_checkpoints():
-    of_checkpoints, of_train = slices.checkpoints(study(), "de"), slices.train(study(), "de", 1)
-    for probes in ("probes", "curves"):
-        del of_train[probes]
-    assert of_checkpoints == of_train | {"checkpoints": [0, 7]}
+@pytest.mark.parametrize("need", ["checkpoints", "score-updates"])
+def test_early_models_are_kept_where_an_artefact_looks_at_them(need):
+    def kept(run, seed, seeds="first"):
+        return slices.train(study(needs=[need], experiments=["ca"], seeds=seeds), run, seed)["checkpoints"]
+
+    assert kept("ca", 1) == [0, 7] == kept("ca", 2, seeds="all")
+    assert kept("ca", 2) == kept("de", 1) == []
+    assert slices.train(study(needs=["curves"]), "ca", 1)["checkpoints"] == []
+
+
+def test_a_constraint_has_the_values_and_no_more():
+    assert re.fullmatch(workflow.any_of(["ca.small-1-16", "de"]), "ca.small-1-16")
+    assert not re.fullmatch(workflow.any_of(["ca.small-1-16", "de"]), "ca-small-1-16")
+    assert not re.fullmatch(workflow.any_of([]), "")
 
 
 def test_train_and_test_are_probed_where_curves_are_shown():

@@ -217,7 +217,7 @@ def test_the_candidates_of_a_study(tiny):
 
 
 def test_few_train_queries_are_the_ones_that_models_are_evaluated_on(tiny, tmp_path):
-    few = Candidates(bm25=tiny_study.BM25, depth=tiny_study.DEPTH, train_queries=30)
+    few = Candidates(bm25=tiny_study.BM25, depth=tiny_study.DEPTH, train_evaluation=30)
     step(few, tiny / "dataset", tmp_path / "few")
     sets = EvaluationSets(train_evaluation=30, depth=tiny_study.DEPTH)
     evaluation_sets(sets, tiny / "dataset", tmp_path / "few", tmp_path / "evaluation")

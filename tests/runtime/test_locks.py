@@ -77,7 +77,7 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch, take):
     [
         versions.record,
         versions.restore,
-        lambda study: versions.stage(study, "train", "a"),
+        lambda study: versions.stage(study, "train", [], "a"),
         lambda _: builds.hold("mini"),
     ],
     ids=["record", "restore", "stage", "build"],

@@ -13,6 +13,7 @@ import torch
 from safetensors.numpy import load_file
 
 import tiny_study
+from dualenc.data.runs import read_run
 from dualenc.scorers import distributed
 from processes import CONTEXT, run, start
 from tiny_study import experiment
@@ -36,6 +37,14 @@ def train(tiny, root, about, processes, log):
     return output
 
 
+def rerank(tiny, root, kind, model, processes, log):
+    """The folder of the runs that so many processes have made with a model."""
+    command = tiny_study.rerank_command(tiny, kind, model, root / "scratch", root / "runs")
+    status = run([*command, "--processes", processes], log)
+    assert status == 0, log.read_text(encoding="utf-8")
+    return root / "runs"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_processes_train_as_one(tiny, tmp_path, kind):
     about = experiment(**STEPS | KINDS[kind])
@@ -56,6 +65,18 @@ def test_two_processes_train_as_one(tiny, tmp_path, kind):
             assert np.mean(apart < 1e-6) > 0.999 and apart.max() < 1e-5, name
     assert json.loads((folders[1] / "provenance.json").read_text(encoding="utf-8"))["processes"] == 2
     assert sorted(path.name for path in folders[1].iterdir()) == sorted(path.name for path in folders[0].iterdir())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_processes_rerank_as_one(tiny, trained, tmp_path, kind):
+    model = trained[kind] / "model"
+    one, two = (rerank(tiny, tmp_path / str(n), kind, model, n, tmp_path / "log") for n in (1, 2))
+    for split in ("train", "test"):
+        found, expected = (read_run(folder / f"{split}.run.gz") for folder in (two, one))
+        assert found.keys() == expected.keys()
+        for qid, ranking in expected.items():
+            scores = dict(zip(*ranking, strict=True))
+            assert dict(zip(*found[qid], strict=True)) == pytest.approx(scores, rel=1e-5, abs=1e-5)
 
 
 ROWS = torch.arange(21.0, dtype=torch.float64).sin().view(7, 3)  # of which the second process has one less
@@ -108,7 +129,7 @@ def test_a_killed_group_goes_on_and_ends_with_the_same_bits(tiny, tmp_path):
     end = time.monotonic() + 60
     while run(command, tmp_path / "log") == 2:  # until the lock of the killed is free
         assert time.monotonic() < end, (tmp_path / "log").read_text(encoding="utf-8")
-    for name in ("model/model.safetensors", "curve.csv", "test.run.gz"):
+    for name in ("model/model.safetensors", "curve.csv"):
         assert (output / name).read_bytes() == (whole / name).read_bytes(), name
 
 

@@ -64,8 +64,7 @@ import_scores(params, tiny / "numbered", root / "scratch", root / "out")
 import tiny_study
 scoring.PAIRS_AT_ONCE = 100
 scoring.score = dying(scoring.score)
-about = tiny_study.experiment(steps=1, evaluate_every=1)
-tiny_study.train(tiny, root, about, told=tiny_study.SETTINGS | {"curves": False})
+tiny_study.rerank(tiny, tiny / "dual", root / "out", "dual-encoder", scratch=root / "scratch")
 """,
 }
 

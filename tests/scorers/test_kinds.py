@@ -31,13 +31,17 @@ def test_a_new_kind_is_one_file(tiny, tmp_path):
     (kinds / "dual_encoder.py").unlink()
     shutil.copy(PACKAGE.parents[1] / "params.yaml", tmp_path)
     about = tiny_study.experiment().model_copy(update={"model": "another-kind"})
-    command = tiny_study.train_command(tiny, about, tmp_path / "scratch", tmp_path / "run" / "seed-1")
-    done = subprocess.run(
-        [sys.executable, "-m", "dualenc", *map(str, command)],
-        **{"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(tmp_path / "src")}},
-        **{"capture_output": True, "encoding": "utf-8"},
-    )
-    assert done.returncode == 0, done.stderr
+    scratch, run = tmp_path / "scratch", tmp_path / "run" / "seed-1"
+    for command in (
+        tiny_study.train_command(tiny, about, scratch, run),
+        tiny_study.rerank_command(tiny, "another-kind", run / "model", scratch, run),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "dualenc", *map(str, command)],
+            **{"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(tmp_path / "src")}},
+            **{"capture_output": True, "encoding": "utf-8"},
+        )
+        assert done.returncode == 0, done.stderr
     expected = tiny_study.train(tiny, tmp_path / "expected", tiny_study.experiment())
     for split in ("train", "test"):
         ours, theirs = (read_run(folder / f"{split}.run.gz") for folder in (tmp_path / "run" / "seed-1", expected))

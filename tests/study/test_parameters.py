@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from dualenc.data.datasets import Dataset
 from dualenc.evaluation.metrics import _parse
 from dualenc.losses import loss_function
-from dualenc.orchestration import plan, resources, slices, workflow
+from dualenc.orchestration import resources, slices, workflow
 from dualenc.paper.measures import called
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import read_json
@@ -240,9 +240,8 @@ def taken(study):
     """Ask for all that the Snakefile asks for, and hand to the models of the steps what their commands are told."""
     resources.requests(study, MEASURED)
     for name in study.artefacts:
-        workflow.files(study, name), plan.jobs(study, name), json.dumps(shown.artefact(study, name))
-    trained = {job.run for name in study.artefacts for job in plan.jobs(study, name) if job.rule == "train"}
-    for run in trained:
+        workflow.files(study, name), json.dumps(shown.artefact(study, name))
+    for run in study.trained:
         assert re.fullmatch(r"[\w-]+(\.[\w-]+)?", run)
         told = json.loads(slices.as_json(slices.train(study, run, study.at.seeds[0])))
         experiment = Experiment(**told["experiment"])

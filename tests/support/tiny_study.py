@@ -8,7 +8,10 @@ from dualenc.study import settings
 from dualenc.study.schema import Bm25, Encoder, Experiment, Pretraining, SentenceEncoder
 
 LENGTHS = {"text": 20, "pair": 32}  # shorter than most texts, and 32 - 3 is odd: truncation matters
-SETTINGS = {"lengths": LENGTHS, "tokens_per_batch": 4096, "probes": {"queries": 20, "depth": 20}, "curves": True}
+SETTINGS = {
+    **{"lengths": LENGTHS, "tokens_per_batch": 4096, "probes": {"queries": 20, "depth": 20}},
+    **{"curves": True, "checkpoints": []},
+}
 PRETRAINING = {"lengths": LENGTHS, "tokens_per_batch": 4096}
 DEPTH = 10
 SENTENCE_ENCODER = SentenceEncoder(
@@ -54,7 +57,7 @@ def build(root: Path) -> Path:
     unlabelled = {"texts": pretraining().texts, "most_texts": 200, "sentence_encoder": None, "tokens_per_batch": 4096}
     dataset(DATASET, folder)
     candidates(settings.Candidates(bm25=BM25, depth=DEPTH), folder, root / "candidates")
-    tokenizer(settings.Tokenizer(vocabulary=600, max_length=LENGTHS["pair"]), [folder], root / "tokenizer")
+    tokenizer(settings.Tokenizer(vocabulary=600, pair=LENGTHS["pair"]), [folder], root / "tokenizer")
     tokens(folder, root / "tokenizer", root / "tokens")
     corpus(settings.Corpus(bm25=BM25, depth=DEPTH, list_length=5), folder, root / "corpora" / "dataset.parquet")
     lists(settings.Lists(list_length=5, train_lists=80), folder, root / "candidates", root / "lists.parquet")
@@ -125,14 +128,37 @@ def train(
     evaluation: Path | None = None,
     told: dict = SETTINGS,
 ) -> Path:
-    """Train with the state in ``root/scratch``; the folder of the trained model and its runs."""
+    """Train with the state in ``root/scratch`` and re-rank; the folder of the trained model and its runs.
+
+    Early models are in ``root/checkpoints``.
+    """
     from dualenc.steps.train import train
 
     params = settings.Train(experiment=experiment, **told)
     data = tiny / "dataset", tiny / "tokens", tiny / "encoder", lists or tiny / "lists.parquet"
-    output = root / "run" / f"seed-{seed}"
-    train(params, *data, evaluation or tiny / "evaluation", seed, root / "scratch", output)
+    output, evaluation = root / "run" / f"seed-{seed}", evaluation or tiny / "evaluation"
+    train(params, *data, evaluation, seed, root / "checkpoints", root / "scratch", output)
+    rerank(tiny, output / "model", output, experiment.model, evaluation=evaluation, scratch=root / "scratch")
     return output
+
+
+def rerank(
+    tiny: Path,
+    model: Path,
+    output: Path,
+    kind: str,
+    *,
+    scratch: Path,
+    evaluation: Path | None = None,
+) -> None:
+    """Re-rank all evaluation sets but validation."""
+    from dualenc.data.collection import evaluated, splits
+    from dualenc.steps.rerank import rerank
+
+    params = settings.Scorer(model=kind, tokens_per_batch=SETTINGS["tokens_per_batch"])
+    folders = tiny / "dataset", tiny / "tokens", evaluation or tiny / "evaluation", model
+    sets = ",".join(evaluated(splits(tiny / "dataset")))
+    rerank(params, *folders, sets, "run", scratch, output)
 
 
 def train_command(tiny: Path, experiment: Experiment, scratch: Path, output: Path) -> list[object]:
@@ -142,6 +168,17 @@ def train_command(tiny: Path, experiment: Experiment, scratch: Path, output: Pat
         *["train", "--params", params, "--seed", 1, "--scratch", scratch, "--output", output],
         *["--dataset", tiny / "dataset", "--tokens", tiny / "tokens", "--encoder", tiny / "encoder"],
         *["--lists", tiny / "lists.parquet", "--evaluation", tiny / "evaluation"],
+        *["--checkpoints", output.parents[1] / "checkpoints"],
+    ]
+
+
+def rerank_command(tiny: Path, kind: str, model: Path, scratch: Path, output: Path) -> list[object]:
+    """Arguments of ``dualenc`` that re-rank train and test with a model of some kind."""
+    params = {"model": kind, "tokens_per_batch": SETTINGS["tokens_per_batch"]}
+    return [
+        *["rerank", "--params", json.dumps(params), "--scratch", scratch, "--output", output, "--model", model],
+        *["--dataset", tiny / "dataset", "--tokens", tiny / "tokens", "--evaluation", tiny / "evaluation"],
+        *["--splits", "train,test", "--tag", "run"],
     ]
 
 

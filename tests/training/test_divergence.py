@@ -10,9 +10,7 @@ from dualenc.data.runs import read_run
 from dualenc.miniatures import pretraining
 from dualenc.runtime.errors import UserError
 from dualenc.scorers import models, reading
-from dualenc.steps.checkpoints import checkpoints
 from dualenc.steps.inputs import passage_rows, rows
-from dualenc.study.settings import Checkpoints
 from dualenc.training import divergence, objective, trainer
 from dualenc.training.resumable import WHOLE
 from processes import run
@@ -85,12 +83,10 @@ def test_what_was_kept_before_is_resumed_with_the_same_bits(tiny, trained, tmp_p
 
 def test_no_model_is_kept_whose_weights_are_not_finite(tiny, tmp_path):
     """No loss has shown it yet: the second step is the first with a rate above 0, and too large for a weight."""
-    data = tiny / "dataset", tiny / "tokens", tiny / "encoder", tiny / "lists.parquet", tiny / "evaluation"
     about = experiment().model_copy(update={"learning_rate": 1e39})
-    params = Checkpoints(experiment=about, lengths=LENGTHS, tokens_per_batch=4096, checkpoints=[0, 2])
     with refused("a weight", 2):
-        checkpoints(params, *data, 1, tmp_path / "scratch", tmp_path / "out")
-    assert not (tmp_path / "out").exists() and not list(tmp_path.rglob("step-2"))
+        tiny_study.train(tiny, tmp_path, about, told=tiny_study.SETTINGS | {"checkpoints": [0, 2]})
+    assert not (tmp_path / "run").exists() and not list(tmp_path.rglob("step-2"))
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])

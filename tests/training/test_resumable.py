@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 import tiny_study
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.states import state_folder
+from dualenc.scorers import distributed
 from dualenc.training import resumable
 from dualenc.training.resumable import WHOLE
 from processes import run, start
@@ -71,13 +72,13 @@ def test_one_trainer_at_a_time(tiny, tmp_path):
     command = tiny_study.pretrain_command(tiny, pretraining(), scratch, output)
     assert run(command, tmp_path / "log", kill=("on_step_end", 1)) == KILLED
     (state,) = scratch.iterdir()  # its lock went with the process
-    with resumable.locked(state):
+    with distributed.locked(state):
         assert run(command, tmp_path / "log") == 2
         message = (tmp_path / "log").read_text(encoding="utf-8")
         assert message == f"dualenc: another process trains in {state}: wait for it or stop it.\n"
-        with pytest.raises(UserError, match="another process trains in"), resumable.locked(state):
+        with pytest.raises(UserError, match="another process trains in"), distributed.locked(state):
             pass
-    with resumable.locked(state):
+    with distributed.locked(state):
         pass
     assert not output.exists()
 
@@ -86,7 +87,7 @@ def files(folder, names):
     return {name: (folder / name).read_bytes() for name in names}
 
 
-TRAINED = ["model/model.safetensors", "model/3_LayerNorm/model.safetensors", "curve.csv", "test.run.gz"]
+TRAINED = ["model/model.safetensors", "model/3_LayerNorm/model.safetensors", "curve.csv"]
 PRETRAINED = ["model.safetensors", "curve.csv", "metrics.json"]
 STEPS = {"steps": 100, "evaluate_every": 20}
 DRAWN = {"token_dropout": 0.2, "mlm_weight": 0.1, "in_batch": True, "uniform": 5}  # all that is drawn in a training

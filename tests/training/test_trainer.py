@@ -19,10 +19,9 @@ from dualenc.losses import loss_function
 from dualenc.runtime.files import md5
 from dualenc.scorers import models, scoring
 from dualenc.steps import inputs
-from dualenc.steps.checkpoints import checkpoints
 from dualenc.steps.teacher_scores import teacher_scores
 from dualenc.steps.train import probe
-from dualenc.study.settings import Checkpoints, Scorer
+from dualenc.study.settings import Scorer
 from dualenc.training import resumable, supervision, trainer
 from dualenc.training.minibatches import Collator
 from tiny_study import LENGTHS, SETTINGS, experiment
@@ -189,26 +188,21 @@ def test_checkpoints_are_what_a_training_passes_through(tiny, tmp_path, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(resumable.MarkWhole, "on_save", on_save)
         tiny_study.train(tiny, tmp_path, about)
-    output = keep(tiny, tmp_path, about, [0, 15])
+    told = SETTINGS | {"checkpoints": [0, 15], "curves": False}  # what is probed changes nothing
+    tiny_study.train(tiny, tmp_path / "kept", about, told=told)
+    output = tmp_path / "kept" / "checkpoints"
     assert sorted(path.name for path in output.iterdir()) == ["step-0", "step-15"]
     assert (output / "step-15" / "model" / WEIGHTS).read_bytes() == passed[15] != passed[10]
-    assert not list((tmp_path / "other").rglob("*.safetensors"))
-
-
-def keep(tiny, root, about, steps):
-    """The checkpoints of a training; the state is in ``root/other``."""
-    folders = tiny / "dataset", tiny / "tokens", tiny / "encoder", tiny / "lists.parquet", tiny / "evaluation"
-    settings = {key: SETTINGS[key] for key in ("lengths", "tokens_per_batch")} | {"checkpoints": steps}
-    output = root / "checkpoints" / "run" / "seed-1"
-    checkpoints(Checkpoints(experiment=about, **settings), *folders, 1, root / "other", output)
-    return output
+    assert not list((tmp_path / "kept" / "scratch").rglob("*.safetensors"))
 
 
 @every_kind
 def test_the_first_checkpoint_is_where_a_training_starts(tiny, tmp_path, kind):
-    output = keep(tiny, tmp_path, experiment(model=kind), [0])
     about = experiment(model=kind, steps=1, evaluate_every=1, learning_rate=1e-12)
-    trained = tiny_study.train(tiny, tmp_path, about)
+    trained = tiny_study.train(tiny, tmp_path, about, told=SETTINGS | {"checkpoints": [0]})
+    output = tmp_path / "checkpoints"
+    first = output / "step-0"
+    tiny_study.rerank(tiny, first / "model", first, kind, scratch=tmp_path / "scratch")
     for split in ("train", "test"):
         run, expected = (read_run(folder / f"{split}.run.gz") for folder in (output / "step-0", trained))
         assert run.keys() == expected.keys()

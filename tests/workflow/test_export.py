@@ -10,7 +10,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from dualenc.orchestration import stages
+from dualenc.orchestration import dag, stages
 from dualenc.retrieval import search
 from dualenc.scorers import models
 
@@ -110,7 +110,7 @@ def test_the_commands_that_make_it_again(snakemake, study, exported):
     (command,) = re.findall(r"^snakemake (.*)$", text_of(folder), flags=re.MULTILINE)
     assert "Nothing to be done" in snakemake("--dry-run", *shlex.split(command)).stdout
     ((group, key),) = re.findall(r"^dvc repro (.*)@(.*)$", text_of(folder), flags=re.MULTILINE)
-    assert key in stages.document(study)["stages"][group]["foreach"]
+    assert key in stages.document(study, dag.read(study))["stages"][group]["foreach"]
 
 
 def test_the_upload_is_left_to_the_user(call_in, exported):

@@ -19,7 +19,10 @@ REPOSITORY = Path(__file__).parents[2]
 STUDY = config.load(REPOSITORY / "params.yaml", {"scale": "smoke"})
 LONG = pytest.mark.long
 MODEL = "model/model.safetensors"
-OF_MODELS = ["checkpoints", "score_matrix", "score_updates", "teacher_scores", "train"]
+OF_MODELS = [
+    *("rerank", "rerank_checkpoint", "score_matrix", "score_updates", "teacher_scores"),
+    *("train", "train_with_checkpoints"),
+]
 OTHERS = [
     *("candidates", "claims", "code", "corpus", "dataset", "evaluate", "evaluate_retrieval", "evaluation_sets"),
     *("experiment", "lists", "pretrain", "retrieval", "texts", "tokenizer", "tokens"),

@@ -26,16 +26,21 @@ def pages(study, changed):
 
 ROOMS = {  # of results/<scale>: which jobs fill it
     "retrieval": ["Searching all passages with {}, seed 1", "Evaluating the retrieval of {}/seed-1"],
-    "checkpoints": ["Training {}, seed 1, again up to its checkpoints"],
+    "checkpoints": ["Re-ranking with {}, seed 1, step-0", "Re-ranking with {}, seed 1, step-{early}"],
     "score-matrices": ["Scoring blocks of queries and passages with {}, seed 1"],
-    "score-updates": ["Stepping on single pairs with {}, seed 1", "Training {}, seed 1, again up to its checkpoints"],
+    "score-updates": ["Stepping on single pairs with {}, seed 1"],
 }
 
 
 def looks(study, runs):
     """Messages of the jobs that look at the models of these runs, where an artefact needs them."""
     needed = {file.parts[:2] for name in study.artefacts for file in files(study, name)}
-    return {message.format(run) for room, run in needed if room in ROOMS and run in runs for message in ROOMS[room]}
+    return {
+        message.format(run, early=study.at.early)
+        for room, run in needed
+        if room in ROOMS and run in runs
+        for message in ROOMS[room]
+    }
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +54,7 @@ def jobs(study):
         "candidates": {"Retrieving BM25 candidates", "Making training lists", "Making evaluation sets"},
         "corpus": {"Making lists to pre-train on from pydocs-stdlib"},
         "pretrain": {f"Pre-training {study.run(run).encoder}" for run in runs},
-        "train": {f"Training {run}, seed 1" for run in runs},
+        "train": {f"{doing} {run}, seed 1" for run in runs for doing in ("Training", "Re-ranking with")},
         "teacher": {f"Scoring the training lists with {teacher}" for teacher in teachers},
         "evaluate candidates": {"Evaluating bm25", "Evaluating random", "Evaluating the retrieval of bm25"},
         "evaluate": {f"Evaluating {run}/seed-1" for run in runs} | evaluating,
@@ -101,7 +106,7 @@ def test_nothing_after_changes_that_decide_nothing(append, pending, set_params, 
 )
 def test_one_learning_rate_concerns_one_experiment(values, pending, set_params, study):
     set_params(values)
-    expected = {"Training de-mse, seed 1", "Evaluating de-mse/seed-1"}
+    expected = {"Training de-mse, seed 1", "Re-ranking with de-mse, seed 1", "Evaluating de-mse/seed-1"}
     assert pending() == expected | looks(study, {"de-mse"}) | artefacts(study, {"de-mse"})
 
 
@@ -126,7 +131,11 @@ def test_an_artefact_with_another_experiment_needs_only_its_runs(pending, set_pa
     shown = study.artefacts["fig1"].experiments
     other = ["de-mse" if name == "de-m3se" else name for name in shown]
     set_params({"scales.smoke.artefacts.fig1": {"experiments": other}})
-    new = {"Training de-mse.small-1-16, seed 1", "Evaluating de-mse.small-1-16/seed-1"}
+    new = {
+        "Training de-mse.small-1-16, seed 1",
+        "Re-ranking with de-mse.small-1-16, seed 1",
+        "Evaluating de-mse.small-1-16/seed-1",
+    }
     assert pending() == new | {"Drawing fig1", "Making the report"}
 
 

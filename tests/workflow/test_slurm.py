@@ -114,7 +114,7 @@ def test_a_training_by_several_processes_has_the_gpus_that_it_asked_for(cluster,
     assert chosen in params
     (cluster / "workflow/profiles/slurm/config.yaml").write_text(
         params.replace(chosen, "set-resources:\n  pretrain: &model {slurm_partition: gpu}").replace(
-            "#   train: *model", "  train: *model"
+            "#   train_with_checkpoints: *model", "  train_with_checkpoints: *model"
         ),
         encoding="utf-8",
     )
@@ -190,7 +190,7 @@ def test_a_cancelled_job_ends_in_an_error_that_names_it(cluster):
         assert process.wait(120) == 1
         printed = log.read_text(encoding="utf-8")
     assert f"SLURM-job '{job}' failed, SLURM status is: 'CANCELLED'" in printed
-    assert "Error in rule train:" in printed and "not tried again" in printed
+    assert "Error in rule train_with_checkpoints:" in printed and "not tried again" in printed
     assert "Trying to restart" not in printed
 
 

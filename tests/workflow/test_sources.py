@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dualenc.orchestration import origins, stages, versions
+from dualenc.orchestration import dag, origins, stages, versions
 from dualenc.runtime.errors import UserError
 from dualenc.study import config
 
@@ -89,14 +89,14 @@ def repository(copy, call_in, monkeypatch):
     """A repository of git and DVC with the dataset's stage and a later one; all else of a build counts as done."""
     monkeypatch.chdir(copy)
     study = config.load("params.yaml")
-    stage = stages.document(study)["stages"]["dataset"]
+    stage = stages.document(study, dag.read(study))["stages"]["dataset"]
     stage["deps"] = [dep for dep in stage["deps"] if dep in origins.given(study)]
     later = {"cmd": "false", "deps": [MANIFEST], "outs": ["results/mine/later"]}
     Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {"dataset": stage, "later": later}}), encoding="utf-8")
     for name in ("later", "report.html"):
         Path("results/mine", name).write_text("", encoding="utf-8")
     monkeypatch.setattr(stages, "check", lambda study: None)
-    monkeypatch.setattr(stages, "names", lambda study: {"dataset", "later"})
+    monkeypatch.setattr(stages, "names", lambda: {"dataset", "later"})
     monkeypatch.setattr(versions, "_pending", list)
     for command in (["git", "init", "-q"], [call_in, "dvc", "init", "-q"]):
         done = command[0](copy, *command[1:]) if callable(command[0]) else subprocess.run(command, check=True)

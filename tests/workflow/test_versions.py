@@ -151,7 +151,7 @@ def test_a_clone_needs_no_training(clone, call_in):
         ("experiments.lists.weight_decay", 0.5, "train@de-m3se-k2"),
         ("scales.smoke.bm25", {"k1": 1.2, "b": 0.4, "stop_words": "english", "stemmer": "english"}, "candidates"),
         pytest.param("scales.smoke.pretraining.steps", 30, "pretrain-small-1-32", marks=LONG),
-        pytest.param("scales.smoke.lengths", {"text": 40, "pair": 64}, "train@de", marks=LONG),
+        pytest.param("scales.smoke.lengths", {"text": 40, "pair": 64}, "train-with-checkpoints@de", marks=LONG),
         pytest.param(
             "scales.smoke.score_matrix", {"queries": 20, "passages": 40}, "score-matrix@ca", marks=pytest.mark.long
         ),
@@ -184,7 +184,8 @@ def test_one_experiment_again(workspace, call_in):
     assert "experiment-de-mse" in refused.stdout
     result = call_in(workspace, "dvc", "repro", "evaluate@de-mse")
     assert result.returncode == 0, result.stdout
-    ran = {"Writing the experiment de-mse", "Training de-mse, seed 1", "Evaluating de-mse/seed-1"}
+    ran = {"Writing the experiment de-mse", "Training de-mse, seed 1", "Re-ranking with de-mse, seed 1"}
+    ran |= {"Evaluating de-mse/seed-1"}
     assert messages(result.stdout) == ran
     target = f"{RUN.format('de-mse')}/metrics.json"
     assert "Nothing to be done" in call_in(workspace, "snakemake", "-n", target).stdout
@@ -255,7 +256,7 @@ def test_what_is_interrupted_is_not_done(workspace, call_in):
 def test_what_is_missing_is_not_restored(workspace, call_in):
     (workspace / RUN.format("de") / "model" / "model.safetensors").unlink()
     refused = call_in(workspace, "dualenc", "restore")
-    assert refused.returncode == 2 and "train@de" in refused.stdout and "dvc pull" in refused.stdout
+    assert refused.returncode == 2 and "train-with-checkpoints@de" in refused.stdout and "dvc pull" in refused.stdout
 
 
 @pytest.mark.long

@@ -36,7 +36,11 @@ rule score_updates:
         DATASET,
         TOKENS,
         rules.evaluation_sets.output,
-        rules.checkpoints.output,
+        expand(
+            f"{ROOT}/checkpoints/{{{{run}}}}/seed-{{{{seed}}}}/step-{{early}}/model/{{name}}",
+            early=STUDY.checkpoint_steps,
+            name=study_of.MODEL_FILES,
+        ),
         model=multiext(f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/", *study_of.MODEL_FILES),
         code=f"{ROOT}/code/score_updates",
     output:

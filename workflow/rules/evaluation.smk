@@ -59,7 +59,9 @@ rule retrieval:
 rule evaluate:
     input:
         rules.evaluation_sets.output,
-        lambda wildcards: expand(f"{ROOT}/{study_of.runs_folder(wildcards.run, 'runs')}/{{split}}.run.gz", split=SETS),
+        runs=lambda wildcards: expand(
+            f"{ROOT}/{study_of.runs_folder(wildcards.run, 'runs')}/{{split}}.run.gz", split=SETS
+        ),
         code=f"{ROOT}/code/evaluate",
     output:
         multiext(f"{ROOT}/runs/{{run}}/", "metrics.json", "per_query.parquet"),
@@ -71,7 +73,7 @@ rule evaluate:
         run="random|bm25|[^/]+/seed-[0-9]+",
     localrule: True
     params:
-        slice=slices.as_json(shown.evaluation(STUDY)),
+        slice=slices.as_json(slices.evaluate(STUDY)),
         evaluation=ROOT / "evaluation",
         runs=lambda wildcards: ROOT / study_of.runs_folder(wildcards.run, "runs"),
         splits=",".join(SETS),
@@ -87,7 +89,7 @@ rule evaluate:
 use rule evaluate as evaluate_retrieval with:
     input:
         rules.evaluation_sets.output,
-        lambda wildcards: expand(
+        runs=lambda wildcards: expand(
             f"{ROOT}/{study_of.runs_folder(wildcards.run, 'retrieval')}/{{split}}.run.gz", split=TEST_SETS
         ),
         code=f"{ROOT}/code/evaluate",
@@ -99,7 +101,7 @@ use rule evaluate as evaluate_retrieval with:
         f"{TIMES}/evaluate_retrieval/{{run}}.tsv"
     localrule: True
     params:
-        slice=slices.as_json(shown.evaluation(STUDY)),
+        slice=slices.as_json(slices.evaluate(STUDY)),
         evaluation=ROOT / "evaluation",
         runs=lambda wildcards: ROOT / study_of.runs_folder(wildcards.run, "retrieval"),
         splits=",".join(TEST_SETS),

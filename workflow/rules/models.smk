@@ -110,6 +110,9 @@ rule fetch:
         "dualenc fetch --params {params.slice:q} --output {params.output} > {log} 2>&1"
 
 
+TRAINED = ["curve.csv", "config.yaml", "provenance.json"]
+
+
 rule train:
     input:
         DATASET,
@@ -124,8 +127,7 @@ rule train:
         code=f"{ROOT}/code/train",
     output:
         multiext(f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/", *study_of.MODEL_FILES),
-        expand(f"{ROOT}/runs/{{{{run}}}}/seed-{{{{seed}}}}/{{split}}.run.gz", split=SETS),
-        multiext(f"{ROOT}/runs/{{run}}/seed-{{seed}}/", "curve.csv", "config.yaml", "provenance.json"),
+        multiext(f"{ROOT}/runs/{{run}}/seed-{{seed}}/", *TRAINED),
     log:
         f"{LOGS}/train/{{run}}/seed-{{seed}}.log",
     benchmark:
@@ -140,6 +142,7 @@ rule train:
         encoder=lambda wildcards: study_of.encoder_folder(STUDY, STUDY.run(wildcards.run).encoder),
         origins=lambda wildcards: origins.encoder(STUDY, STUDY.run(wildcards.run).encoder),
         evaluation=ROOT / "evaluation",
+        checkpoints=lambda wildcards: ROOT / "checkpoints" / wildcards.run / f"seed-{wildcards.seed}",
         output=lambda wildcards: ROOT / "runs" / wildcards.run / f"seed-{wildcards.seed}",
     message:
         "Training {wildcards.run}, seed {wildcards.seed}"
@@ -147,46 +150,88 @@ rule train:
         "dualenc --threads {threads} train --params {params.slice:q} --seed {wildcards.seed}"
         " --dataset {params.dataset} --tokens {params.tokens} --encoder {params.encoder} --lists {input.lists}"
         " --evaluation {params.evaluation} --processes {resources.processes} --nodes {resources.nodes}"
-        " --scratch scratch --output {params.output} > {log} 2>&1"
+        " --checkpoints {params.checkpoints} --scratch scratch --output {params.output} > {log} 2>&1"
 
 
-rule checkpoints:
+# The trainings of which artefacts look at early models, too; Snakemake takes this rule for them and the other for all else.
+use rule train as train_with_checkpoints with:
+    output:
+        multiext(f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/", *study_of.MODEL_FILES),
+        multiext(f"{ROOT}/runs/{{run}}/seed-{{seed}}/", *TRAINED),
+        expand(
+            f"{ROOT}/checkpoints/{{{{run}}}}/seed-{{{{seed}}}}/step-{{early}}/model/{{name}}",
+            early=STUDY.checkpoint_steps,
+            name=study_of.MODEL_FILES,
+        ),
+    wildcard_constraints:
+        run=study_of.any_of(run for run, _ in study_of.wanted(STUDY, "checkpoints")),
+        seed=study_of.any_of(seed for _, seed in study_of.wanted(STUDY, "checkpoints")),
+
+
+ruleorder: train_with_checkpoints > train
+
+
+rule rerank:
     input:
         DATASET,
         TOKENS,
         rules.evaluation_sets.output,
-        encoder=rules.train.input.encoder,
-        lists=rules.train.input.lists,
-        experiment=rules.train.input.experiment,
-        code=f"{ROOT}/code/checkpoints",
+        model=multiext(f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/", *study_of.MODEL_FILES),
+        code=f"{ROOT}/code/rerank",
     output:
-        expand(
-            f"{ROOT}/checkpoints/{{{{run}}}}/seed-{{{{seed}}}}/step-{{step}}/{{name}}",
-            step=STUDY.checkpoint_steps,
-            name=study_of.CHECKPOINT_FILES,
-        ),
+        expand(f"{ROOT}/runs/{{{{run}}}}/seed-{{{{seed}}}}/{{split}}.run.gz", split=SETS),
     log:
-        f"{LOGS}/checkpoints/{{run}}/seed-{{seed}}.log",
+        f"{LOGS}/rerank/{{run}}/seed-{{seed}}.log",
     benchmark:
-        f"{TIMES}/checkpoints/{{run}}/seed-{{seed}}.tsv"
+        f"{TIMES}/rerank/{{run}}/seed-{{seed}}.tsv"
     threads: STUDY.params.threads * STUDY.at.processes // STUDY.at.nodes
     resources:
-        **ASKS["checkpoints"],
+        **ASKS["rerank"],
     params:
-        slice=lambda wildcards: slices.as_json(slices.checkpoints(STUDY, wildcards.run)),
+        slice=lambda wildcards: slices.as_json(slices.rerank(STUDY, wildcards.run)),
         dataset=DATA,
         tokens=DATA / "tokens",
-        encoder=rules.train.params.encoder,
-        origins=rules.train.params.origins,
         evaluation=ROOT / "evaluation",
-        output=lambda wildcards: ROOT / "checkpoints" / wildcards.run / f"seed-{wildcards.seed}",
+        model=lambda wildcards, input: Path(input.model[0]).parent,
+        splits=",".join(SETS),
+        tag=lambda wildcards: "-".join(wildcards),
+        output=lambda wildcards, output: Path(output[0]).parent,
     message:
-        "Training {wildcards.run}, seed {wildcards.seed}, again up to its checkpoints"
+        "Re-ranking with {wildcards.run}, seed {wildcards.seed}"
     shell:
-        "dualenc --threads {threads} checkpoints --params {params.slice:q} --seed {wildcards.seed}"
-        " --dataset {params.dataset} --tokens {params.tokens} --encoder {params.encoder} --lists {input.lists}"
-        " --evaluation {params.evaluation} --processes {resources.processes} --nodes {resources.nodes}"
-        " --scratch scratch --output {params.output} > {log} 2>&1"
+        "dualenc --threads {threads} rerank --params {params.slice:q} --dataset {params.dataset}"
+        " --tokens {params.tokens} --evaluation {params.evaluation} --model {params.model} --splits {params.splits}"
+        " --tag {params.tag} --processes {resources.processes} --nodes {resources.nodes} --scratch scratch"
+        " --output {params.output} > {log} 2>&1"
+
+
+use rule rerank as rerank_checkpoint with:
+    input:
+        DATASET,
+        TOKENS,
+        rules.evaluation_sets.output,
+        model=multiext(f"{ROOT}/checkpoints/{{run}}/seed-{{seed}}/{{early}}/model/", *study_of.MODEL_FILES),
+        code=f"{ROOT}/code/rerank",
+    output:
+        expand(
+            f"{ROOT}/checkpoints/{{{{run}}}}/seed-{{{{seed}}}}/{{{{early}}}}/{{split}}.run.gz",
+            split=study_of.CHECKPOINT_SETS,
+        ),
+    log:
+        f"{LOGS}/rerank_checkpoint/{{run}}/seed-{{seed}}/{{early}}.log",
+    benchmark:
+        f"{TIMES}/rerank_checkpoint/{{run}}/seed-{{seed}}/{{early}}.tsv"
+    params:
+        slice=lambda wildcards: slices.as_json(slices.rerank(STUDY, wildcards.run)),
+        dataset=DATA,
+        tokens=DATA / "tokens",
+        evaluation=ROOT / "evaluation",
+        model=lambda wildcards, input: Path(input.model[0]).parent,
+        splits=",".join(study_of.CHECKPOINT_SETS),
+        tag=lambda wildcards: "-".join(wildcards),
+        output=lambda wildcards, output: Path(output[0]).parent,
+    message:
+        "Re-ranking with {wildcards.run}, seed {wildcards.seed}, {wildcards.early}"
 
 
 rule score_shard:

@@ -20,7 +20,7 @@ rule import_scores:
     resources:
         **ASKS["import_scores"],
     params:
-        slice=slices.as_json(slices.published_scores(STUDY)),
+        slice=slices.as_json(slices.import_scores(STUDY)),
         origins=origins.as_json(origins.published_scores(STUDY)),
         dataset=DATA,
         output=ROOT / "supervision",

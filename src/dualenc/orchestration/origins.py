@@ -40,9 +40,7 @@ def check(study: Study) -> None:
 
 def datasets(study: Study) -> list[str]:
     """The dataset of a study, and those that its encoders are pre-trained on if they are."""
-    runs = {name for artefact in study.artefacts for name in study.runs(artefact)}
-    experiments = [study.run(name) for name in runs | {study.run(name).teacher for name in runs} - {None}]
-    made = {workflow.encoder_folder(study, experiment.encoder).parent.name for experiment in experiments}
+    made = {workflow.encoder_folder(study, study.run(name).encoder).parent.name for name in study.trained}
     corpora = workflow.pretrained_on(study) if "encoders" in made else ()
     return list(dict.fromkeys([study.at.dataset, *corpora]))
 

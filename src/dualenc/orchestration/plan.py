@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from dualenc.orchestration import workflow
+from dualenc.orchestration import dag, workflow
 from dualenc.runtime.files import read_json
 from dualenc.study.config import Study
 from dualenc.study.kinds import KINDS
@@ -22,7 +22,7 @@ RUN_LINE = 14  # bytes of a line of a compressed run file
 STATES = 16  # bytes for each weight in training: itself, its gradient and Adam's two moments, in float32
 ACTIVATIONS = 40  # numbers kept for the backward pass, for each token, layer and unit of width
 HALF, SINGLE = 2, 4  # bytes
-MODEL_RULES = {"train", "checkpoints", "teacher_scores", "retrieval", "score_matrix", "score_updates"}
+TRAINS = ("train", "train_with_checkpoints")  # rules
 
 
 class Rate(BaseModel):
@@ -64,72 +64,38 @@ class Cost(NamedTuple):
     storage: float
 
 
-def jobs(study: Study, artefact: str) -> set[Job]:
-    """All jobs that an artefact needs and that run or evaluate a model; one that several share is in each."""
-    found: set[Job] = set()
-    for path in workflow.files(study, artefact):
-        parent, run, *rest = path.parts
-        if parent == "supervision":
-            found |= _with_what_it_needs(study, Job("teacher_scores", run, study.at.seeds[0]))
-        elif parent in RULES and run not in workflow.UNTRAINED:
-            seed = int(rest[0].removesuffix(".parquet").removeprefix("seed-"))
-            rule = RULES[parent] if path.name not in workflow.EVALUATED else EVALUATES[parent]
-            found |= _with_what_it_needs(study, Job(rule, run, seed))
-    return found
-
-
-RULES = {
-    "runs": "train",
-    "retrieval": "retrieval",
-    "checkpoints": "checkpoints",
-    "score-matrices": "score_matrix",
-    "score-updates": "score_updates",
-}
-"""Room of the results folder -> the rule that fills it."""
-EVALUATES = {"runs": "evaluate", "retrieval": "evaluate_retrieval"}
-NEEDED = {
-    "evaluate_retrieval": ["retrieval"],
-    "score_updates": ["checkpoints", "train"],
-    **{rule: ["train"] for rule in ("evaluate", "retrieval", "score_matrix", "teacher_scores")},
-}
-
-
-def _with_what_it_needs(study: Study, job: Job) -> set[Job]:
-    if job.rule == "teacher_scores" and job.run == "one-hot":
-        return set()
-    found = {job}
-    for rule in NEEDED.get(job.rule, []):
-        found |= _with_what_it_needs(study, job._replace(rule=rule))
-    teacher = study.run(job.run).teacher
-    if job.rule in ("train", "checkpoints") and teacher:
-        found |= _with_what_it_needs(study, Job("teacher_scores", teacher, study.at.seeds[0]))
+def jobs(of: Iterable[dag.Job], study: Study) -> set[Job]:
+    """Those of some jobs of the DAG that run or evaluate a model; what a job has in parts is one job here."""
+    found = set()
+    for job in of:
+        run = job.wildcards.get("run") or job.wildcards.get("teacher")
+        if run and not job.temporary and run not in workflow.UNTRAINED:
+            name, _, seed = run.partition("/seed-")  # as rules of evaluation have it
+            found.add(Job(job.rule, name, int(seed or job.wildcards.get("seed", study.at.seeds[0]))))
     return found
 
 
 def cost(study: Study, job: Job) -> Cost:
     """What one job takes. Jobs that run no model take next to nothing."""
-    if job.rule not in MODEL_RULES:
-        return Cost(0, 0, 0, 0)
     experiment, at = study.run(job.run), study.at
     encoder = study.params.encoders[experiment.encoder]
     weights = at.vocabulary * encoder.width + encoder.layers * 12 * encoder.width**2
     model = SINGLE * weights
     evaluated = {**at.sizes.queries, "train": at.train_evaluation}
     probed = min(evaluated.pop("validation"), at.probes.queries)
-    validation = _scored(study, experiment, probed, min(at.depth, at.probes.depth))
-    lists = sum(_scored(study, experiment, count, at.depth) for count in evaluated.values())
-    lines = sum(evaluated.values()) * at.depth * RUN_LINE
-    if job.rule in ("train", "checkpoints"):
-        steps = experiment.steps if job.rule == "train" else at.early
+    if job.rule in TRAINS:
         tokens = _step(study, experiment)
-        training = (1 + BACKWARD) * steps * _arithmetic(study, experiment, tokens)
+        training = (1 + BACKWARD) * experiment.steps * _arithmetic(study, experiment, tokens)
         kept = SINGLE * ACTIVATIONS * sum(tokens.values()) * encoder.layers * encoder.width
-        memory = STATES * weights + kept / at.processes
-        if job.rule == "checkpoints":
-            models = len(study.checkpoint_steps)
-            return Cost(training, models * lists, memory, models * (model + lines))
-        probes = -(-steps // experiment.evaluate_every)
-        return Cost(training, lists + probes * validation, memory, model + lines)
+        probes = -(-experiment.steps // experiment.evaluate_every)
+        validation = _scored(study, experiment, probed, min(at.depth, at.probes.depth))
+        models = 1 + (len(study.checkpoint_steps) if job.rule == "train_with_checkpoints" else 0)
+        return Cost(training, probes * validation, STATES * weights + kept / at.processes, models * model)
+    if job.rule in ("rerank", "rerank_checkpoint"):
+        counts = [evaluated[name] for name in workflow.CHECKPOINT_SETS if job.rule == "rerank_checkpoint"]
+        counts = counts or list(evaluated.values())
+        scoring = sum(_scored(study, experiment, count, at.depth) for count in counts)
+        return Cost(0, scoring, model, sum(counts) * at.depth * RUN_LINE)
     if job.rule == "teacher_scores":
         pairs = at.train_lists * at.list_length
         scoring = _scored(study, experiment, at.train_lists, at.list_length)
@@ -142,6 +108,8 @@ def cost(study: Study, job: Job) -> Cost:
     if job.rule == "score_matrix":
         pairs = at.score_matrix.queries * at.score_matrix.passages
         return Cost(0, 2 * _scored(study, experiment, at.score_matrix.queries, at.score_matrix.passages), model, pairs)
+    if job.rule != "score_updates":
+        return Cost(0, 0, 0, 0)
     updates = at.score_updates.pairs * (1 + 2 * at.score_updates.others)
     return Cost(0, 3 * _scored(study, experiment, updates, 1), model, updates * SINGLE)
 
@@ -226,12 +194,13 @@ def seconds(study: Study, all_jobs: Iterable[Job], hardware: Mapping[str, Any]) 
 
 def plan(study: Study, artefacts: list[str], measured: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """A row for each artefact and one for all of them together, in which shared jobs count once."""
-    of_each = {name: jobs(study, name) for name in artefacts}
+    makers = {job.wildcards["artefact"]: job for job in dag.read(study) if "artefact" in job.wildcards}
+    of_each = {name: jobs(makers[name].with_what_it_needs(), study) for name in artefacts}
     of_each["all"] = set().union(*of_each.values())
     rows = []
     for name, found in of_each.items():
         costs = [cost(study, job) for job in found]
-        row: dict[str, Any] = {"artefact": name, "runs": sum(job.rule == "train" for job in found), "jobs": len(found)}
+        row: dict[str, Any] = {"artefact": name, "runs": sum(job.rule in TRAINS for job in found), "jobs": len(found)}
         row |= {f"hours, {one['hardware']}": seconds(study, found, one) / 3600 for one in measured}
         row["memory, GB"] = max((one.memory for one in costs), default=0) / 1e9
         row["storage, GB"] = sum(one.storage for one in costs) / 1e9

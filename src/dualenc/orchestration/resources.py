@@ -5,21 +5,21 @@ request. A job that is tried again asks for more time and memory, in proportion 
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dualenc.orchestration import plan
 from dualenc.runtime.errors import UserError
 from dualenc.study.config import Study
+from dualenc.study.kinds import KINDS
 
 WITH_MODEL = (
-    *("texts", "pretrain", "train", "checkpoints", "teacher_scores", "score_shard", "encode", "retrieval"),
+    *("texts", "pretrain", "train", "rerank", "teacher_scores", "score_shard", "encode", "retrieval"),
     *("score_matrix", "score_updates"),
 )
 READ_ALL = ("dataset", "candidates", "tokens", "lists", "import_scores", "corpus", "encode", "retrieval")
 SHARDED = ("encode", "retrieval", "score_shard", "teacher_scores")
-TRAIN = ("train", "checkpoints")
+TOGETHER = ("train", "rerank")  # by several processes
 PLANNED = {"encode": "retrieval", "score_shard": "teacher_scores"}  # a part of what the plan has as one job
 
 
@@ -36,12 +36,10 @@ def requests(study: Study, measured: Sequence[Mapping[str, Any]]) -> dict[str, d
     hardware = next((one for one in measured if one.get("gpu", False) == bool(study.at.gpus)), None)
     if hardware is None:
         raise UserError("benchmarks/throughput.json has no measurement of such a device: see benchmarks/README.md.")
-    jobs: dict[str, set[plan.Job]] = defaultdict(set)
-    for job in set().union(*(plan.jobs(study, name) for name in study.artefacts)):
-        jobs[job.rule].add(job)
     asked = {}
     for rule in dict.fromkeys([*READ_ALL, *WITH_MODEL]):
-        some = jobs[PLANNED.get(rule, rule)]
+        runs = _runs(study, rule) if rule in WITH_MODEL else []
+        some = [plan.Job(PLANNED.get(rule, rule), run, study.at.seeds[0]) for run in runs]
         seconds = max((plan.seconds(study, [job], hardware) for job in some), default=0.0)
         memory = max((plan.cost(study, job).memory for job in some), default=0.0)
         if rule == "pretrain":
@@ -52,10 +50,20 @@ def requests(study: Study, measured: Sequence[Mapping[str, Any]]) -> dict[str, d
     return asked
 
 
+def _runs(study: Study, rule: str) -> list[str]:
+    """The runs of which the rule may have jobs."""
+    teachers = {study.run(name).teacher for name in study.trained} - {None}
+    if rule in ("teacher_scores", "score_shard"):
+        return sorted(teachers)
+    if rule in ("encode", "retrieval"):
+        return [name for name in study.trained if KINDS[study.run(name).model].searches]
+    return study.trained
+
+
 def _asked(study: Study, rule: str, seconds: float, memory: float) -> dict[str, Any]:
     at, cluster = study.at, study.params.cluster
     millions = at.sizes.passages / 1e6 if rule in READ_ALL else 0.0
-    parts = at.shards if rule in SHARDED else at.processes if rule in TRAIN else 1
+    parts = at.shards if rule in SHARDED else at.processes if rule in TOGETHER else 1
     minutes = cluster.minutes + cluster.minutes_per_million * millions / (at.shards if rule in SHARDED else 1)
     megabytes = cluster.mem_mb + cluster.mem_mb_per_million * millions
     megabytes += 0 if at.gpus else memory / 1e6
@@ -64,7 +72,7 @@ def _asked(study: Study, rule: str, seconds: float, memory: float) -> dict[str, 
         "mem_mb": growing(megabytes),
         "runtime": growing(minutes + cluster.slack * seconds / 60 / parts, cluster.most_minutes),
     }
-    if rule in TRAIN:
+    if rule in TOGETHER:
         asked |= {"processes": at.processes, "nodes": at.nodes, "gpu": at.gpus * at.processes}
         asked["mem_mb"] = growing(megabytes * at.processes / at.nodes)
         asked |= _several_nodes(study) if at.nodes > 1 else {}

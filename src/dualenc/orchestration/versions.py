@@ -29,20 +29,19 @@ from dualenc.study.config import Study
 LOCK = Path("dvc.lock")
 ARTEFACTS = ("table", "figure", "claim")
 """Rules of which, and of what follows from them, DVC has no stages."""
-SHARDS = {"retrieval": ["encode"], "teacher_scores": ["score_shard"]}
-"""Rules whose outputs are temporary files of another rule, and no stages of their own."""
 
 
-def stage(study: Study, rule: str, target: str) -> int:
+def stage(study: Study, rule: str, parts: Sequence[str], target: str) -> int:
     """Make ``target`` by one job of ``rule``, whatever else Snakemake would run; returns Snakemake's status.
+
+    ``parts`` are the rules of its temporary inputs, which have no stages of their own.
 
     Raises ``UserError`` if dvc.yaml is out of date, or if the scale is being built.
     """
     stages.check(study)
-    allowed = [rule, *SHARDS.get(rule, [])]
     # No hooks: one job gains nothing from a process that waits for the next, and is not a reason for a summary.
     arguments = ["--cores", str(os.cpu_count()), "--no-hooks", "--force", "--quiet", "host", "reason"]
-    command = [*_snakemake(), *arguments, "--allowed-rules", *allowed, "--", target]
+    command = [*_snakemake(), *arguments, "--allowed-rules", rule, *parts, "--", target]
     with builds.locked(study.scale) as lock:  # Snakemake inherits it, lest it runs on without one
         return subprocess.run(command, pass_fds=[lock], check=False).returncode
 
@@ -60,7 +59,7 @@ def record(study: Study) -> str:
             raise UserError(f"nothing is recorded: {_some(pending, 'job')} would still run. Run `make all` first.")
         root = Path("results", study.scale)
         gone = _status(study)[1]
-        _run("dvc", "commit", "--force", "--quiet", *(stages.names(study) - gone if gone else ()))
+        _run("dvc", "commit", "--force", "--quiet", *(stages.names() - gone if gone else ()))
         _run("dvc", "add", "--quiet", str(root / "report.html"))
         write_json(root / "recorded.json", _artefacts(study))
         changed, _ = _status(study)

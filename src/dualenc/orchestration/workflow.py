@@ -1,6 +1,7 @@
 """What the Snakefile needs to know: which files an artefact needs, where encoders and lists are, what reports say."""
 
 import os
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -23,7 +24,8 @@ MODEL_FILES = [  # of every kind of model, below its folder
     "sentence_bert_config.json",
 ]
 EVALUATED = ["metrics.json", "per_query.parquet"]
-CHECKPOINT_FILES = [*(f"model/{name}" for name in MODEL_FILES), "train.run.gz", "test.run.gz"]
+CHECKPOINT_SETS = ["train", "test"]
+CHECKPOINT_FILES = [*(f"model/{name}" for name in MODEL_FILES), *(f"{name}.run.gz" for name in CHECKPOINT_SETS)]
 
 
 def runs_folder(run: str, parent: str) -> PurePosixPath:
@@ -112,6 +114,32 @@ NEEDS = {
     "score-updates": _score_updates,
 }
 """What an artefact may need, and which files that is."""
+
+
+ALONG = {"curves": ["curves"], "checkpoints": ["checkpoints", "score-updates"]}
+"""What a training gives besides its model, and for which needs of artefacts."""
+
+
+def asking(study: Study, what: str) -> list[str]:
+    """The artefacts that look at ``what``, a key of ``ALONG``."""
+    return [name for name, artefact in study.artefacts.items() if not set(ALONG[what]).isdisjoint(artefact.needs)]
+
+
+def wanted(study: Study, what: str) -> set[tuple[str, int]]:
+    """The runs, with their seeds, of which an artefact looks at ``what``, a key of ``ALONG``.
+
+    Of checkpoints it is every such run with every such seed, as one rule makes them.
+    """
+    shown = asking(study, what)
+    found = {(run, seed) for name in shown for run in study.runs(name) for seed in study.seeds(name)}
+    if what == "checkpoints":
+        return {(run, seed) for run, _ in found for _, seed in found}
+    return found
+
+
+def any_of(values: Iterable[object]) -> str:
+    """The constraint of a wildcard that has one of these values; none fits if there are none."""
+    return "|".join(sorted({re.escape(str(value)) for value in values})) or "(?!)"
 
 
 def use_own_commands() -> None:

@@ -12,6 +12,7 @@ from dualenc.runtime.errors import UserError
 
 PORT = "DUALENC_PORT"  # the environment variable with the port at which the processes of several nodes meet
 OF_A_STEP = ("SLURM_LAUNCH_NODE_IPADDR", "SLURM_JOB_ID", "SLURM_NODEID")
+MOST = 1024  # processes on a node; a typing error would start any number
 PARENT_DEATH = 1  # PR_SET_PDEATHSIG
 
 
@@ -19,10 +20,12 @@ def run(processes: int, nodes: int, threads: int, command: Sequence[str]) -> int
     """The exit status of ``dualenc <command>`` by ``processes`` on ``nodes``; None if this process is to do it.
 
     It is if there is one process, and in each of several once they are started. Raises ``UserError`` if there are
-    several nodes outside of a Slurm job, or a number of processes that they cannot share.
+    several nodes outside of a Slurm job, or a number of processes that they cannot share or that is far too large.
     """
     if processes % nodes:
         raise UserError(f"--processes {processes} cannot be spread over --nodes {nodes}: give a multiple of it.")
+    if processes // nodes > MOST:
+        raise UserError(f"--processes {processes} are more than {MOST} on a node: give fewer.")
     if processes == 1:
         return None
     if "TORCHELASTIC_RUN_ID" in os.environ:

@@ -1,14 +1,19 @@
-"""The processes that train one model together, each with a share of every minibatch; usually it is one process.
+"""The processes that train or score with one model together, each with a share of the work; usually it is one process.
 
 `dualenc.runtime.launch` starts them. All functions are no-ops for one process.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
+from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed
+
+from dualenc.runtime import states
 
 Value = TypeVar("Value")
 PATIENCE = timedelta(days=2)  # of a process that waits for others, which may score alone for hours
@@ -48,6 +53,14 @@ def wait() -> None:
     """Wait until all processes are here."""
     if size() > 1:
         distributed.barrier()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a state folder, as `dualenc.runtime.states.locked`, for all processes that work together."""
+    with states.locked(folder) if first() else nullcontext():
+        wait()
+        yield
 
 
 def broadcast(value: Value) -> Value:

@@ -64,7 +64,7 @@ Shards = Annotated[
 ]
 Shard = Annotated[int, typer.Option(min=0, help="from 0")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1)]
-Processes = Annotated[int, typer.Option(min=1, help="that train together")]
+Processes = Annotated[int, typer.Option(min=1, help="that work together")]
 Nodes = Annotated[int, typer.Option(min=1, help="of a Slurm job, which the processes are spread over")]
 
 
@@ -91,13 +91,11 @@ def set_torch_threads() -> None:
 
 
 @contextmanager
-def launched(batch_size: int, processes: int, nodes: int) -> Iterator[None]:
-    """Run the block in each of the processes that train together; the process that starts them ends with them.
+def launched(processes: int, nodes: int) -> Iterator[None]:
+    """Run the block in each of the processes that work together; the process that starts them ends with them.
 
-    Raises ``UserError`` if the processes cannot share a batch, and as `dualenc.runtime.launch.run` does.
+    Raises ``UserError`` as `dualenc.runtime.launch.run` does.
     """
-    if batch_size % processes:
-        raise UserError(f"--processes {processes} cannot share a batch of {batch_size}: give a divisor of it.")
     status = launch.run(processes, nodes, threads(), sys.argv[1:])
     if status is not None:
         sys.exit(status)

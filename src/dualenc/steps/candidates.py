@@ -43,8 +43,8 @@ def _bm25(params: Candidates, folder: Path) -> tuple[Runs, Judged, About]:
     term.
     """
     queries = {split: collection.queries(folder, split) for split in collection.splits(folder)}
-    if params.train_queries is not None:
-        sample = set(in_hash_order(list(queries["train"].qid))[: params.train_queries])
+    if params.train_evaluation is not None:
+        sample = set(in_hash_order(list(queries["train"].qid))[: params.train_evaluation])
         queries["train"] = queries["train"][queries["train"].qid.isin(sample)]
     together = {qid: text for frame in queries.values() for qid, text in zip(frame.qid, frame.text, strict=True)}
     terms = {key: getattr(params.bm25, key) for key in ("stop_words", "stemmer")}

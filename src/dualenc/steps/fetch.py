@@ -15,6 +15,6 @@ def fetch(params: Params[Fetch], output: OutputFolder) -> None:
     encoder = params.encoder
     files = hub.download(encoder.hub, encoder.revision)
     with atomic(output) as temporary:
-        hub.convert(files[0].parent, encoder, params.positions, temporary)
+        hub.convert(files[0].parent, encoder, params.pair, temporary)
         about = {"hub": encoder.hub, "revision": encoder.revision, "files": {file.name: md5(file) for file in files}}
         write_json(temporary / "manifest.json", about)

@@ -1,6 +1,6 @@
 """What the steps that run a model read and write alike."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from dualenc.encoders import precision
 from dualenc.runtime import provenance
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import md5, write_json
-from dualenc.scorers import distributed, reading, scoring
+from dualenc.scorers import distributed, reading
 from dualenc.training import supervision
 from dualenc.training.supervision import Lists
 
@@ -70,29 +70,12 @@ def worth_ranking(run: Run, qrels: Mapping[str, Mapping[str, int]]) -> Run:
     return {qid: ranking for qid, ranking in run.items() if not relevant[qid].isdisjoint(ranking.pids)}
 
 
-def check_sets(evaluation: Path, data: Data, splits: Iterable[str]) -> None:
-    """Read the candidates of evaluation sets before hours of training, which come first. Raises ``UserError``."""
-    for split in splits:
-        passage_rows(data.folder, read_candidates(evaluation, split, data.query_rows[split]))
-
-
 def read_lists(path: Path, folder: Path, query_rows: Mapping[str, int]) -> Lists:
     """Training lists by row number, with what the train split's judgements say of their queries."""
     qrels = collection.qrels(folder, "train")
     listed = chain.from_iterable(supervision.load(path).pids)
     judged = {pid for passages in qrels.values() for pid in passages}
     return supervision.read(path, query_rows, collection.rows(folder, "passages", judged.union(listed)), qrels)
-
-
-def rerank_sets(
-    model: reading.Model, data: Data, evaluation: Path, splits: Sequence[str], keep: Path
-) -> dict[str, Run]:
-    """Evaluation sets, re-ranked by a model. Scores are kept in ``keep``, a folder of this model's."""
-    rows = data.query_rows
-    runs = {split: read_candidates(evaluation, split, rows[split]) for split in splits}
-    sets = [scoring.Candidates(data.sources[split], run, rows[split]) for split, run in runs.items()]
-    known = passage_rows(data.folder, *runs.values())
-    return dict(zip(splits, scoring.rerank_sets(model, sets, known, keep), strict=True))
 
 
 def model_files(folder: Path) -> list[Path]:

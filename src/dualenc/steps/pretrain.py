@@ -14,7 +14,7 @@ from dualenc.miniatures import pretraining
 from dualenc.miniatures.pretraining_batches import Unlabelled
 from dualenc.runtime import provenance, states
 from dualenc.runtime.files import atomic, write_json
-from dualenc.scorers import models, reading
+from dualenc.scorers import distributed, models, reading
 from dualenc.scorers.reading import Texts
 from dualenc.steps.arguments import Folder, OutputFolder, Params, Scratch, set_torch_threads
 from dualenc.steps.inputs import (
@@ -27,7 +27,6 @@ from dualenc.steps.inputs import (
     write_curve,
 )
 from dualenc.study.settings import Pretrain
-from dualenc.training import resumable
 from dualenc.training.supervision import Lists
 
 
@@ -53,7 +52,7 @@ def pretrain(
     inputs += [start / "model.safetensors"] if start else []
     about = params.model_dump()
     state = states.state_folder(scratch, about, inputs, provenance.code("miniatures.pretraining"))
-    with resumable.locked(state):
+    with distributed.locked(state):
         parts = [read(data / name, corpora / f"{name}.parquet", params.tokens_per_batch) for name in names]
         source, lists = concatenated(parts)
         folder = data / dataset

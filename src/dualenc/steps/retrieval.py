@@ -25,9 +25,9 @@ def retrieval(
 ) -> None:  # fmt: skip
     """Search the whole collection with a model, for every query of the test sets.
 
-    Writes the best ``depth`` passages of each, ``<set>.run.gz`` for each test set. ``embeddings`` are the files of
-    `dualenc.steps.encode`, in order; with none, the passages are encoded here. Raises ``UserError`` if they are not
-    those of all passages, or of another model's width.
+    Writes the best ``retrieval_depth`` passages of each, ``<set>.run.gz`` for each test set. ``embeddings`` are the
+    files of `dualenc.steps.encode`, in order; with none, the passages are encoded here. Raises ``UserError`` if they
+    are not those of all passages, or of another model's width.
     """
     set_torch_threads()
     qids = {split: collection.ids(dataset, split).to_pylist() for split in collection.test_sets(dataset)}
@@ -37,10 +37,10 @@ def retrieval(
     encoder = models.load(model, params.model)
     asked = list(chain.from_iterable(qids.values()))
     if KINDS[params.model].searches == "sparse":
-        run = sparse.retrieve(encoder, source, asked, pids, params.depth)
+        run = sparse.retrieve(encoder, source, asked, pids, params.retrieval_depth)
     else:
         blocks = _blocks(encoder, source, len(pids), embeddings or [])
-        run = dense.retrieve(encoder, source, asked, pids, blocks, params.depth)
+        run = dense.retrieve(encoder, source, asked, pids, blocks, params.retrieval_depth)
     for split, own in qids.items():
         write_run(output / f"{split}.run.gz", {qid: run[qid] for qid in own}, tag="-".join(output.parts[-2:]))
 

@@ -24,12 +24,13 @@ def score_matrix(
     evalset, qid, pid, score (parquet).
     """
     set_torch_threads()
+    size = params.score_matrix
     model = models.load(run / "model", params.model)
     frames = []
     for split in SPLITS:
         query_rows, qrels = rows(dataset, split), read_qrels(evaluation / f"{split}.qrels.tsv")
         candidates = read_candidates(evaluation, split, query_rows)
-        qids, pids = factorisation.block(candidates, qrels, queries=params.queries, passages=params.passages)
+        qids, pids = factorisation.block(candidates, qrels, queries=size.queries, passages=size.passages)
         known = passage_rows(dataset, {"": Ranking(pids, np.zeros(len(pids)))})
         source = reading.texts(tokens, split, params.tokens_per_batch)
         frame = pd.DataFrame({"evalset": split, "qid": np.repeat(qids, len(pids)), "pid": pids * len(qids)})

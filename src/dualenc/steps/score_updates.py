@@ -24,16 +24,17 @@ def score_updates(
     ``run``.
     """
     set_torch_threads()
+    about = params.score_updates
     query_rows, qrels = rows(dataset, SPLIT), read_qrels(evaluation / f"{SPLIT}.qrels.tsv")
     candidates = read_candidates(evaluation, SPLIT, query_rows)
-    watched = neighbours(candidates, qrels, pairs=params.pairs, others=params.others)
+    watched = neighbours(candidates, qrels, pairs=about.pairs, others=about.others)
     source = reading.texts(tokens, SPLIT, params.tokens_per_batch)
     identifiers = query_rows, passage_rows(dataset, candidates)
     stages = {f"step-{step}": checkpoints / f"step-{step}" for step in params.checkpoints} | {"end": run}
     frames = []
     for checkpoint, stage in stages.items():
         model = models.load(stage / "model", params.model)
-        changed = changes(model, source, watched, *identifiers, step=params.step)
+        changed = changes(model, source, watched, *identifiers, step=about.step)
         frames.append(changed.assign(checkpoint=checkpoint))
     with atomic(output) as temporary:
         pd.concat(frames, ignore_index=True).to_parquet(temporary, index=False)

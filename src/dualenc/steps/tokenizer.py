@@ -19,4 +19,4 @@ def tokenizer(params: Params[Tokenizer], dataset: Folders, output: OutputFolder)
         relevant = dict.fromkeys(pid for one in judged for pid, rel in one.items() if rel > 0)
         passages = collection.passages(folder, relevant).set_index("pid").text
         texts += [*collection.queries(folder, "train").text, *passages[list(relevant)]]
-    tokens.train_tokenizer(texts, params.vocabulary, params.max_length, output)
+    tokens.train_tokenizer(texts, params.vocabulary, params.pair, output)

@@ -1,10 +1,10 @@
-"""A trained model and its runs."""
+"""A trained model."""
 
 import shutil
 from pathlib import Path
 
-from dualenc.data.collection import SPLITS, evaluated, read_qrels
-from dualenc.data.runs import Ranking, write_run
+from dualenc.data.collection import SPLITS, read_qrels
+from dualenc.data.runs import Ranking
 from dualenc.encoders.tokens import check_encoder
 from dualenc.runtime import provenance, states
 from dualenc.runtime.errors import UserError
@@ -13,12 +13,10 @@ from dualenc.scorers import distributed, models
 from dualenc.steps.arguments import File, Folder, Nodes, OutputFolder, Params, Processes, Scratch, Seed, launched
 from dualenc.steps.inputs import (
     Data,
-    check_sets,
     data,
     passage_rows,
     read_candidates,
     read_lists,
-    rerank_sets,
     worth_ranking,
     write_about,
     write_curve,
@@ -29,56 +27,43 @@ from dualenc.training import resumable, supervision, trainer
 
 def train(
     params: Params[Train], dataset: Folder, tokens: Folder, encoder: Folder, lists: File, evaluation: Folder,
-    seed: Seed, scratch: Scratch, output: OutputFolder, processes: Processes = 1, nodes: Nodes = 1,
+    seed: Seed, checkpoints: OutputFolder, scratch: Scratch, output: OutputFolder,
+    processes: Processes = 1, nodes: Nodes = 1,
 ) -> None:  # fmt: skip
-    """Train one model and re-rank the evaluation sets with it.
+    """Train one model, and keep what it was at some early steps.
 
-    Writes ``model/``, ``curve.csv``, and ``<set>.run.gz`` of all sets but validation, which chooses the step, by
-    probes: its numbers are in ``curve.csv``. A finished model stays in its state folder: when only what is re-ranked
-    changes, the next call re-ranks without training again. Raises ``UserError`` as ``tokens.check_encoder`` and
-    `dualenc.steps.arguments.launched` do.
+    Writes ``model/`` and ``curve.csv``, with the probes of validation that chose the model's step; in the folder
+    ``checkpoints`` ``step-<k>/model/`` for each k of ``params.checkpoints``. Raises ``UserError`` if the processes
+    cannot share a batch, and as ``tokens.check_encoder`` and `dualenc.steps.arguments.launched` do.
     """
-    with launched(params.experiment.batch_size, processes, nodes):
+    batch_size = params.experiment.batch_size
+    if batch_size % processes:
+        raise UserError(f"--processes {processes} cannot share a batch of {batch_size}: give a divisor of it.")
+    with launched(processes, nodes):
         check_encoder(encoder, tokens)
         inputs = made_of(dataset, tokens, encoder, lists)
         about = {**params.model_dump(), "seed": seed}
         judged = [evaluation / f"{split}.{kind}" for split in SPLITS for kind in ("run.gz", "qrels.tsv")]
         state = states.state_folder(scratch, about, inputs + judged, provenance.code("training.trainer"))
         texts = data(dataset, tokens, params.tokens_per_batch)
-        sets = evaluated(texts.sources)
-        with resumable.locked(state):
-            finished = state / "finished"
-            if not distributed.broadcast(finished.exists()):
-                check_sets(evaluation, texts, sets)
-                read = read_lists(lists, dataset, texts.query_rows["train"])
-                source, lengths = texts.sources["train"], about["lengths"]
-                job = trainer.Training(encoder, read, source, params.experiment, lengths, seed, state)
-                probed = SPLITS if params.curves else ["validation"]
-                probes = {split: probe(evaluation, split, texts, **about["probes"]) for split in probed}
-                asked = passage_rows(dataset, *(one.candidates for one in probes.values()))
-                model, curve = trainer.train(job, probes, asked)
-                if distributed.first():
-                    _finish(state, finished, model, curve)
-                distributed.wait()
-            model = models.load(finished / "model", params.experiment.model)
-            keep = state / "scores"
-            runs = rerank_sets(model, texts, evaluation, sets, keep)
+        with distributed.locked(state):
+            read = read_lists(lists, dataset, texts.query_rows["train"])
+            source, lengths = texts.sources["train"], about["lengths"]
+            job = trainer.Training(encoder, read, source, params.experiment, lengths, seed, state)
+            probed = SPLITS if params.curves else ["validation"]
+            probes = {split: probe(evaluation, split, texts, **about["probes"]) for split in probed}
+            asked = passage_rows(dataset, *(one.candidates for one in probes.values()))
+            model, curve = trainer.train(job, probes, asked, params.checkpoints)
             if not distributed.first():
                 return
+            for step in params.checkpoints:
+                with atomic(checkpoints / f"step-{step}" / "model") as temporary:
+                    shutil.copytree(resumable.saved_model(state, step), temporary)
             with atomic_entries(output) as temporary:
-                shutil.copytree(finished, temporary, dirs_exist_ok=True)
-                for split, run in runs.items():
-                    write_run(temporary / f"{split}.run.gz", run, tag=f"{output.parent.name}-{seed}")
+                model.save(str(temporary / "model"), create_model_card=False)
+                write_curve(temporary, curve)
                 write_about(temporary, about, inputs, model.transformers_model.config.hidden_size)
-            shutil.rmtree(keep)
-
-
-def _finish(state: Path, finished: Path, model: models.Model, curve: list[tuple[int, str, str, float]]) -> None:
-    with atomic(finished) as temporary:
-        model.save(str(temporary / "model"), create_model_card=False)
-        write_curve(temporary, curve)
-    for path in state.glob("checkpoint-*"):
-        shutil.rmtree(path)
+            shutil.rmtree(state)
 
 
 def made_of(folder: Path, token_folder: Path, encoder: Path, lists: Path) -> list[Path]:

@@ -71,6 +71,14 @@ class Study:
         """The steps of a training, before its end, whose models are kept for figures that look at them."""
         return [0, self.at.early]
 
+    @property
+    def trained(self) -> list[str]:
+        """The runs that artefacts show, and the teachers of all these."""
+        found = [run for artefact in self.artefacts for run in self.runs(artefact)]
+        for run in found:  # which grows: a teacher may have a teacher
+            found += [name for name in (self.run(run).teacher,) if name and name not in found]
+        return list(dict.fromkeys(found))
+
     def chain(self, experiment: str) -> list[str]:
         """The experiments that one inherits from, ``base`` first, itself last."""
         chain: list[str] = []

@@ -9,6 +9,7 @@ from dualenc.data.datasets import Dataset
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.lookup import shown
 from dualenc.runtime.shape import checked
+from dualenc.study import schema
 from dualenc.study.kinds import Kind
 from dualenc.study.schema import (
     Bm25,
@@ -32,7 +33,7 @@ class Candidates(Strict):
     bm25: Bm25 | None = None
     official: Dataset | None = None
     depth: Positive
-    train_queries: Positive | None = None
+    train_evaluation: Positive | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -42,10 +43,10 @@ class Candidates(Strict):
 
 
 class Tokenizer(Strict):
-    """A tokenizer to train."""
+    """A tokenizer to train, and the longest pair that it is for."""
 
     vocabulary: Positive
-    max_length: Positive
+    pair: Positive
 
 
 class Lists(Strict):
@@ -95,28 +96,20 @@ class UnlabelledTexts(Strict):
 
 
 class Fetch(Strict):
-    """An encoder from the hub."""
+    """An encoder from the hub, and the longest pair that it has to have room for."""
 
     encoder: Encoder
-    positions: Positive
+    pair: Positive
 
 
 class Train(Strict):
-    """A training, and what is probed along it."""
+    """A training, what is probed along it, and the steps at which its model is kept."""
 
     experiment: Experiment
     lengths: Lengths
     tokens_per_batch: Positive
     probes: Probes
     curves: bool
-
-
-class Checkpoints(Strict):
-    """A training, and the steps at which its model is kept."""
-
-    experiment: Experiment
-    lengths: Lengths
-    tokens_per_batch: Positive
     checkpoints: list[int]
 
 
@@ -144,23 +137,20 @@ class Retrieval(Strict):
     """A model that searches a whole collection, and how many passages it retrieves for a query."""
 
     model: Kind
-    depth: Positive
+    retrieval_depth: Positive
     tokens_per_batch: Positive
 
 
 class ScoreMatrix(Scorer):
     """The size of a block of scores."""
 
-    queries: Positive
-    passages: Positive
+    score_matrix: schema.ScoreMatrix
 
 
 class ScoreUpdates(Scorer):
     """Gradient steps on single pairs, and the checkpoints at which they are taken."""
 
-    pairs: Positive
-    others: Positive
-    step: float = Field(gt=0)
+    score_updates: schema.ScoreUpdates
     checkpoints: list[int]
 
 
@@ -205,7 +195,7 @@ SHAPES: dict[str, Any] = {
     "pretrain": Pretrain,
     "fetch": Fetch,
     "train": Train,
-    "checkpoints": Checkpoints,
+    "rerank": Scorer,
     "teacher-scores": Scorer,
     "score-shard": ScoreShard,
     "encode": Encode,

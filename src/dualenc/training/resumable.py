@@ -3,15 +3,13 @@
 import math
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from transformers import PrinterCallback, TrainerCallback
 
-from dualenc.runtime import states
 from dualenc.runtime.files import atomic, read_json, write_json
 from dualenc.scorers import distributed, models
 from dualenc.training import divergence
@@ -61,14 +59,6 @@ def arguments(
         "disable_tqdm": not os.isatty(2),
         "remove_unused_columns": False,
     }
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a state folder, as `dualenc.runtime.states.locked`, for all processes that train together."""
-    with states.locked(folder) if distributed.first() else nullcontext():
-        distributed.wait()
-        yield
 
 
 def fit(trainer: divergence.FiniteSteps, kind: str, patience: int | None = None) -> list[dict[str, float]]:
@@ -157,7 +147,7 @@ class StopEarly(TrainerCallback):
 
 
 class Keep(TrainerCallback):
-    """Saves the model at ``steps``, where ``kept`` says, and ends the training after the last of them."""
+    """Saves the model at ``steps``, where ``saved_model`` says."""
 
     def __init__(self, steps: Sequence[int]):
         self.steps = steps
@@ -168,8 +158,6 @@ class Keep(TrainerCallback):
             divergence.check_weights(args, state, model)
             with atomic(saved_model(args.output_dir, state.global_step)) as temporary:
                 model.save(str(temporary), create_model_card=False)
-        if state.global_step >= max(self.steps):
-            control.should_training_stop = True
 
     on_train_begin = on_step_end
 

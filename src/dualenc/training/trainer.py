@@ -17,7 +17,7 @@ from transformers import set_seed
 
 from dualenc.data.runs import Run
 from dualenc.evaluation.metrics import Qrels, evaluate
-from dualenc.scorers import distributed, models
+from dualenc.scorers import models
 from dualenc.scorers.reading import Model, Texts
 from dualenc.scorers.scoring import rerank
 from dualenc.study.schema import Experiment
@@ -82,14 +82,14 @@ class Probes(BaseEvaluator):
 
 
 def train(
-    training: Training, probes: Mapping[str, Probe], passage_rows: Mapping[str, int]
+    training: Training, probes: Mapping[str, Probe], passage_rows: Mapping[str, int], checkpoints: Sequence[int] = ()
 ) -> tuple[Model, list[tuple[int, str, str, float]]]:
     """Train; returns the model of the best probe and the learning curve, rows of (step, split, metric, value).
 
     Raises ``UserError`` as `dualenc.training.resumable.fit` does.
 
     ``probes`` must have "validation", on whose nDCG@10 alone the best checkpoint is chosen; the others are for the
-    curve.
+    curve. What the model is at the steps ``checkpoints`` stays in the state (`dualenc.training.resumable.saved_model`).
     """
     trainer = make_trainer(
         training,
@@ -99,24 +99,13 @@ def train(
         metric_for_best_model=f"eval_{CHOOSES}",
         greater_is_better=True,
     )
+    trainer.add_callback(resumable.Keep(checkpoints))
     log = resumable.fit(trainer, training.experiment.model, patience=training.experiment.patience)
     keys = {f"eval_{split}_{measure}": (split, measure) for split in probes for measure in MEASURES}
     return trainer.model, resumable.curve(log, keys)
 
 
-def keep(training: Training, steps: Sequence[int]) -> dict[int, Path]:
-    """The models that ``train`` passes through at ``steps``, each saved in a folder below the state.
-
-    The schedule is that of the whole training, which ends here at the last of ``steps``; nothing is probed.
-    """
-    trainer = make_trainer(training, None, eval_strategy="no")
-    trainer.add_callback(resumable.Keep(steps))
-    resumable.fit(trainer, training.experiment.model)
-    distributed.wait()
-    return {step: resumable.saved_model(training.state, step) for step in steps}
-
-
-def make_trainer(training: Training, evaluator: Probes | None, **changes: object) -> FiniteSteps:
+def make_trainer(training: Training, evaluator: Probes, **changes: object) -> FiniteSteps:
     """The library's trainer; ``changes`` are arguments of its own."""
     experiment = training.experiment
     set_seed(training.seed)
