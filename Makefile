@@ -53,7 +53,7 @@ lock: $(READY) ## resolve pyproject.toml again into requirements.lock
 clean: ## remove everything that was built, but not .venv
 	@for lock in .snakemake/*.lock; do \
 		test ! -e $$lock || ! command -v flock > /dev/null || flock --nonblock $$lock true || \
-		{ echo "nothing is removed: $$lock is held by $$(cat $$lock); wait for that to end, or stop it."; exit 2; }; \
+		{ echo "nothing is removed: $$lock is held by $$(cat $$lock); wait for it to end, or stop it."; exit 2; }; \
 	done
 	rm -rf results figures logs scratch .snakemake
 

@@ -468,7 +468,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
     [
         (3, 2, {}, ["--processes 3", "--nodes 2"]),
         (1, 2, {}, ["--processes 1", "--nodes 2"]),
-        (10**12, 1, {}, ["are more than 1024 on a node"]),
+        (10**12, 1, {}, ["is more than 1024 on a node"]),
         (2, 2, {}, ["has to be a Slurm job"]),
         (2, 2, {"SLURM_JOB_ID": "7", "PATH": "/nowhere"}, ["srun", "PATH"]),
         (2, 2, {"SLURM_JOB_ID": "7", "DUALENC_PORT": "80"}, ["DUALENC_PORT", "SLURM_LAUNCH_NODE_IPADDR"]),
@@ -500,7 +500,7 @@ def test_shards_that_are_not_all_or_not_of_this_model(places, call, tmp_path):
 @pytest.mark.parametrize(
     ("command", "changes", "words"),
     [
-        ("candidates", {"bm25": None}, "one of bm25 and official"),
+        ("candidates", {"bm25": None}, "either bm25 or official"),
         ("candidates", {"bm25": {**BM25, "b": 2}}, "bm25.b = 2"),
         ("lists", {"list_length": 1}, "list_length = 1"),
         ("lists", {"list_length": "many"}, "list_length = 'many'"),

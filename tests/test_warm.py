@@ -245,5 +245,5 @@ def test_nothing_outlives_a_killed_parent(tiny, tmp_path):
         assert (
             (tmp_path / "log")
             .read_text(encoding="utf-8")
-            .endswith("dualenc: the process that kept this job was killed: run again.\n")
+            .endswith("dualenc: the process that watched this job was killed: run again.\n")
         )

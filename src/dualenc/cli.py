@@ -49,10 +49,10 @@ def options(
 
 @app.command()
 def plan(
-    config: Annotated[list[str] | None, typer.Option(help="a key of params.yaml, such as scale=paper")] = None,
+    config: Annotated[list[str] | None, typer.Option(help="key of params.yaml and value, such as scale=paper")] = None,
     artefacts: Annotated[str | None, typer.Option(help="comma-separated ids; all if not given")] = None,
     throughput: Annotated[Path, typer.Option(help="measured rates")] = Path("benchmarks/throughput.json"),
-    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON, for programs")] = False,
 ) -> None:
     """Show the runs, jobs, hours, memory and storage that each artefact will take."""
     from dualenc.orchestration import plan as planning
@@ -71,7 +71,7 @@ def plan(
 
 @app.command(rich_help_panel=VERSIONS)
 def stages() -> None:
-    """Write dvc.yaml, the stages of params.yaml at its scale."""
+    """Write dvc.yaml: the stages of params.yaml at its scale."""
     from dualenc.orchestration import stages
     from dualenc.runtime.files import atomic
     from dualenc.study import config
@@ -84,9 +84,9 @@ def stages() -> None:
 def stage(
     rule: str,
     target: str,
-    parts: Annotated[list[str] | None, typer.Option("--with", help="the rule of its temporary inputs")] = None,
+    parts: Annotated[list[str] | None, typer.Option("--with", help="a rule that makes its temporary inputs")] = None,
 ) -> None:
-    """Make the target of a stage of dvc.yaml with the one Snakemake job that does; `dvc repro` calls it."""
+    """Make the target of a stage in dvc.yaml with the one Snakemake job that makes it; `dvc repro` calls this."""
     from dualenc.orchestration import versions
     from dualenc.study import config
 
@@ -114,10 +114,10 @@ def restore() -> None:
 @app.command()
 def search(
     query: Annotated[str, typer.Argument(help="what to look for")],
-    experiment: Annotated[str, typer.Option(help="a dual-encoder of params.yaml, or <experiment>.<encoder>")],
-    scale: Annotated[str | None, typer.Option(help="the scale, if not that of params.yaml")] = None,
+    experiment: Annotated[str, typer.Option(help="a dual-encoder in params.yaml, or <experiment>.<encoder>")],
+    scale: Annotated[str | None, typer.Option(help="the scale, if not the one in params.yaml")] = None,
     top: Annotated[int, typer.Option(min=1, help="number of passages")] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON, for programs")] = False,
 ) -> None:
     """Show the top passages of a trained dual-encoder for a query, with BM25's ranks and its teacher's order."""
     from dualenc.study import config
@@ -132,12 +132,12 @@ def search(
 
 @app.command()
 def export(
-    experiment: Annotated[str, typer.Argument(help="an experiment of params.yaml, or <experiment>.<encoder>")],
-    output: Annotated[Path, typer.Option(callback=creatable, help="a folder that is new or empty")],
-    scale: Annotated[str | None, typer.Option(help="the scale, if not that of params.yaml")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="the seed, if not the first of the scale")] = None,
+    experiment: Annotated[str, typer.Argument(help="an experiment in params.yaml, or <experiment>.<encoder>")],
+    output: Annotated[Path, typer.Option(callback=creatable, help="a new or empty folder")],
+    scale: Annotated[str | None, typer.Option(help="the scale, if not the one in params.yaml")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="the seed, if not the first one of the scale")] = None,
 ) -> None:
-    """Write a trained model with a card, ready for the Hugging Face Hub; nothing is uploaded."""
+    """Write a trained model and its card, ready for the Hugging Face Hub; nothing is uploaded."""
     from dualenc.study import config
 
     study = config.load("params.yaml", {"scale": scale} if scale else {})

@@ -191,7 +191,7 @@ def loss_function(name: str, parameters: dict[str, float]) -> Callable[[Tensor, 
     if set(parameters) != set(loss.parameters):
         takes = ", ".join(loss.parameters) or "no parameters"
         given = ", ".join(parameters) or "none"
-        raise UserError(f"Loss {name!r} takes {takes}, but was given {given}: give exactly what it takes.")
+        raise UserError(f"Loss {name!r} takes {takes}, but was given {given}: give it exactly what it takes.")
 
     def compute(student: Tensor, teacher: Tensor | None, labels: Tensor) -> Tensor:
         wide = student if student.element_size() >= 4 else student.float()

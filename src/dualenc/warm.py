@@ -75,7 +75,7 @@ def run() -> int | None:
         signal.signal(number, forward)
     answer = connection.recv(2, socket.MSG_WAITALL)
     if not answer:
-        print("dualenc: the process that kept this job was killed: run again.", file=sys.stderr)
+        print("dualenc: the process that watched this job was killed: run again.", file=sys.stderr)
         return 1
     status = int.from_bytes(answer, "big", signed=True)
     if status < 0:

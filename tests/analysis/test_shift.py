@@ -38,5 +38,5 @@ def test_a_dual_encoder_with_a_baseline_is_shifted(scored):
 
 
 def test_runs_of_other_candidates_are_refused(scored):
-    with pytest.raises(UserError, match="share 599 pairs, but have 599 and 600"):
+    with pytest.raises(UserError, match="have 599 and 600 pairs, but share only 599"):
         shift.between(scored["de"].iloc[1:], scored["ca"])

@@ -187,14 +187,14 @@ def test_real_entries(make, tmp_path):
 
 WHOLE = json.dumps(TRAIN)
 BROKEN = {
-    "truncated": (WHOLE[: len(WHOLE) // 2], r"train.json is not a whole JSON array after entry 6 \(.*\): get the file"),
+    "truncated": (WHOLE[: len(WHOLE) // 2], r"train.json is not valid JSON after entry 6 \(.*\): get the file"),
     "no array": (json.dumps({"data": TRAIN}), r"train.json has no entries: it must be an array of questions"),
     "a key": (WHOLE.replace('"passage_id"', '"psg_id"', 1), r"train.json, entry 1 has no 'passage_id': DPR's"),
     "a later key": (WHOLE.replace('"question": "question 5"', '"q": ""'), r"train.json, entry 5 has no 'question'"),
     "a score": (WHOLE.replace("1000,", '"high",', 1), r"train.json, entry 1 cannot be read \(.*'high'\)"),
     "an entry": ("[1]", r"train.json, entry 1 cannot be read"),
-    "a question": (WHOLE.replace('"question 3"', "3"), r"train.json, entry 3 cannot be read \(3 is not a text\)"),
-    "a text": (WHOLE.replace('"some words of 4001"', "null"), r"entry 4 cannot be read \(None is not a text\)"),
+    "a question": (WHOLE.replace('"question 3"', "3"), r"train.json, entry 3 cannot be read \(3 is not text\)"),
+    "a text": (WHOLE.replace('"some words of 4001"', "null"), r"entry 4 cannot be read \(None is not text\)"),
     "an id": (WHOLE.replace('"3000"', "null", 1), r"entry 3 cannot be read \(None is not an id\)"),
 }
 
@@ -211,7 +211,9 @@ def test_a_truncated_gzip_file(make, tmp_path):
     parameters = make(TRAIN, DEV, ".json.gz")
     path = tmp_path / "train.json.gz"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(UserError, match=r"train.json.gz is not a whole gzip file \(Compressed file ended .*\): get it"):
+    with pytest.raises(
+        UserError, match=r"train.json.gz is not a complete gzip file \(Compressed file ended .*\): get it"
+    ):
         dataset(parameters, tmp_path / "dataset")
 
 

@@ -149,7 +149,9 @@ def test_a_corrupted_download_is_never_used(server, build, tmp_path):
     server.files["/collectionandqueries"] = good[:-20] + bytes([good[-20] ^ 1]) + good[-19:]
     url = re.escape(server.url("/collectionandqueries"))
     for _ in range(2):
-        with pytest.raises(UserError, match=rf"msmarco-passage/dev/small from {url} does not have its checksum .*home"):
+        with pytest.raises(
+            UserError, match=rf"msmarco-passage/dev/small from {url} does not match its checksum .*home"
+        ):
             build()
         assert not list((tmp_path / "home").rglob("*collection*"))
     server.files["/collectionandqueries"] = good
@@ -164,7 +166,7 @@ def test_a_file_that_is_gone_and_a_host_that_cannot_be_reached(server, build):
     server.shutdown()
     server.server_close()
     url = re.escape(server.url("/trec-dl-2019/qrels"))
-    message = rf"cannot download {url} for msmarco-passage/trec-dl-2019/judged \(ConnectionError\): look at the network"
+    message = rf"cannot download {url} for msmarco-passage/trec-dl-2019/judged \(ConnectionError\): check the network"
     with pytest.raises(UserError, match=message):
         build()
 
@@ -218,7 +220,7 @@ def test_official_scores_are_kept(mine):
     [
         ({"test": "mine/tset"}, "ir_datasets has no 'mine/tset'; did you mean mine/test"),
         ({"test": "qqqq"}, "ir_datasets has no 'qqqq': `ir_datasets list` shows all of them"),
-        ({"train": "mine"}, "mine, the train split, has no queries in ir_datasets: name an id that has"),
+        ({"train": "mine"}, "mine, the train split, has no queries in ir_datasets: name an id with some"),
     ],
 )
 def test_wrong_ids(mine, build, tmp_path, changes, message):
@@ -229,7 +231,7 @@ def test_wrong_ids(mine, build, tmp_path, changes, message):
 
 def test_only_ms_marco_has_a_raw_encoding(mine, build):
     with pytest.raises(
-        UserError, match="'raw' is for the collection msmarco-passage alone, and mine/test is of another"
+        UserError, match="'raw' is only for the collection msmarco-passage, and mine/test belongs to another"
     ):
         build(splits=mine, encoding="raw")
 

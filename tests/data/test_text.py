@@ -110,17 +110,17 @@ WRONG = {
     "empty in gzip": (".gz", lambda content: gzip.compress(b""), "is empty"),
     "UTF-16": ("", lambda content: content.encode("utf-16"), "is not UTF-8 text but UTF-16: convert it with"),
     "Latin-1": ("", lambda content: content.replace("1", "1\xe9", 1).encode("latin-1", "replace"), "is not UTF-8"),
-    "UTF-16 unmarked": ("", lambda content: content.encode("utf-16-le"), "holds a NUL byte|JSON|defects"),
-    "NUL": ("", lambda content: content.replace("1", "1\0", 1).encode(), "line 1 holds a NUL byte|JSON|defects"),
+    "UTF-16 unmarked": ("", lambda content: content.encode("utf-16-le"), "contains a NUL byte|JSON|defects"),
+    "NUL": ("", lambda content: content.replace("1", "1\0", 1).encode(), "line 1 contains a NUL byte|JSON|defects"),
     "zip": ("", lambda content: b"PK\x03\x04\x14\x00\x00\x00", "but a zip archive: unpack it"),
     **{
-        f"cut {suffix}": (suffix, lambda content, pack=pack: pack(content.encode())[:-5], "is not a whole {form} file")
+        f"cut {suffix}": (suffix, lambda content, pack=pack: pack(content.encode())[:-5], "not a complete {form} file")
         for suffix, pack in PACK.items()
     },
-    **{f"no {suffix}": (suffix, str.encode, r"is not a whole {form} file \(.*\): get it again") for suffix in PACK},
-    **{f"empty {suffix}": (suffix, lambda content: b"", "is empty|is not a whole {form} file") for suffix in PACK},
+    **{f"no {suffix}": (suffix, str.encode, r"is not a complete {form} file \(.*\): get it again") for suffix in PACK},
+    **{f"empty {suffix}": (suffix, lambda content: b"", "is empty|is not a complete {form} file") for suffix in PACK},
     **{
-        f"unnamed {suffix}": ("", lambda content, pack=pack: pack(content.encode()), f"let its name end in {suffix}")
+        f"unnamed {suffix}": ("", lambda content, pack=pack: pack(content.encode()), f"a name that ends in {suffix}")
         for suffix, pack in PACK.items()
     },
 }  # fmt: skip

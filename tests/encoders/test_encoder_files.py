@@ -103,12 +103,12 @@ WRONG = {
         for name in models.FILES["encoder"]
     },
     **{
-        f"pointer-{name}": (pointer(name), rf"enc/{name} is a pointer of Git LFS.*git lfs pull")
+        f"pointer-{name}": (pointer(name), rf"enc/{name} is a Git LFS pointer.*git lfs pull")
         for name in models.FILES["encoder"]
     },
     **{f"cut-{name}": (cut(name, 300), rf"enc/{name} is not a ") for name in models.FILES["encoder"]},
-    "empty-weights": (cut("model.safetensors", 0), "not a safetensors file, or it is cut"),
-    "cut-data": (cut("model.safetensors", 400_000), r"has 400,000 bytes, but by its header 449,636"),
+    "empty-weights": (cut("model.safetensors", 0), "not a safetensors file, or is truncated"),
+    "cut-data": (cut("model.safetensors", 400_000), r"has 400,000 bytes, but its header says 449,636"),
     "list": (lambda folder: (folder / SETTINGS).write_text("[]", encoding="utf-8"), "not a JSON object"),
     "utf-16": (lambda folder: (folder / SETTINGS).write_text("{}", encoding="utf-16"), "not a JSON object in UTF-8"),
     **{
@@ -130,7 +130,7 @@ WRONG = {
     "wrapped": (in_weights(wrapped), r"has no embeddings.word_embeddings.weight but module.bert.embeddings"),
     "one-layer": (
         without("bert.encoder.layer.1"),
-        "has no encoder.layer.1.attention.self.query.weight: it is not a whole",
+        "has no encoder.layer.1.attention.self.query.weight: save the whole model, or",
     ),
     "one-weight": (
         without("bert.encoder.layer.0.output.LayerNorm.bias"),
@@ -273,7 +273,7 @@ def test_encoders_of_a_scale_have_the_students_tokenizer(folder, tmp_path, what)
     other = shutil.copytree(folder, tmp_path / "other")
     for change in GIVEN[what]:
         change(other)
-    message = r"other/tokenizer.json has another normaliser than .*enc/tokenizer.json"
+    message = r"other/tokenizer.json has a different normaliser from .*enc/tokenizer.json"
     with pytest.raises(UserError, match=f"^params.yaml: encoders.other: .*{message}"):
         workflow.check_encoders(study("other"))
     tokens.write(tmp_path / "tokens", folder / TOKENIZER, {"passages": TEXTS})

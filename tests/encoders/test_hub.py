@@ -214,27 +214,27 @@ WRONG = {
     "shape": r"config.json: this encoder has heads 2, but params.yaml says 1",
     "type": r"config.json: its model_type is 'roberta', but encoders are BERTs",
     "positions": r"config.json: this encoder reads 20 tokens: lower lengths.pair = 40",
-    "vocabulary": r"vocab.txt has 5 word pieces where config.json says \d+",
-    "unknown": r"vocab.txt knows no word of 'who wrote",
+    "vocabulary": r"vocab.txt has 5 word pieces, but config.json says \d+",
+    "unknown": r"vocab.txt does not know any word of 'who wrote",
     "special": r"vocab.txt has no \[PAD\]",
     "missing": r"pytorch_model.bin: bert.pooler.dense.weight is missing",
     "other": r"bert.encoder.layer.2.output.dense.bias \(16,\) is not a weight of the BERT that config.json describes",
     "size": r"bert.pooler.dense.bias \(17,\) is not a weight",
-    "pickle": r"pytorch_model.bin does not hold tensors alone \(.*\), and nothing else is loaded",
-    "quantised": r"bert.pooler.dense.bias is of type torch.int8: take a checkpoint that is not quantised",
-    "one-type": r"type_vocab_size = 1, but query and passage of a pair need two token types",
+    "pickle": r"pytorch_model.bin contains more than tensors \(.*\), and only those are loaded",
+    "quantised": r"bert.pooler.dense.bias is of type torch.int8: use a checkpoint that is not quantised",
+    "one-type": r"type_vocab_size = 1, but the two texts of a pair need two token types",
     "decoder": r"is_decoder = True is not supported",
     "relative": r"position_embedding_type = 'relative_key_query' is not supported",
-    "pointer": r"pytorch_model.bin is a pointer of Git LFS, not the file itself",
-    "cut": r"model.safetensors has 20,000 bytes, but by its header",
+    "pointer": r"pytorch_model.bin is a Git LFS pointer, not the file itself",
+    "cut": r"model.safetensors has 20,000 bytes, but its header says",
     "page": r"config.json is not a JSON object in UTF-8",
-    "encoding": r"vocab.txt is not text in UTF-8",
+    "encoding": r"vocab.txt is not UTF-8 text",
     "basic": r"tokenizer_config.json: do_basic_tokenize = False is not supported",
     "never-split": r"tokenizer_config.json adds 'the' to the tokens of a BERT",
     "class": r"tokenizer_class = 'RobertaTokenizer' is not supported",
     "name": r"pad_token = '<pad>' is not supported",
     "accents": r"strip_accents = 'no' is neither true nor false",
-    "tokenizer": r"tokenizer.json has another normaliser than vocab.txt and tokenizer_config.json",
+    "tokenizer": r"tokenizer.json has a different normaliser from vocab.txt and tokenizer_config.json",
     "none": r"has neither model.safetensors nor pytorch_model.bin",
 }
 
@@ -310,8 +310,8 @@ def test_fetch_from_a_hub(checkpoint, tmp_path):
         missing = fetch(address, tmp_path / "cache", tmp_path / "none", hub="google/other")
         unpinned = fetch(address, tmp_path / "cache", tmp_path / "none", revision=None)
     offline = fetch(address, tmp_path / "cache", tmp_path / "none", revision=None)
-    assert f"{HUB}: write that of its newest commit, {REVISION}, into params.yaml" in unpinned.stderr
-    assert f"write that of a commit that https://huggingface.co/{HUB}/commits/main lists" in offline.stderr
+    assert f"{HUB}: write its newest commit, {REVISION}, into params.yaml" in unpinned.stderr
+    assert f"write a commit that https://huggingface.co/{HUB}/commits/main lists" in offline.stderr
     assert unpinned.returncode == offline.returncode == 2
     assert missing.returncode == 2 and not (tmp_path / "none").exists()
     assert f"config.json of google/other at {REVISION} cannot be downloaded" in missing.stderr
@@ -330,7 +330,7 @@ def test_encoders_of_a_study_share_a_tokenizer(tiny, tmp_path):
     vocabulary = words["model"]["vocab"]
     vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
     (other / "tokenizer.json").write_text(json.dumps(words), encoding="utf-8")
-    with pytest.raises(UserError, match=r"other/tokenizer.json has another vocabulary than .*r/tokenizer.json"):
+    with pytest.raises(UserError, match=r"other/tokenizer.json has a different vocabulary from .*r/tokenizer.json"):
         tokens.check_encoder(other, tiny / "tokens")
     folders = tiny / "dataset", tiny / "tokens", other, tiny / "lists.parquet", tiny / "evaluation"
     params = Train(experiment=tiny_study.experiment(), **tiny_study.SETTINGS)

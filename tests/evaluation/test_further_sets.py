@@ -179,7 +179,7 @@ def test_wrong_params(changes, message):
 @pytest.mark.parametrize(
     ("splits", "message"),
     [
-        ({"train": "a", "test": "c"}, "datasets.arxiv-cs.splits = .* it names no validation split"),
+        ({"train": "a", "test": "c"}, "datasets.arxiv-cs.splits = .* it has no validation split"),
         ({**SPLITS, "dl_19": "x"}, "dl_19 must be one word of letters, digits and hyphens"),
         ({**SPLITS, "retrieval": "x"}, "retrieval must be one word"),
     ],

@@ -78,5 +78,5 @@ def test_a_run_without_curve_or_without_test_in_it_is_refused(root, tmp_path):
     folder = tmp_path / "runs/de/seed-1"
     folder.mkdir(parents=True)
     curve(root, "de").query("split != 'test'").to_csv(folder / "curve.csv", index=False)
-    with pytest.raises(UserError, match=r"curve\.csv says nothing about test: train this run again"):
+    with pytest.raises(UserError, match=r"curve\.csv has nothing about test: train this run again"):
         fig4.data(scored_tree.params("fig4", ["de"], {}), tmp_path)

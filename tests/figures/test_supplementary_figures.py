@@ -68,8 +68,8 @@ def test_s1_draws_both_models_in_every_panel(root):
     with drawing.style():
         panels = figS1.draw(frame, params_s1()).axes
     titles = [axes.get_title(loc="left") for axes in panels]
-    assert titles[:3] == ["step 0: same query", "step 0: same passage", "step 0: neither the same"]
-    assert titles[-1] == "end: neither the same" and len(panels) == 9
+    assert titles[:3] == ["step 0: same query", "step 0: same passage", "step 0: nothing shared"]
+    assert titles[-1] == "end: nothing shared" and len(panels) == 9
     for axes in panels:
         starts = [text.get_text()[:3] for text in axes.get_legend().get_texts()]
         assert starts == ["CA:", "DE:"] and axes.get_xlim()[0] == 0

@@ -157,7 +157,7 @@ def test_vectors_that_are_as_alike_as_the_sentence_encoders_cost_nothing(batch, 
 
 def test_an_objective_without_a_sentence_encoder_is_refused(tiny, tmp_path):
     encoder = tiny_study.ENCODER.model_copy(update={"objectives": Objectives(**NONE | {"pieces": 1.0})})
-    with pytest.raises(UserError, match=r"name it in pretraining.sentence_encoder, or set both weights to 0"):
+    with pytest.raises(UserError, match=r"name one in pretraining.sentence_encoder, or set both weights to 0"):
         tiny_study.pretrain(tiny, tmp_path, encoder)
 
 

@@ -54,7 +54,7 @@ def test_ms_marco_an_encoder_of_the_hub_and_published_scores():
     assert {one.dataset_split for one in made.data.eval_results} == set(splits)
     assert {one.metric_type for one in made.data.eval_results} == {"mrr_rel_2_at_10"}
     assert "test: msmarco-passage/dev/small" in made.text and "non-commercial" in made.text
-    assert "zenodo.org" in made.text and "nobody has asked" not in made.text
+    assert "zenodo.org" in made.text and "nobody ever asked" not in made.text
 
 
 def test_natural_questions():
@@ -80,7 +80,7 @@ def test_the_commit(commit, lines):
     made = facts("de", {"kind": "pydocs", "source": "docstrings", "packages": {}})
     text = card(made._replace(made={**MADE, "commit": commit})).text
     assert text.count("git checkout abc1234\n") == lines
-    assert ("changes that this commit lacks" in text) == commit.endswith("-dirty")
+    assert ("changes that are not in this commit" in text) == commit.endswith("-dirty")
 
 
 def test_a_run_that_no_artefact_shows_has_no_stage():

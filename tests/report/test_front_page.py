@@ -88,7 +88,7 @@ def test_a_job_without_a_log_is_followed_to_what_it_needs(root):
 def test_the_error_of_snakemake_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where there is no Snakefile
     files = tmp_path / "style.css", tmp_path / "front.html", tmp_path / "report.html"
-    with pytest.raises(UserError, match="snakemake --detailed-summary ended with status 1"):
+    with pytest.raises(UserError, match="snakemake --detailed-summary exited with status 1"):
         report("smoke", ["scale=smoke"], tmp_path, tmp_path, tmp_path, *files)
     assert not files[1].exists() and not files[2].exists()
 

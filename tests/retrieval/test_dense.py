@@ -48,7 +48,7 @@ def test_more_passages_than_there_are():
     passages = np.eye(4, dtype=np.float32)
     scores, rows = search(passages, blocks(passages, 3), 4)
     assert sorted(rows[0]) == [0, 1, 2, 3] and scores[:, 0].tolist() == [1, 1, 1, 1]
-    with pytest.raises(UserError, match=r"5 passages are to be found among 4: lower .* retrieval_depth"):
+    with pytest.raises(UserError, match=r"the search is asked for 5 out of 4 passages: lower .* retrieval_depth"):
         search(passages, blocks(passages, 3), 5)
 
 

@@ -147,7 +147,7 @@ def test_a_file_put_there_by_hand(server, tmp_path):
 
 def test_a_file_that_the_server_does_not_have(server, tmp_path):
     url, path = server.url("/z.tsv"), tmp_path / "z.tsv"
-    message = f"{url} cannot be downloaded, its server says 404 Not Found: correct the URL or put the file at {path}"
+    message = f"{url} cannot be downloaded, as its server says 404 Not Found: correct the URL or put the file at {path}"
     with pytest.raises(UserError, match=re.escape(message)):
         download(url, path, **UNKNOWN)
     assert list(tmp_path.iterdir()) == []

@@ -87,7 +87,7 @@ def test_a_scale_is_in_one_use_at_a_time(tmp_path, monkeypatch, command):
     monkeypatch.setattr(stages, "check", lambda _: None)
     monkeypatch.chdir(tmp_path)
     with builds.locked("smoke"), builds.locked("mini"):  # each scale has its own
-        sentence = f"scale mini is in use by process {os.getpid()} on .*: wait for that to end, or stop it.$"
+        sentence = f"scale mini is in use by process {os.getpid()} on .*: wait for it to end, or stop it.$"
         with pytest.raises(UserError, match=sentence):
             command(study)
     assert list(tmp_path.iterdir()) == [tmp_path / builds.FOLDER]

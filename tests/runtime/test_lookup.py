@@ -12,16 +12,14 @@ def test_a_known_name_is_its_value_or_itself():
 
 
 def test_an_unknown_name_is_told_with_the_nearest():
-    with pytest.raises(
-        UserError, match=r"^params.yaml: scale = 'min' is unknown; allowed are smoke, mini; did you mean"
-    ):
+    with pytest.raises(UserError, match=r"^params.yaml: scale = 'min' is unknown; allowed: smoke, mini; did you mean"):
         choose("scale", "min", {"smoke": 1, "mini": 2})
-    with pytest.raises(UserError, match=r"^--experiment = 'dee' is unknown; allowed are de, ca; did you mean de\?"):
+    with pytest.raises(UserError, match=r"^--experiment = 'dee' is unknown; allowed: de, ca; did you mean de\?"):
         choose("--experiment", "dee", ["de", "ca"])
     with pytest.raises(UserError, match=r"scale = \['mini'\] is unknown"):
         choose("scale", ["mini"], {"mini": 1})
-    assert nearest("m3es", ["mse", "m3se"]) == "allowed are mse, m3se; did you mean m3se?"
-    assert nearest("zzz", ["mse"]) == "allowed are mse."
+    assert nearest("m3es", ["mse", "m3se"]) == "allowed: mse, m3se; did you mean m3se?"
+    assert nearest("zzz", ["mse"]) == "allowed: mse."
 
 
 def test_of_a_long_value_the_start_is_shown():

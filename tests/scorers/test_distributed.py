@@ -138,4 +138,4 @@ def test_several_nodes_are_a_slurm_job(tiny, tmp_path, monkeypatch):
     command = tiny_study.train_command(tiny, experiment(), tmp_path / "scratch", tmp_path / "out" / "seed-1")
     assert run([*command, "--processes", 2, "--nodes", 2], tmp_path / "log") == 2
     log = (tmp_path / "log").read_text(encoding="utf-8")
-    assert log.startswith("dualenc: a training by 2 nodes has to be a Slurm job")
+    assert log.startswith("dualenc: training on 2 nodes has to be a Slurm job")

@@ -78,7 +78,7 @@ def test_the_search_finds_what_scoring_all_pairs_finds(tiny, trained, source, mo
         best = np.sort(every)[::-1][:5]
         np.testing.assert_allclose(run[qid].scores, best, rtol=1e-5)
         np.testing.assert_allclose(every[[rows[pid] for pid in run[qid].pids]], best, rtol=1e-5)
-    with pytest.raises(UserError, match="are to be found among"):
+    with pytest.raises(UserError, match="the search is asked for"):
         retrieve(model, source, qids, pids, len(pids) + 1)
 
 

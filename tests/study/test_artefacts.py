@@ -51,7 +51,9 @@ def test_two_artefacts_of_one_name(tmp_path, monkeypatch):
         (tmp_path / f"{kind}s/mine.py").write_text(f"{artefacts.MARK[kind]} = 'x'\n", encoding="utf-8")
     for found in (artefacts.names, artefacts.kinds):
         found.cache_clear()
-    with pytest.raises(UserError, match=r"^src/dualenc/tables/mine.py has the name of src/dualenc/figures/mine.py: "):
+    with pytest.raises(
+        UserError, match=r"^src/dualenc/tables/mine.py has the same name as src/dualenc/figures/mine.py: "
+    ):
         artefacts.kinds()
     artefacts.names.cache_clear()
 
@@ -61,7 +63,9 @@ def test_a_declaration_that_is_computed_is_refused(tmp_path, monkeypatch):
     (tmp_path / "tables").mkdir()
     for number, value in enumerate(("{**ALL}", "dict(a=1)", "{'a': 1")):
         (tmp_path / f"tables/tab9{number}.py").write_text(f'"""T."""\nSHOWS = {value}\n', encoding="utf-8")
-        with pytest.raises(UserError, match=rf"^src/dualenc/tables/tab9{number}.py has no SHOWS that is one literal"):
+        with pytest.raises(
+            UserError, match=rf"^src/dualenc/tables/tab9{number}.py has no SHOWS that is a single literal"
+        ):
             artefacts.declared("table", f"tab9{number}", "SHOWS")
 
 
@@ -74,7 +78,7 @@ def test_a_caption_that_is_computed_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(artefacts, "PACKAGE", tmp_path)
     (tmp_path / "tables").mkdir()
     (tmp_path / "tables/tab99.py").write_text("CAPTION = str(1)\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"tables/tab99.py has no CAPTION that is one string literal"):
+    with pytest.raises(UserError, match=r"tables/tab99.py has no CAPTION that is a single string literal"):
         artefacts.caption("table", "tab99")
 
 

@@ -83,7 +83,7 @@ def test_what_only_encoders_of_single_texts_can_do(key, value):
 
 def test_what_an_artefact_needs():
     error = message(changed({"scales.smoke.artefacts.fig1.needs": ["runs"]}))
-    assert error.startswith("params.yaml: scales.smoke.artefacts.fig1.needs is not a known key; allowed are exp")
+    assert error.startswith("params.yaml: scales.smoke.artefacts.fig1.needs is not a known key; allowed: exp")
     early = message(changed({"scales.smoke.early": 20}))
     assert early.startswith(
         "params.yaml: scales.smoke.early = 20 is not before 20, the last step of ca, of which fig7 "
@@ -94,9 +94,9 @@ def test_what_an_artefact_needs():
 @pytest.mark.parametrize(
     ("shows", "told"),
     [
-        ({"needs": ["runs", "curve"]}, "SHOWS.needs.1 = 'curve' is not allowed; allowed are "),
-        ({"experiment": ["de"]}, "SHOWS.experiment is not a known key; allowed are experiments, "),
-        ({"experiments": ["dee"]}, "SHOWS.experiments = 'dee' is unknown; allowed are "),
+        ({"needs": ["runs", "curve"]}, "SHOWS.needs.1 = 'curve' is not allowed; allowed: "),
+        ({"experiment": ["de"]}, "SHOWS.experiment is not a known key; allowed: experiments, "),
+        ({"experiments": ["dee"]}, "SHOWS.experiments = 'dee' is unknown; allowed: "),
         ({"experiments": ["de"], "options": {"margin": 1}}, "SHOWS.options.margin is not a known key; there is none."),
     ],
 )
@@ -123,20 +123,20 @@ def test_names_that_stand_for_something(name):
 
 def test_a_family_with_the_name_of_an_encoder():
     error = message(changed({"scales.smoke.encoders.small-1-16": ["small-1-32"]}))
-    assert error.startswith("params.yaml: scales.smoke.encoders.small-1-16 is a family with the name of an encoder")
+    assert error.startswith("params.yaml: scales.smoke.encoders.small-1-16 is a family named like an encoder")
 
 
 def test_families_that_a_scale_needs():
     assert "scales.smoke.encoders.student is missing" in message(changed({"scales.smoke.encoders.student": ...}))
     error = message(changed({"scales.smoke.encoders.deep": ...}))
-    assert error.startswith("src/dualenc/figures/fig1.py: SHOWS.encoders = 'deep' is unknown; allowed are student, ")
+    assert error.startswith("src/dualenc/figures/fig1.py: SHOWS.encoders = 'deep' is unknown; allowed: student, ")
     assert "scales.smoke.encoders.deep = [] is not allowed" in message(changed({"scales.smoke.encoders.deep": []}))
 
 
 def test_masked_words_of_which_none_is_masked():
     own = {"inherits": "de", "mlm_weight": 0.1, "mlm_masked": 0}
     error = message(changed({"experiments.own": own}))
-    assert error.startswith("params.yaml: experiments.own.mlm_masked = 0.0 masks no word, but mlm_weight = 0.1 asks")
+    assert error.startswith("params.yaml: experiments.own.mlm_masked = 0.0 masks no words, but mlm_weight = 0.1 asks")
     for allowed in ({"mlm_weight": 0}, {"mlm_masked": 0.01}):
         config.study(changed({"experiments.own": own | allowed}))
 
@@ -145,7 +145,7 @@ def test_sizes_are_those_of_the_evaluation_sets():
     assert "sizes.queries.test is missing" in message(changed({"scales.smoke.sizes.queries": {"validation": 60}}))
     extra = PARAMS["scales"]["smoke"]["sizes"]["queries"] | {"trec-dl-2019": 43}
     error = message(changed({"scales.smoke.sizes.queries": extra}))
-    assert "scales.smoke.sizes.queries = 'trec-dl-2019' is unknown; allowed are validation, test" in error
+    assert "scales.smoke.sizes.queries = 'trec-dl-2019' is unknown; allowed: validation, test" in error
     error = message(changed({"scale": "paper", "scales.paper.sizes.queries": {"validation": 200, "test": 6980}}))
     assert "scales.paper.sizes.queries.trec-dl-2019 is missing" in error
 
@@ -188,7 +188,7 @@ def test_candidates_of_a_dataset_are_of_whole_passages():
         ("C5", {"experiments": ["ca"]}, "artefacts.C5.experiments lacks 'de', which C5 is about"),
         ("C3", {"encoders": "deep"}, None),
         ("C1", {"encoders": "deep", "besides": ["colbert"]}, None),
-        ("C1", {"experiments": ["ca"]}, "must show ca and de with each encoder, but not de with small-1-16"),
+        ("C1", {"experiments": ["ca"]}, "must show ca and de with each encoder, but lacks de with small-1-16"),
         ("C9", {"experiments": []}, "artefacts.C9.experiments = [] is not allowed: C9 shows one or more."),
         (
             "C11",

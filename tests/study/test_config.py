@@ -44,7 +44,7 @@ def test_an_unknown_name_is_told_with_the_nearest(key, value, close):
     scales_own = {"scales.smoke.experiments.base.pooling": ...} if key.endswith("pooling") else {}
     error = message(changed({key: value} | scales_own))
     wrong = value[-1] if isinstance(value, list) else value
-    assert repr(wrong) in error and "allowed are " in error and error.endswith(f"did you mean {close}?")
+    assert repr(wrong) in error and "allowed: " in error and error.endswith(f"did you mean {close}?")
     *_, owner, last = ["", *key.split(".")]
     # What an experiment inherits is told as its own.
     assert f"{last} = " in error and (owner in error or key.startswith("experiments."))
@@ -68,7 +68,7 @@ def test_an_unknown_name_is_told_with_the_nearest(key, value, close):
 )
 def test_an_unknown_key_is_told_with_the_nearest(key, close):
     error = message(changed({key: 1}))
-    assert f"{key} is not a known key; allowed are " in error
+    assert f"{key} is not a known key; allowed: " in error
     assert close is None or error.endswith(f"did you mean {close}?")
 
 
@@ -103,7 +103,7 @@ def test_a_wrong_type_or_range_is_told_with_key_and_value(key, value):
 
 def test_a_scale_without_values_cannot_be_chosen():
     error = message(changed({"scales.later": None, "scale": "later"}))
-    assert error.startswith("params.yaml: scale = 'later' is unknown; allowed are smoke, ")
+    assert error.startswith("params.yaml: scale = 'later' is unknown; allowed: smoke, ")
     assert "later" not in error.partition("allowed")[2]
 
 
@@ -224,11 +224,11 @@ DEEP = "[" * 5000
         ("# only words\n", " is empty: "),
         ("- scale\n", " is not a mapping of keys to values: "),
         ("smoke\n", " is not a mapping of keys to values: "),
-        ("scale: smoke\nscale: mini\n", ": scale stands twice, in lines 1 and 2: keep one of them."),
-        ("a: {b: 1, c: 2, 'b': 3}\n", ": a.b stands twice, in line 1: keep one of them."),
-        ("a:\n- {b: 1,\n   b: 3}\n", ": a.0.b stands twice, in lines 2 and 3: keep one of them."),
-        ("a: &a {x: 1}\nb: {<<: *a, <<: *a}\n", ": b.<< stands twice, in line 2: keep one of them."),
-        ("a: &a {x: 1, b: *a}\n", ": a.b is an alias of what it stands in: write out its value."),
+        ("scale: smoke\nscale: mini\n", ": scale appears twice, in lines 1 and 2: keep one of them."),
+        ("a: {b: 1, c: 2, 'b': 3}\n", ": a.b appears twice, in line 1: keep one of them."),
+        ("a:\n- {b: 1,\n   b: 3}\n", ": a.0.b appears twice, in lines 2 and 3: keep one of them."),
+        ("a: &a {x: 1}\nb: {<<: *a, <<: *a}\n", ": b.<< appears twice, in line 2: keep one of them."),
+        ("a: &a {x: 1, b: *a}\n", ": a.b is an alias of what contains it: write out its value."),
         ("{a: 1}: 2\n", ", line 1: a key must be one word, without brackets."),
         ("scale: smoke\n\tthreads: 1\n", " is not YAML: line 2, column 1: found"),
         ("a: 1\n---\nb: 2\n", " is not YAML: line 2, column 1: but found another document."),
@@ -275,7 +275,7 @@ def test_a_key_that_stands_twice_ends_the_workflow(tmp_path):
     (tmp_path / "params.yaml").write_text(twice, encoding="utf-8")
     command = [sys.executable, "-m", "snakemake", "-n", "--config", "scale=smoke"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8")
-    assert done.returncode and done.stderr.splitlines()[-1].startswith("params.yaml: experiments.de stands twice, in ")
+    assert done.returncode and done.stderr.splitlines()[-1].startswith("params.yaml: experiments.de appears twice, in ")
 
 
 @pytest.mark.parametrize(
@@ -301,13 +301,13 @@ def test_names_are_words(key, name, fault):
     for part in key.split("."):
         inner = inner[part]
     inner[name] = copy.deepcopy(next(iter(inner.values())))
-    assert f"{fault}: name it with up to 100 letters, digits, - and _" in message(values)
+    assert f"{fault}: use up to 100 letters, digits, - and _" in message(values)
 
 
 @pytest.mark.parametrize("key", [1, True, None, 1.5])
 def test_a_key_that_is_not_a_text(key):
     values = changed({"experiments.de": {key: 1}})
-    told = f"params.yaml: experiments.de has the key {key!r}, which is not a text: put it in quotes or change it."
+    told = f"params.yaml: experiments.de has the key {key!r}, which is not text: put it in quotes or change it."
     assert message(values) == told
 
 
@@ -323,7 +323,7 @@ def test_a_key_that_is_not_a_text(key):
 )
 def test_what_stands_twice_in_a_list(key, value, twice):
     error = message(changed({key: value}))
-    assert error == f"params.yaml: {key} = {value!r} holds {twice} twice: give each once."
+    assert error == f"params.yaml: {key} = {value!r} contains {twice} twice: give each once."
 
 
 @pytest.mark.parametrize("measure", ["MRR", "ndcg@10", "R@0", "RR(rel=0)@10", "MAP@10", "nDCG@10 ", ""])
@@ -337,7 +337,7 @@ def test_a_value_of_the_command_line():
     for text, told in (
         ("scale", "--config 'scale' has no value: write <key>=<value>, such as scale=paper."),
         ("scale=[x", "--config 'scale=[x' has a value that is not YAML: correct it."),
-        ("scael=mini", "--config = 'scael' is unknown; allowed are scale, threads, "),
+        ("scael=mini", "--config = 'scael' is unknown; allowed: scale, threads, "),
     ):
         with pytest.raises(UserError) as error:
             config.override(text)

@@ -207,7 +207,7 @@ def test_every_option_has_bounds(name, option, kind, monkeypatch):
     for value in (None, "many", [], {}):
         assert where.removeprefix("params.yaml: ") in refused(name, option, value=value)
     told = message(changed({f"scales.smoke.artefacts.{name}.options.other": 1}))
-    assert "options.other is not a known key; allowed are " in told
+    assert "options.other is not a known key; allowed: " in told
 
 
 def test_a_number_of_an_option_is_shown_as_it_was_written():

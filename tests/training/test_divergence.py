@@ -19,9 +19,7 @@ from tiny_study import LENGTHS, experiment
 
 def refused(what: str, step: int, steps: int = 20):
     """That a block raises the sentence."""
-    return pytest.raises(
-        UserError, match=rf"^step {step} of {steps}: {what} is (nan|-?inf), so the training ends here; "
-    )
+    return pytest.raises(UserError, match=rf"^step {step} of {steps}: {what} is (nan|-?inf), so training stops here; ")
 
 
 def losses_are(change, monkeypatch):
@@ -34,7 +32,7 @@ def losses_are(change, monkeypatch):
 def test_a_rate_that_is_too_large(tiny, tmp_path, capfd, model):
     with refused("the loss", 3) as caught:
         tiny_study.train(tiny, tmp_path, experiment(model=model).model_copy(update={"learning_rate": 1e30}))
-    assert "look at learning_rate (1e+30)" in str(caught.value)
+    assert "check learning_rate (1e+30)" in str(caught.value)
     assert "nan" not in capfd.readouterr().err
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["lock"]
 
@@ -108,7 +106,7 @@ def test_processes_that_train_together(tiny, tmp_path):
     command = tiny_study.train_command(tiny, about, tmp_path / "scratch", tmp_path / "out" / "seed-1")
     assert run([*command, "--processes", 2], tmp_path / "log") == 2
     log = (tmp_path / "log").read_text(encoding="utf-8")
-    assert "of 4: the loss is nan, so the training ends here; " in log and "Traceback" not in log
+    assert "of 4: the loss is nan, so training stops here; " in log and "Traceback" not in log
     assert not (tmp_path / "out").exists()
 
 

@@ -117,7 +117,9 @@ def test_ids_with_leading_zeros_are_not_those_of_published_scores(folder, tmp_pa
     file = folder / f"{split}.parquet"
     frame = pd.read_parquet(file)
     frame.replace({"7": wrong}).to_parquet(file)
-    with pytest.raises(UserError, match=rf"dataset has the id '{wrong}', but published .* without leading zeros: take"):
+    with pytest.raises(
+        UserError, match=rf"dataset has the id '{wrong}', but published .* without leading zeros: remove"
+    ):
         run(folder, tmp_path, path=str(tmp_path / "scores.tsv"))
     padded = tmp_path / "padded.tsv"
     padded.write_bytes(CONTENT.replace(b"\t7\t", f"\t{wrong}\t".encode()))

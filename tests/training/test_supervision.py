@@ -115,7 +115,7 @@ def test_a_score_that_is_not_finite_is_named(tmp_path, score):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"pids": "aba"}, "a passage twice in the list of query 'q2'"),
+        ({"pids": "aba"}, "a passage twice in the list for query 'q2'"),
         ({"pids": "abz"}, "names 'z', which is not in the dataset"),
         ({"qid": "q9"}, "names 'q9', which is not in the dataset"),
     ],

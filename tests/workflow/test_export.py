@@ -156,14 +156,16 @@ def refused(done, words, folder):
 
 def test_a_model_of_other_parameters(export, set_params, tmp_path):
     set_params({"scales.smoke.experiments.base.learning_rate": 0.5})
-    refused(export("ca", "--output", tmp_path / "new"), ["another learning_rate than is here now", "snake"], tmp_path)
+    refused(
+        export("ca", "--output", tmp_path / "new"), ["different learning_rate from the one here now", "snake"], tmp_path
+    )
 
 
 def test_a_model_of_other_lists(export, edit, finished, tmp_path):
     lists = "results/smoke/supervision/ca/lists.parquet"
     about = json.loads((finished / f"{lists}.json").read_text(encoding="utf-8"))
     edit(f"{lists}.json", json.dumps(about | {"md5": "0" * 32}))
-    refused(export("de-m3se", "--output", tmp_path / "new"), [f"another {lists} than is here now"], tmp_path)
+    refused(export("de-m3se", "--output", tmp_path / "new"), [f"different {lists} from the one here now"], tmp_path)
 
 
 def test_a_model_without_a_file(export, finished, tmp_path):

@@ -92,8 +92,8 @@ def test_a_figure_that_is_drawn_alone_is_the_same(finished, call_in):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "dualenc: write the folder of a scale's results: python -m dualenc.figures.fig3 results/mini"),
-        (["results/smoak"], "dualenc: params.yaml: scale = 'smoak' is unknown; allowed are "),
+        ([], "dualenc: give the folder of a scale's results: python -m dualenc.figures.fig3 results/mini"),
+        (["results/smoak"], "dualenc: params.yaml: scale = 'smoak' is unknown; allowed: "),
         (["results/mini"], "dualenc: results/mini/runs/"),
     ],
 )

@@ -112,7 +112,7 @@ def test_dvc_knows_the_files_and_a_record_needs_them_no_more(repository):
     text = Path(QRELS).read_text(encoding="utf-8")
     replace(Path(QRELS), "q2\t0\tp7\t1\n")
     assert versions._status(repository) == (["dataset"], set())
-    with pytest.raises(UserError, match="nothing is restored: DVC finds changes in 1 stage \\(dataset\\)"):
+    with pytest.raises(UserError, match="nothing is restored, as DVC finds changes in 1 stage \\(dataset\\)"):
         versions.restore(repository)
     replace(Path(QRELS), text)
     shutil.rmtree("data")

@@ -178,9 +178,9 @@ def test_both_would_make_the_same_again(workspace, call_in, key, value, some):
 def test_one_experiment_again(workspace, call_in):
     set_value(workspace, "experiments.de-mse.weight_decay", 0.5)
     refused = call_in(workspace, "dualenc", "record")
-    assert refused.returncode == 2 and "nothing is recorded: " in refused.stdout and "de-mse" in refused.stdout
+    assert refused.returncode == 2 and "nothing is recorded, as " in refused.stdout and "de-mse" in refused.stdout
     refused = call_in(workspace, "dualenc", "restore")
-    assert refused.returncode == 2 and "nothing is restored: " in refused.stdout
+    assert refused.returncode == 2 and "nothing is restored, as " in refused.stdout
     assert "experiment-de-mse" in refused.stdout
     result = call_in(workspace, "dvc", "repro", "evaluate@de-mse")
     assert result.returncode == 0, result.stdout

@@ -21,10 +21,10 @@ def read(root: Path, name: str, seed: int, evalset: str) -> pd.DataFrame:
     Raises `UserError` that names the file if it is missing or broken.
     """
     path = root / "score-matrices" / name / f"seed-{seed}.parquet"
-    frame = frames.read(path, COLUMNS, "score the matrix with this run first")
+    frame = frames.read(path, COLUMNS, "make this run's score matrix first")
     block = frame[frame.evalset == evalset].set_index(["qid", "pid"]).score
     if block.empty or not block.index.is_unique or len(block) != np.prod(block.index.levshape):
-        raise UserError(f"{path} has no score of {evalset} for each pair of its queries and passages: make it again.")
+        raise UserError(f"{path} lacks scores for some {evalset} pairs of its queries and passages: make it again.")
     return block.unstack()
 
 

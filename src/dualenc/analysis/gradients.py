@@ -17,8 +17,8 @@ def ratio(teacher_margin: float, student_margin: float, temperature: float) -> f
     """
     if teacher_margin == student_margin:
         raise UserError(
-            f"Teacher and student have the same margin {teacher_margin}: both gradients are 0 there and have no "
-            "ratio; give two different margins."
+            f"Teacher and student have the same margin {teacher_margin}, where both gradients are 0 and have "
+            "no ratio: give two different margins."
         )
     teacher, student = (
         torch.tensor([[margin, 0.0]], dtype=torch.float64) for margin in (teacher_margin, student_margin)

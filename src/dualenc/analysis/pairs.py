@@ -36,7 +36,7 @@ def read(run: Path, qrels: Path) -> pd.DataFrame:
     frame["rank"] = frame.groupby("qid").cumcount() + 1
     if frame.relevant.nunique() < 2:
         raise UserError(
-            f"{run} has {len(frame)} pairs of judged queries, but not both relevant and other ones: make it again "
+            f"{run} has {len(frame)} pairs of judged queries, but not both relevant and irrelevant ones: make it again "
             f"from the candidates that belong to {qrels}, or raise the scale's depth."
         )
     return frame

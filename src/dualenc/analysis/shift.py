@@ -20,7 +20,7 @@ def between(student: pd.DataFrame, teacher: pd.DataFrame) -> pd.Series:
     both = student.merge(teacher, on=keys, suffixes=("_student", "_teacher"))
     if not len(both) == len(student) == len(teacher):
         raise UserError(
-            f"The two runs share {len(both)} pairs, but have {len(student)} and {len(teacher)}: re-rank the same "
+            f"The two runs have {len(student)} and {len(teacher)} pairs, but share only {len(both)}: re-rank the same "
             "candidates with both."
         )
     return (both.score_student - both.score_teacher).groupby(both.qid).mean()

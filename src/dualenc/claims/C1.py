@@ -16,12 +16,11 @@ PAPER = (
 )
 TEST = (
     "CA − DE in train MRR@10 at the widest encoder of each depth. Each interval has to lie within ±{margin}. Premise: "
-    "CA is not behind DE by more than that, else CA has not learned enough to be matched."
+    "CA does not trail DE by more than that; otherwise CA has not learned enough to be matched."
 )
 REASON = (
-    "About half of the gap of .054 that the paper finds on test at its widest six-layer encoder: a train gap that is "
-    "closed to within this is clearly smaller. The paper's own train gaps at width 768, .004 and .023, are within "
-    "it."
+    "About half the gap of .054 that the paper finds on test with its widest six-layer encoder: a train gap within "
+    "this margin is clearly smaller. The paper's own train gaps at width 768, .004 and .023, are within it."
 )
 
 

@@ -29,14 +29,14 @@ CLAIM = (
     "between a dual-encoder (DE) and cross-attention (CA)."
 )
 PAPER = (
-    "Tables 8 and 9: of the .060 test MRR@10 that the one-hot DE is behind CA, none of them closes any; the best is "
+    "Tables 8 and 9: the one-hot DE trails CA by .060 test MRR@10, and none of them closes any of that; the best is "
     ".003 below the plain DE."
 )
 TEST = (
-    "What is left of the gap in test MRR@10: CA − regularised DE minus {share} of CA − DE has to be above 0 for "
-    "each of them. Premise: there is a gap, CA is above the one-hot DE."
+    "What remains of the gap in test MRR@10: for each of them, CA − regularised DE minus {share} of CA − DE has to "
+    "be above 0. Premise: there is a gap; CA is above the one-hot DE."
 )
-REASON = "A gap of which more than {share} is left is not closed; distillation with M³SE leaves .35 of it in the paper."
+REASON = "A gap with more than {share} left is not closed; in the paper, distillation with M³SE leaves .35 of it."
 
 
 def parts(params: Mapping[str, Any], root: Path) -> list[Part]:

@@ -28,7 +28,7 @@ REQUIRES = {
     "without": "-negatives",
     "options": {"margin": "threshold"},
 }
-CLAIM = "More negatives, from the minibatch and from the whole collection, help retrieval but hardly re-ranking."
+CLAIM = "More negatives, from the minibatch and from the whole collection, help retrieval but hardly help re-ranking."
 PAPER = (
     "Appendix C.12 and table 12: with one-hot labels, MRR@10 rises from .281 to .314 in retrieval and from .310 to "
     ".312 in re-ranking; distilled models gain at most .001 and lose up to .025 in re-ranking."
@@ -37,7 +37,7 @@ TEST = (
     "In MRR@10, with − without mined negatives: in retrieval, with one-hot labels, it has to be above 0; in "
     "re-ranking test candidates it has to be below {margin} for each loss."
 )
-REASON = "A third of the gain of .033 that the paper finds in retrieval: what is smaller hardly helps."
+REASON = "A third of the gain of .033 that the paper finds in retrieval: anything smaller hardly helps."
 
 
 def parts(params: Mapping[str, Any], root: Path) -> list[Part]:

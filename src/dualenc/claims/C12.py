@@ -14,13 +14,13 @@ CLAIM = (
     "A gradient step on one (query, passage) pair moves the scores of other pairs with the same query or the same "
     "passage more in a dual-encoder (DE) than in cross-attention (CA)."
 )
-PAPER = "Section 3.3 argues it, and a slide of the talk names it (noisy score updates); neither prints numbers."
+PAPER = "Section 3.3 argues this, and a slide of the talk names it (noisy score updates); neither gives numbers."
 TEST = (
     "At the end of training, for steps on test pairs: how much further other pairs move, relative to the stepped "
     "pair's own move, if they share its query (or its passage) than if they share nothing; DE − CA has to be above "
     "0, for queries and for passages."
 )
-REASON = "The paper claims a direction, not a size. What moves all scores alike moves no ranking, so it is taken out."
+REASON = "The paper claims a direction, not a size. What moves all scores alike changes no ranking, so it is taken out."
 
 
 def parts(params: Mapping[str, Any], root: Path) -> list[Part]:

@@ -22,8 +22,8 @@ TEST = (
     "larger than the one on train, with train and test queries resampled independently."
 )
 REASON = (
-    "A difference that a reader of two decimals sees, and less than half of the gap of .054 that the paper finds. The "
-    "second part is what tells generalisation from capacity, and needs no threshold but 0."
+    "A difference that shows at two decimals, and less than half the gap of .054 that the paper finds. The second "
+    "part is what tells generalisation from capacity, and needs no threshold other than 0."
 )
 
 

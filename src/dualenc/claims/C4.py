@@ -15,12 +15,12 @@ SHOWS = {
 }
 REQUIRES = {"measures": ["MRR@10"], "runs": ["ca", "de", "de-mse", "de-margin-mse"], "options": {"shift": "threshold"}}
 CLAIM = (
-    "Scores of a dual-encoder (DE) carry a baseline shift against those of cross-attention (CA), so a student that "
-    "has to match raw scores (MSE) fails."
+    "Scores of a dual-encoder (DE) carry a baseline shift relative to those of cross-attention (CA), so a student "
+    "that has to match raw scores (MSE) fails."
 )
 PAPER = (
     "Figure 6: DE's scores are of the order of 700. Table 1: test MRR@10 is .289 with MSE, .310 with one-hot labels "
-    "and .334 with margin MSE, which no shift disturbs."
+    "and .334 with margin MSE, which no shift affects."
 )
 TEST = (
     "The absolute difference of a test query's mean scores by DE and by CA, over CA's maximal score range, has to "
@@ -28,7 +28,7 @@ TEST = (
 )
 REASON = (
     "At {shift}, matching the mean score alone takes a change as large as all that the teacher says about a query. "
-    "Of the two differences the paper claims a direction."
+    "For the two differences, the paper claims a direction, not a size."
 )
 
 

@@ -24,8 +24,8 @@ PAPER = (
     "another student, table 5, margin MSE is ahead.)"
 )
 TEST = (
-    "In test MRR@10, either of the two minus each of the four has to be above 0. Premise: CA is above the one-hot "
-    "DE, else there is nothing to distil."
+    "In test MRR@10, each of the two minus each of the four has to be above 0. Premise: CA is above the one-hot "
+    "DE; otherwise there is nothing to distil."
 )
 REASON = "The paper claims a direction, not a size."
 

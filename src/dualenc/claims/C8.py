@@ -23,19 +23,18 @@ SHOWS = {
     "options": {"margin": 0.01},
 }
 REQUIRES = {"measures": ["MRR@10"], "runs": ["ca", "de"], "options": {"margin": "threshold"}}
-CLAIM = "More passages for each query help distillation up to about 20, then the effect saturates."
+CLAIM = "More passages for each query help distillation up to about 20; then the effect saturates."
 PAPER = (
     "Table 6, test MRR@10 with 2, 10, 20 and 100 passages: .327, .333, .338 and .334 with softmax CE; .323, .326, "
     ".349 and .325 with M³SE."
 )
 TEST = (
-    "In test MRR@10, for either loss: the second largest list size, which stands for 20, minus the smallest has to "
-    "be above 0; the largest minus the second largest has to be below {margin}. Premise: CA is above the one-hot DE "
-    "on test, else there is nothing to distil."
+    "In test MRR@10, for either loss: the second-largest list size, which stands for 20, minus the smallest has to "
+    "be above 0; the largest minus the second-largest has to be below {margin}. Premise: CA is above the one-hot DE "
+    "on test; otherwise there is nothing to distil."
 )
 REASON = (
-    "About the gain of .011 that the paper finds with softmax CE from 2 to 20: a further gain that is smaller is "
-    "saturation."
+    "About the gain of .011 that the paper finds with softmax CE from 2 to 20: a smaller further gain is saturation."
 )
 
 

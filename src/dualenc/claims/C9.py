@@ -16,9 +16,9 @@ PAPER = (
 )
 TEST = (
     "ColBERT with softmax CE − CA in test MRR@10 has to be above 0. Premise: CA is above ColBERT with one-hot "
-    "labels, else the student did not need the teacher to exceed it."
+    "labels; otherwise the student did not need the teacher to exceed it."
 )
-REASON = "The paper claims a direction, not a size; softmax CE is the loss with which it finds it."
+REASON = "The paper claims a direction, not a size; softmax CE is the loss with which it finds this."
 
 
 def parts(params: Mapping[str, Any], root: Path) -> list[Part]:

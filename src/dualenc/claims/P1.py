@@ -13,13 +13,13 @@ from dualenc.claims.verdicts import Part
 SHOWS = {"experiments": ["ca"], "needs": ["score-matrices"], "options": {"tolerance": 1e-9}}
 REQUIRES = {"runs": ["ca"], "options": {"tolerance": "threshold"}}
 CLAIM = "Any continuous score function is a dot product of query and passage embeddings of large enough dimension."
-PAPER = "Proposition 1 and its proof. Figure S2 is this project's: the paper has no numbers of it."
+PAPER = "Proposition 1 and its proof. Figure S2 is this project's own: the paper gives no numbers for it."
 TEST = (
     "For the finite case, the matrix of cross-attention (CA) scores of a block of test queries and passages: the "
-    "relative error of its best factorisation has to fall with the dimension (no rise above {tolerance:g}) and to "
-    "vanish at the full one (below {tolerance:g})."
+    "relative error of its best factorisation has to fall with the dimension (no rise above {tolerance:g}) and "
+    "vanish at full dimension (below {tolerance:g})."
 )
-REASON = "Rounding errors of float64 are far smaller, and errors that a plot shows far larger."
+REASON = "Rounding errors of float64 are far smaller, and errors that would show in a plot far larger."
 
 
 def parts(params: Mapping[str, Any], root: Path) -> list[Part]:

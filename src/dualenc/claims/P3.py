@@ -31,7 +31,7 @@ TEST = (
     "difference of the loss from KL plus the teacher's entropy, over all temperatures, has to be below {tolerance:g}, "
     "and so has the largest relative distance of the ratio of gradients from 1/8 at the highest temperature."
 )
-REASON = "Far above the rounding errors of float64, and what the margins leave of the limit at that temperature."
+REASON = "Far above the rounding errors of float64 and the distance that these margins leave at that temperature."
 
 
 def parts(params: Mapping[str, Any], root: Path) -> list[Part]:

@@ -105,12 +105,12 @@ def _method(about: Mapping[str, Any]) -> list[str]:
     """How verdicts are made and what limits them, from what one claim was judged with."""
     dataset = about["dataset"]
     method = (
-        f"A verdict is computed. Numbers come with their {100 * about['confidence']:g} % bootstrap interval over "
+        f"Verdicts are computed. Numbers come with their {100 * about['confidence']:g} % bootstrap interval over "
         f"queries ({about['resamples']:,} resamples), each averaged over the seeds first; differences are paired. "
         "A part is confirmed if its whole interval is on the claim's side of the threshold, refuted if the whole "
         "interval is on the other side, and undecided if the interval includes the threshold. A claim is confirmed if "
-        "all its parts are, refuted if any is (there is no correction for their number), undecided otherwise and where "
-        "a premise is not confirmed. Tests and thresholds were written before the numbers were looked at."
+        "all its parts are, refuted if any is (there is no correction for their number), undecided otherwise or if a "
+        "premise is not confirmed. Tests and thresholds were written down before the numbers were seen."
     )
     stand_in = (
         f" The dataset {dataset} stands in for the paper's MS MARCO and Natural Questions, and the encoders, "
@@ -120,9 +120,9 @@ def _method(about: Mapping[str, Any]) -> list[str]:
         else ""
     )
     limits = (
-        f"Limits of scale {about['scale']}.{stand_in} A verdict speaks about this dataset, these models and these "
-        "training runs: a claim that is refuted or undecided here may well hold at the paper's scale, and the other "
-        "way round. Intervals speak about other queries, not about other training runs of the same models."
+        f"Limits of scale {about['scale']}.{stand_in} A verdict applies to this dataset, these models and these "
+        "training runs: a claim that is refuted or undecided here may well hold at the paper's scale, and vice versa. "
+        "Intervals cover other queries, not other training runs of the same models."
     )
     return [method, "", _escaped(limits)]
 

@@ -231,7 +231,7 @@ def _checked(file: Path, key: str, tables: Iterable[pa.Table]) -> pa.ChunkedArra
         identifiers = table[key]
         spaced = pc.or_(pc.equal(identifiers, ""), pc.match_substring_regex(identifiers, f"[{SPACE}]"))
         for one in identifiers.filter(spaced)[:1].to_pylist():
-            raise UserError(f"{file}: {key} {one!r} is empty or holds white space; TREC files need ids without it.")
+            raise UserError(f"{file}: {key} {one!r} is empty or contains white space; TREC files need ids without any.")
         blank = pc.invert(pc.match_substring_regex(table["text"], f"[^{SPACE}]"))
         for one in identifiers.filter(blank)[:1].to_pylist():
             raise UserError(f"{file}: the text of {key} {one!r} is empty; add its text or drop the row.")
@@ -307,7 +307,7 @@ def _read(folder: str | Path, name: str, columns: Sequence[str] | None = None) -
 def _check_columns(file: Path, key: str, schema: pa.Schema) -> None:
     for column in (key, "text"):
         if column not in schema.names:
-            raise UserError(f"{file} has no column {column!r} but {schema.names}; add or rename the column.")
+            raise UserError(f"{file} has no column {column!r}, only {schema.names}; add or rename the column.")
         kind = schema.field(column).type
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise UserError(f"{file}: column {column!r} holds {kind}; write it as strings.")

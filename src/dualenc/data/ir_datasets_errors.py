@@ -34,23 +34,23 @@ def _explanation(identifier: str, error: Exception) -> Exception:
     if isinstance(error, HashVerificationError):
         file = _file(lambda entry: entry.get("expected_md5") in str(error).split())
         return UserError(
-            f"what ir_datasets downloaded for {identifier} from {file.get('url', 'its server')} does not have its "
-            f"checksum ({error}) and was not kept: it may be an error page; run again later{_by_hand(file)}."
+            f"what ir_datasets downloaded for {identifier} from {file.get('url', 'its server')} does not match "
+            f"its checksum ({error}) and was not kept: it may be an error page; run again later{_by_hand(file)}."
         )
     if isinstance(error, requests.RequestException):
         url = getattr(error.request, "url", None) or "its server"
         file = _file(lambda entry: entry.get("url") == url)
         return UserError(
-            f"ir_datasets cannot download {url} for {identifier} ({type(error).__name__}): look at the network and "
+            f"ir_datasets cannot download {url} for {identifier} ({type(error).__name__}): check the network and "
             f"run again{_by_hand(file)}."
         )
     if isinstance(error, FileNotFoundError) and error.args and isinstance(error.args[0], Path):
         return UserError(
-            f"{identifier} has to be downloaded by hand: follow what ir_datasets printed above, and put the file at "
+            f"{identifier} has to be downloaded by hand: follow ir_datasets' instructions above, and put the file at "
             f"{error.args[0]}."
         )
     if "disk space" in str(error):
-        return UserError(f"ir_datasets cannot download {identifier} ({error}): free some and run again.")
+        return UserError(f"ir_datasets cannot download {identifier} ({error}): free some space and run again.")
     if isinstance(error, BROKEN):
         return UserError(
             f"ir_datasets cannot read {identifier} ({str(error) or type(error).__name__}): remove its files in "

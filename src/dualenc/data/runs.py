@@ -54,7 +54,7 @@ def ranked(qid: str, pids: list[str], scores: ArrayLike) -> Ranking:
     if len(set(pids)) != len(pids):
         seen = set()
         twice = next(pid for pid in pids if pid in seen or seen.add(pid))
-        raise UserError(f"query {qid}: passage {twice} is listed more than once; keep one line of it.")
+        raise UserError(f"query {qid}: passage {twice} is listed more than once; keep one of its lines.")
 
     order = np.argsort(-scores, kind="stable")
     tied = np.flatnonzero(scores[order[1:]] == scores[order[:-1]])
@@ -83,7 +83,7 @@ def write_run(path: str | Path, run: Run, *, tag: str) -> None:
             words = [tag, qid, *pids]
             if " ".join(words).split() != words:
                 bad = next(word for word in words if word.split() != [word])
-                raise UserError(f"{path}, query {qid}: {bad!r} must be one word to stand in a run; rename it.")
+                raise UserError(f"{path}, query {qid}: {bad!r} must be a single word to go into a run; rename it.")
             ranking = ranked(qid, pids, scores)
             passages = zip(ranking.pids, ranking.scores.tolist(), strict=True)
             lines = [f"{qid} Q0 {pid} {rank} {score:.9g} {tag}\n" for rank, (pid, score) in enumerate(passages, 1)]

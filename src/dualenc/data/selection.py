@@ -31,7 +31,7 @@ class MaxQueries(Strict):
 def _sets(sets: dict[str, str]) -> dict[str, str]:
     missing = next((split for split in SPLITS if split not in sets), None)
     if missing:
-        raise PydanticCustomError("splits", "it names no {split} split", {"split": missing})
+        raise PydanticCustomError("splits", "it has no {split} split", {"split": missing})
     wrong = next((name for name in sets if not SET.fullmatch(name)), None)
     if wrong is not None:
         raise PydanticCustomError("splits", "{name} must be one word of letters, digits and hyphens", {"name": wrong})

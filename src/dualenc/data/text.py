@@ -37,10 +37,10 @@ UNPACKED: dict[str, tuple[str, Callable[[BinaryIO], BinaryIO]]] = {
 }
 """The end of a name -> the format, and what opens it."""
 SIGNS = {
-    b"\x1f\x8b": "a gzip file: let its name end in .gz",
-    b"\xfd7zXZ\0": "an xz file: let its name end in .xz",
-    b"BZh91AY&SY": "a bzip2 file: let its name end in .bz2",
-    b"\x28\xb5\x2f\xfd": "a zstd file: let its name end in .zst",
+    b"\x1f\x8b": "a gzip file: give it a name that ends in .gz",
+    b"\xfd7zXZ\0": "an xz file: give it a name that ends in .xz",
+    b"BZh91AY&SY": "a bzip2 file: give it a name that ends in .bz2",
+    b"\x28\xb5\x2f\xfd": "a zstd file: give it a name that ends in .zst",
     b"PK\x03\x04": "a zip archive: unpack it",
     b"\xff\xfe": "UTF-16: convert it with `iconv -f utf-16 -t utf-8`",
     b"\xfe\xff": "UTF-16: convert it with `iconv -f utf-16 -t utf-8`",
@@ -67,8 +67,8 @@ class _Unpacked(io.RawIOBase):
             if getattr(error, "errno", None) is not None:  # the system's, not that of what unpacks
                 raise _unreadable(self.path, error) from None
             raise UserError(
-                f"{self.path} is not a whole {self.form} file ({error}): get it again, or correct its name if it is "
-                "another kind of file."
+                f"{self.path} is not a complete {self.form} file ({error}): get it again, or correct its name if "
+                "it is a different kind of file."
             ) from None
         self.progress.advance(self.file.tell() - self.progress.done)
         return count
@@ -97,7 +97,7 @@ def opened(path: str | Path) -> Iterator[BinaryIO]:
         if start.startswith(MARK.encode()):
             stream.read(len(MARK.encode()))
         if not stream.peek():
-            raise UserError(f"{path} is empty: get it again or write it anew.")
+            raise UserError(f"{path} is empty: get it again or rewrite it.")
         yield stream
 
 
@@ -125,8 +125,8 @@ def lines(path: str | Path) -> Iterator[tuple[int, str]]:
             if b"\0" in block:
                 line = number + block[: block.index(b"\0")].count(b"\n")
                 raise UserError(
-                    f"{path}, line {line} holds a NUL byte, so it is not UTF-8 text: convert the file if it is UTF-16, "
-                    "or get it again."
+                    f"{path}, line {line} contains a NUL byte, so it is not UTF-8 text: convert the file if it is "
+                    "UTF-16, or get it again."
                 )
             try:
                 text = block.decode()
@@ -134,7 +134,7 @@ def lines(path: str | Path) -> Iterator[tuple[int, str]]:
                 line = block[: error.start].split(b"\n")
                 raise UserError(
                     f"{path}, line {number + len(line) - 1}: byte {len(line[-1]) + 1} of the line "
-                    f"(0x{block[error.start]:02x}) is not UTF-8; convert the file, such as with "
+                    f"(0x{block[error.start]:02x}) is not UTF-8; convert the file, for example with "
                     "`iconv -f latin1 -t utf-8` if it is Latin-1."
                 ) from None
             for line in text.removesuffix("\n").split("\n"):
@@ -154,5 +154,5 @@ def only_form(path: str | Path) -> Path:
             f"{path} (or {', '.join(UNPACKED)}) does not exist: put it there or correct the path of its folder."
         )
     if len(found) > 1:
-        raise UserError(f"{found[0]} and {found[1]} are two forms of one file: remove the one that is not to be read.")
+        raise UserError(f"{found[0]} and {found[1]} are two forms of one file: remove the one that should not be read.")
     return found[0]

@@ -34,13 +34,13 @@ def check_files(folder: str | Path, names: Iterable[str], kind: str) -> None:
         if not file.is_file():
             raise UserError(f"{file} is missing: {folder} is not a complete {kind} folder; make it again.")
         if not os.access(file, os.R_OK):
-            raise UserError(f"{file} may not be read by this user: change its permissions.")
+            raise UserError(f"{file} cannot be read by this user: change its permissions.")
 
 
 def check_not_pointer(file: Path, content: bytes) -> None:
     """Raise ``UserError`` if a file, of which this is the start, is a pointer that Git LFS has left in its place."""
     if content.startswith(POINTER):
-        raise UserError(f"{file} is a pointer of Git LFS, not the file itself: run `git lfs pull`.")
+        raise UserError(f"{file} is a Git LFS pointer, not the file itself: run `git lfs pull`.")
 
 
 def read_object(file: Path) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def read_object(file: Path) -> dict[str, Any]:
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise UserError(f"{file} is not a JSON object in UTF-8: it is cut or another file, so copy it again.")
+        raise UserError(f"{file} is not a JSON object in UTF-8: it is truncated or a different file, so copy it again.")
     return value
 
 
@@ -72,12 +72,12 @@ def check_config(file: Path, config: Mapping[str, Any], encoder: Encoder | None 
     kind = config.get("model_type")
     if kind != "bert":
         raise UserError(
-            f"{file}: its model_type is {kind!r}, but encoders are BERTs: take one whose model_type is 'bert'."
+            f"{file}: its model_type is {kind!r}, but encoders are BERTs: use one whose model_type is 'bert'."
         )
     for key in DEFAULTS:
         number = config_value(config, key)
         if type(number) is not int or number < 1:
-            raise UserError(f"{file}: {key} = {number!r} is not a whole number from 1: correct it.")
+            raise UserError(f"{file}: {key} = {number!r} is not a whole number of 1 or more: correct it.")
     for key, name in SHAPE.items() if encoder else ():
         found, said = config_value(config, name), getattr(encoder, key)
         if found != said:
@@ -86,15 +86,15 @@ def check_config(file: Path, config: Mapping[str, Any], encoder: Encoder | None 
             )
     if config_value(config, "type_vocab_size") < 2:
         raise UserError(
-            f"{file}: type_vocab_size = 1, but query and passage of a pair need two token types: take another encoder."
+            f"{file}: type_vocab_size = 1, but the two texts of a pair need two token types: use another encoder."
         )
     for key in UNSUPPORTED:
         if config.get(key):
-            raise UserError(f"{file}: {key} = {config[key]!r} is not supported: take an encoder without it.")
+            raise UserError(f"{file}: {key} = {config[key]!r} is not supported: use an encoder without it.")
     positions = config.get("position_embedding_type") or "absolute"
     if positions != "absolute":
         raise UserError(
-            f"{file}: position_embedding_type = {positions!r} is not supported: take an encoder with 'absolute'."
+            f"{file}: position_embedding_type = {positions!r} is not supported: use an encoder with 'absolute'."
         )
 
 
@@ -159,16 +159,16 @@ def check_held(file: Path, needed: Mapping[str, tuple[int, ...]]) -> None:
     for name, shape in needed.items():
         if name not in found:
             other = next((one for one in found if one.endswith(f".{name}")), None)
-            hint = f" but {other}: save the model without what wraps it" if other else ": it is not a whole model"
-            raise UserError(f"{file} has no {name}{hint}, or take another one.")
+            hint = f" but {other}: save the model without its wrapper" if other else ": save the whole model"
+            raise UserError(f"{file} has no {name}{hint}, or use another one.")
         kind, held = found[name]
         if held != shape:
             raise UserError(
-                f"{file}: {name} has the shape {held}, but by config.json {shape}: one is of another model, so copy "
-                "both again."
+                f"{file}: {name} has the shape {held}, but by config.json {shape}: one is from another model, so "
+                "copy both again."
             )
         if kind not in FLOATING:
-            raise UserError(f"{file}: {name} is of type {kind}: take weights in floating point, not quantised ones.")
+            raise UserError(f"{file}: {name} is of type {kind}: use floating-point weights, not quantised ones.")
 
 
 def header(file: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -189,7 +189,7 @@ def header(file: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
                 found[name] = about["dtype"], tuple(about["shape"])
                 end = max(end, about["data_offsets"][1])
     except (ValueError, LookupError, TypeError, AttributeError):
-        raise UserError(f"{file} is not a safetensors file, or it is cut: copy it again.") from None
+        raise UserError(f"{file} is not a safetensors file, or is truncated: copy it again.") from None
     if size != 8 + length + end:
-        raise UserError(f"{file} has {size:,} bytes, but by its header {8 + length + end:,}: copy it again.")
+        raise UserError(f"{file} has {size:,} bytes, but its header says {8 + length + end:,}: copy it again.")
     return found

@@ -34,7 +34,7 @@ def download(hub: str, revision: str | None) -> list[Path]:
     newest, for the person to write down, as a build has to have the same weights next year.
     """
     if revision is None:
-        raise UserError(f"no revision is given for {hub}: write that of {_newest(hub)} into params.yaml.")
+        raise UserError(f"no revision is given for {hub}: write {_newest(hub)} into params.yaml.")
     needed = [_file(hub, revision, name) for name in ("config.json", "vocab.txt")]
     weights = _file(hub, revision, WEIGHTS[0], optional=True) or _file(hub, revision, WEIGHTS[1])
     tokenizer = [_file(hub, revision, name, optional=True) for name in (TOKENIZER_CONFIG, TOKENIZER)]
@@ -56,8 +56,8 @@ def _file(hub: str, revision: str, name: str, *, optional: bool = False) -> Path
         if optional and isinstance(error, errors.RemoteEntryNotFoundError):
             return None
         raise UserError(
-            f"{name} of {hub} at {revision} cannot be downloaded ({type(error).__name__}): look at the encoder's hub "
-            "and revision in params.yaml, and at the network."
+            f"{name} of {hub} at {revision} cannot be downloaded ({type(error).__name__}): check the encoder's hub "
+            "and revision in params.yaml, and the network."
         ) from None
 
 
@@ -78,10 +78,14 @@ def convert(checkpoint: Path, encoder: Encoder, positions: int, output: Path) ->
     file = checkpoint / TOKENIZER
     other = tokenizer_files.difference(file, tokenizer_files.digests(output / TOKENIZER)) if file.exists() else None
     if other:
-        raise UserError(f"{file} has another {other} than vocab.txt and {TOKENIZER_CONFIG}: take another checkpoint.")
+        raise UserError(
+            f"{file} has a different {other} from vocab.txt and {TOKENIZER_CONFIG}: use another checkpoint."
+        )
     known = Tokenizer.from_file(str(output / "tokenizer.json")).encode(PROBE, add_special_tokens=False).tokens
     if set(known) == {tokens.SPECIAL["unk"]}:
-        raise UserError(f"{checkpoint}/vocab.txt knows no word of {PROBE!r}: it is not the vocabulary of this encoder.")
+        raise UserError(
+            f"{checkpoint}/vocab.txt does not know any word of {PROBE!r}: it is not this encoder's vocabulary."
+        )
 
 
 def _config(file: Path, encoder: Encoder, positions: int) -> BertConfig:
@@ -101,7 +105,7 @@ def _weights(checkpoint: Path, config: BertConfig) -> dict[str, torch.Tensor]:
         expected = BertForPreTraining(config).state_dict()
     file = next((checkpoint / name for name in WEIGHTS if (checkpoint / name).exists()), None)
     if file is None:
-        raise UserError(f"{checkpoint} has neither {WEIGHTS[0]} nor {WEIGHTS[1]}: it is not a whole checkpoint.")
+        raise UserError(f"{checkpoint} has neither {WEIGHTS[0]} nor {WEIGHTS[1]}: it is not a complete checkpoint.")
     weights = {}
     for name, tensor in _read(file).items():
         name = encoder_files.current_name(name)
@@ -110,14 +114,14 @@ def _weights(checkpoint: Path, config: BertConfig) -> dict[str, torch.Tensor]:
             if name not in expected or expected[name].shape != tensor.shape:
                 raise UserError(
                     f"{file}: {name} {tuple(tensor.shape)} is not a weight of the BERT that config.json describes: "
-                    "take another checkpoint."
+                    "use another checkpoint."
                 )
             if not tensor.is_floating_point():
-                raise UserError(f"{file}: {name} is of type {tensor.dtype}: take a checkpoint that is not quantised.")
+                raise UserError(f"{file}: {name} is of type {tensor.dtype}: use a checkpoint that is not quantised.")
             weights[name] = tensor.to(torch.float32).contiguous()
     missing = [name for name in expected if name.startswith("bert.") and name not in weights]
     if missing:
-        raise UserError(f"{file}: {missing[0]} is missing, so it is not a whole BERT: take another checkpoint.")
+        raise UserError(f"{file}: {missing[0]} is missing, so it is not a complete BERT: use another checkpoint.")
     return weights
 
 
@@ -131,7 +135,7 @@ def _read(file: Path) -> Mapping[str, torch.Tensor]:
         return torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         why = str(error).split("\n")[0]
-        raise UserError(f"{file} does not hold tensors alone ({why}), and nothing else is loaded from it.") from None
+        raise UserError(f"{file} contains more than tensors ({why}), and only those are loaded from it.") from None
 
 
 def _settings(checkpoint: Path) -> dict[str, object]:
@@ -148,11 +152,11 @@ def _vocabulary(file: Path, size: int) -> dict[str, int]:
     try:
         words = content.decode("utf-8-sig").removesuffix("\n").split("\n")
     except UnicodeDecodeError:
-        raise UserError(f"{file} is not text in UTF-8: it is cut or another file; take another revision.") from None
+        raise UserError(f"{file} is not UTF-8 text: it is truncated or not that file; use another revision.") from None
     vocabulary = {word.removesuffix("\r"): number for number, word in enumerate(words)}
     if len(vocabulary) != size or len(words) != size:
         raise UserError(
-            f"{file} has {len(vocabulary)} word pieces where config.json says {size}: one is of another model."
+            f"{file} has {len(vocabulary)} word pieces, but config.json says {size}: one is from another model."
         )
     for word in tokens.SPECIAL.values():
         if word not in vocabulary:

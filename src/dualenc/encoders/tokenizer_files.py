@@ -40,19 +40,19 @@ def check_tokenizer(folder: str | Path) -> None:
     check_settings(settings_file, settings | _older_settings(Path(folder)))
     for side in ("truncation", "padding"):
         if (saved.get(side) or {}).get("direction", "Right") != "Right":
-            raise UserError(f"{file}: {side}.direction = 'Left' is not supported: take an encoder with 'Right'.")
+            raise UserError(f"{file}: {side}.direction = 'Left' is not supported: use an encoder with 'Right'.")
     model = saved.get("model")
     vocabulary = model.get("vocab") if isinstance(model, dict) else None
     if not isinstance(vocabulary, dict):
-        raise UserError(f"{file} has no vocabulary of word pieces: take an encoder with the tokenizer of a BERT.")
+        raise UserError(f"{file} has no vocabulary of word pieces: use an encoder with a BERT tokenizer.")
     missing = next((word for word in SPECIAL.values() if word not in vocabulary), None)
     if missing:
-        raise UserError(f"{file} has no {missing}: take an encoder with the tokenizer of a BERT.")
+        raise UserError(f"{file} has no {missing}: use an encoder with a BERT tokenizer.")
     size = config_value(config, "vocab_size")
     if max(vocabulary.values()) >= size:
         raise UserError(
-            f"{file} has ids up to {max(vocabulary.values())}, but {config_file} has vocab_size = {size}: one is of "
-            "another model, so copy both again."
+            f"{file} has ids up to {max(vocabulary.values())}, but {config_file} has vocab_size = {size}: one is "
+            "from another model, so copy both again."
         )
     for part, wanted in _berts(vocabulary, settings).items():
         found = _canonical(part, saved)
@@ -62,8 +62,8 @@ def check_tokenizer(folder: str | Path) -> None:
                 key = next(key for key in (*wanted, *found) if found.get(key) != wanted.get(key))
                 differing = f"{part}.{key} = {found.get(key)!r}, not {wanted.get(key)!r}"
             raise UserError(
-                f"{file}: {differing} as in the BertTokenizer that a saved model takes from {settings_file.name}: let "
-                "both files say the same."
+                f"{file}: {differing} as in the BertTokenizer that a saved model makes from {settings_file.name}: make "
+                "the two files agree."
             )
 
 
@@ -78,11 +78,11 @@ def check_settings(file: Path, settings: Mapping[str, Any]) -> None:
     """Raise ``UserError`` if the settings of a tokenizer_config.json are not those of a BERT's tokenizer."""
     kind = settings.get("tokenizer_class") or CLASSES[0]
     if kind not in CLASSES:
-        raise UserError(f"{file}: tokenizer_class = {kind!r} is not supported: take an encoder with {CLASSES[0]!r}.")
+        raise UserError(f"{file}: tokenizer_class = {kind!r} is not supported: use an encoder with {CLASSES[0]!r}.")
     for key, wanted in ONLY.items():
         found = _word(settings.get(key))
         if found not in (wanted, None):
-            raise UserError(f"{file}: {key} = {found!r} is not supported: take an encoder with {wanted!r}.")
+            raise UserError(f"{file}: {key} = {found!r} is not supported: use an encoder with {wanted!r}.")
     inputs = settings.get("model_input_names") or INPUTS
     if not set(INPUTS) <= set(inputs):
         raise UserError(f"{file}: model_input_names = {inputs!r} is not supported: a BERT reads {INPUTS!r}.")
@@ -93,7 +93,7 @@ def check_settings(file: Path, settings: Mapping[str, Any]) -> None:
     further.append((settings.get("added_tokens_decoder") or {}).values())
     other = next((word for words in further for word in map(_word, words) if word not in SPECIAL.values()), None)
     if other is not None:
-        raise UserError(f"{file} adds {other!r} to the tokens of a BERT, which is not supported: take another encoder.")
+        raise UserError(f"{file} adds {other!r} to the tokens of a BERT, which is not supported: use another encoder.")
 
 
 def _word(token: Any) -> Any:
@@ -163,6 +163,6 @@ def check_same(file: str | Path, expected: Mapping[str, str], other: str | Path)
     part = difference(file, expected)
     if part:
         raise UserError(
-            f"{file} has another {part} than {other}, with which the texts are tokenised: all encoders of a scale need "
-            "the student's tokenizer, so take one that has it."
+            f"{file} has a different {part} from {other}, with which the texts are tokenised: all encoders of a scale "
+            "need the student's tokenizer, so use one that has it."
         )

@@ -49,7 +49,7 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int, max_length: int, fold
     tokenizer.train_from_iterator(texts, vocab_size=vocabulary, special_tokens=first, show_progress=False)
     if tokenizer.get_vocab_size() < vocabulary:
         raise UserError(
-            f"the train split gives only {tokenizer.get_vocab_size()} word pieces: "
+            f"the train split yields only {tokenizer.get_vocab_size()} word pieces: "
             f"lower the scale's vocabulary = {vocabulary}."
         )
     write_tokenizer(tokenizer.get_vocab(), max_length, folder)

@@ -81,7 +81,7 @@ def load(root: Path, name: str, seeds: Iterable[int], folder: str = "runs") -> S
         if not column.index.equals(first.index):
             evalset, measure, qid = column.index.symmetric_difference(first.index)[0]
             raise UserError(
-                f"{folders[0]} and {folder} do not have the same values (one lacks {measure} of query {qid} "
+                f"{folders[0]} and {folder} do not have the same values (one lacks {measure} for query {qid} "
                 f"on {evalset}): evaluate both again on the same evaluation sets."
             )
     table = pd.DataFrame(columns)
@@ -184,5 +184,5 @@ def _read(path: Path) -> pd.Series:
     column = frame.set_index(["evalset", "measure", "qid"])["value"].sort_index()
     if not column.index.is_unique:
         evalset, measure, qid = column.index[column.index.duplicated()][0]
-        raise UserError(f"{path} has {measure} of query {qid} on {evalset} twice: evaluate this run again.")
+        raise UserError(f"{path} has {measure} for query {qid} on {evalset} twice: evaluate this run again.")
     return column

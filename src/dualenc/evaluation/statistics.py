@@ -108,7 +108,7 @@ def _checked(values: ArrayLike) -> np.ndarray:
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or len(values) < 2:
         raise UserError(
-            f"Statistics need one value for each of 2 or more queries, got values of shape {values.shape}; "
+            f"Statistics need one value for each of 2 or more queries, but got values of shape {values.shape}; "
             "evaluate on more queries, and average over seeds first."
         )
     if not np.isfinite(values).all():

@@ -69,7 +69,7 @@ def alone(name: str) -> None:
     """Draw one figure from the results in the folder that the command line names, where the workflow draws it."""
     try:
         if len(sys.argv) != 2:
-            raise UserError(f"write the folder of a scale's results: python -m dualenc.figures.{name} results/mini")
+            raise UserError(f"give the folder of a scale's results: python -m dualenc.figures.{name} results/mini")
         root = Path(sys.argv[1])
         params = shown.artefact(config.load("params.yaml", {"scale": root.name}), name)
         pdf, png = (Path("figures", root.name, f"{name}.{ending}") for ending in ("pdf", "png"))

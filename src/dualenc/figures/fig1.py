@@ -16,12 +16,12 @@ CAPTION = (
     "Is the gap between dual-encoders (DE) and cross-attention models (CA) one of capacity or of "
     "generalisation? In the paper, a wide enough DE reaches CA's MRR@10 on train queries but stays behind "
     "on test queries, and distillation with M³SE (DIST) lifts test at some cost in train. Look for DE's "
-    "line meeting CA's under train, for the distance that remains under test, and for DIST between the "
+    "line to meet CA's under train, for the distance that remains under test, and for DIST between the "
     "two. Points are means over seeds and queries; bands are bootstrap intervals over queries, each "
     "averaged over seeds first; thin vertical bars go from the worst to the best seed; the dashed line is "
     "BM25, whose candidates are re-ranked. The grey part shows what the paper prints for MS MARCO: its "
     "table 2, and DIST on test at the two sizes of its tables 1 and 4. Where the "
-    "rebuilt dataset is another one, compare the shapes, not the heights."
+    "rebuilt dataset is a different one, compare the shapes, not the heights."
 )
 
 

@@ -18,10 +18,10 @@ CAPTION = (
     "collapses the negatives to a sharp peak away from the positives; the one-hot DE spreads them, so that they "
     "overlap with the positives; and its normalised margins (s(q, d+) - s(q, d-)) / ρ are smaller, until "
     "distillation with softmax CE (DIST) moves them towards CA's. Look for a smaller spread of negatives for CA, "
-    "and for the order of the mean margins. ρ is the largest difference of two scores of one query; the spread "
-    "is the interquartile range of a query's negatives, in units of ρ, averaged over queries. Each model's scores "
-    "are moved by one constant so that their mean is 0, as in the paper; figure 6 shows them as they are. The "
-    "paper prints no numbers for this figure."
+    "and for the order of the mean margins. ρ is the largest difference between two scores of one query; the "
+    "spread is the interquartile range of a query's negatives, in units of ρ, averaged over queries. Each model's "
+    "scores are shifted by one constant so that their mean is 0, as in the paper; figure 6 shows them as they are. "
+    "The paper prints no numbers for this figure."
 )
 
 

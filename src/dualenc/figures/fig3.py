@@ -16,9 +16,9 @@ CAPTION = (
     "Is figure 1 different for shallow encoders? In the paper it is not: with two layers, too, the dual-encoder (DE) "
     "comes close to the cross-attention model (CA) on train queries as it gets wider, .406 against .429 MRR@10 at "
     "width 768, and stays .05 behind on test queries. Look for the same two shapes as in figure 1, lower on train "
-    "because a shallow encoder fits less. Points, bands and bars are as there; DIST is M³SE. The grey part shows what "
-    "the paper prints for MS MARCO: its table 2, and DIST on test at the one size of its table 5. Where the rebuilt "
-    "dataset is another one, compare the shapes, not the heights."
+    "because a shallow encoder fits less. Points, bands and bars are as in figure 1; DIST is M³SE. The grey part shows "
+    "what the paper prints for MS MARCO: its table 2, and DIST on test at the one size of its table 5. Where the "
+    "rebuilt dataset is a different one, compare the shapes, not the heights."
 )
 
 

@@ -24,12 +24,12 @@ SHOWS = {"experiments": ["ca", "de", "de-m3se"], "needs": ["curves"]}
 REQUIRES = {"distinct": ["label"]}
 CAPTION = (
     "How do cross-attention (CA), the dual-encoder (DE) and the distilled one (DIST) get where figure 1 finds them? In "
-    "the paper, all with the same encoder, DE starts behind CA and comes near it on train queries while its test "
+    "the paper, all with the same encoder, DE starts behind CA and comes close to it on train queries while its test "
     "effectiveness stays flat; DIST follows DE on train for the first 100,000 of 300,000 steps, then falls behind "
-    "there and rises above it on test. Look for DE's line going on under train while it is flat under test, and for "
-    "DIST crossing it in opposite directions. Lines are means over seeds on a fixed sample of queries and the first "
-    "candidates of each, bands go from the lowest to the highest seed, and the marker is the step whose nDCG@10 on the "
-    "validation split is best: test never chooses. The paper prints no numbers for this figure."
+    "there and rises above it on test. Look for DE's line to keep rising under train while it is flat under test, and "
+    "for DIST to cross it in opposite directions. Lines are means over seeds on a fixed sample of queries and the "
+    "first candidates of each, bands run from the lowest to the highest seed, and the marker is the step whose nDCG@10 "
+    "on the validation split is best: test never chooses. The paper prints no numbers for this figure."
 )
 
 
@@ -60,7 +60,7 @@ def _read(path: Path) -> pd.DataFrame:
     curve = frames.read_curve(path, "train this run first")
     for split in ("validation", *EVALSETS):
         if split not in set(curve.split):
-            raise UserError(f"{path} says nothing about {split}: train this run again, with a probe on each split.")
+            raise UserError(f"{path} has nothing about {split}: train this run again, with a probe on each split.")
     return curve
 
 

@@ -16,8 +16,8 @@ CAPTION = (
     "Does what figure 2 shows for test queries hold for queries that the models learned from? In the paper it does: "
     "cross-attention (CA) has a sharp peak of negatives away from the positives, the dual-encoder (DE) spreads its "
     "negatives. Look for the same shapes as in figure 2, and for positives that are further away from the negatives. "
-    "ρ is the largest difference of two scores of one query; the spread is the interquartile range of a query's "
-    "negatives, in units of ρ, averaged over queries. Each model's scores are moved by one constant so that their "
+    "ρ is the largest difference between two scores of one query; the spread is the interquartile range of a query's "
+    "negatives, in units of ρ, averaged over queries. Each model's scores are shifted by one constant so that their "
     "mean is 0. The paper prints no numbers for this figure."
 )
 

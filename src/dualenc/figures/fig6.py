@@ -15,13 +15,13 @@ from dualenc.runtime.errors import UserError
 SHOWS = {"experiments": ["ca", "de"], "needs": ["runs"], "options": {"bandwidth": 0.03}}
 REQUIRES = {"series": ["CA", "DE"], "options": {"bandwidth": "share"}}
 CAPTION = (
-    "Do the scores of a dual-encoder (DE) and of cross-attention (CA) mean the same? In the paper they do not: CA's "
-    "logits lie around 0, DE's dot products around 700, a strong baseline shift, which is why a DE that has to match "
-    "raw scores (MSE) fails while margins and softmax CE do not see the shift. Look at the axes of the first two "
-    "panels, and in the third for a distribution away from 0 (a shift) and for its width: what differs from query to "
-    "query cannot be undone by one constant. ρ is the largest difference of two scores of one query; the spread is "
-    "the interquartile range of a query's negatives, in units of ρ, averaged over queries. Of the paper's figure, "
-    "only the order of DE's scores, about 700, is in its text."
+    "Do the scores of a dual-encoder (DE) and of cross-attention (CA) mean the same thing? In the paper they do not: "
+    "CA's logits lie around 0, DE's dot products around 700, a strong baseline shift, which is why a DE that has to "
+    "match raw scores (MSE) fails while margins and softmax CE do not see the shift. Look at the axes of the first "
+    "two panels, and in the third for a distribution away from 0 (a shift) and for its width: what differs from query "
+    "to query cannot be undone by one constant. ρ is the largest difference between two scores of one query; the "
+    "spread is the interquartile range of a query's negatives, in units of ρ, averaged over queries. For this figure, "
+    "the paper's text gives only the order of magnitude of DE's scores, about 700."
 )
 
 

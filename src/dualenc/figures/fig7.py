@@ -13,14 +13,14 @@ from dualenc.figures import distributions, drawing
 SHOWS = {"experiments": ["ca", "de", "de-m3se"], "needs": ["runs", "checkpoints"], "options": {"bandwidth": 0.03}}
 REQUIRES = {"distinct": ["label"], "options": {"bandwidth": "share"}}
 CAPTION = (
-    "When do cross-attention (CA) and dual-encoders (DE) part? In the paper, positives and negatives overlap at the "
+    "When do cross-attention (CA) and dual-encoders (DE) diverge? In the paper, positives and negatives overlap at the "
     "start (top), CA within a much tighter range; after 10,000 of 300,000 steps (middle), CA has a sharp peak of "
     "negatives while DE's are diffuse; at the end (bottom) the distilled DE (DIST) is at least as sharp as CA. Look "
     "down the columns for the spread of negatives to shrink and the positives to move out, and along the rows for "
-    "who is first. Axes differ from panel to panel: compare the score ranges ρ, the largest difference of two scores "
-    "of one query, and the spread, the interquartile range of a query's negatives in units of ρ, averaged over "
-    "queries. Each model's scores are moved by one constant so that their mean is 0. The end is the checkpoint that "
-    "the validation split chose. The paper prints no numbers for this figure."
+    "which model is first. Axes differ from panel to panel: compare the score ranges ρ, the largest difference between "
+    "two scores of one query, and the spread, the interquartile range of a query's negatives in units of ρ, averaged "
+    "over queries. Each model's scores are shifted by one constant so that their mean is 0. The end is the checkpoint "
+    "that the validation split chose. The paper prints no numbers for this figure."
 )
 
 

@@ -15,9 +15,9 @@ REQUIRES = {"distinct": ["label"], "options": {"bandwidth": "share"}}
 CAPTION = (
     "Does distillation with M³SE give a dual-encoder (DE) larger margins on test queries? In the paper, the "
     "distribution of the distilled model (DIST) has more mass on large margins than that of the DE trained on "
-    "one-hot labels. Look for DIST's curve and mean right of DE's. Margins are (s(q, d+) - s(q, d-)) / ρ over all "
-    "positives and negatives of a query, where ρ is the model's largest difference of two scores of one query; "
-    "margins below 0 are negatives above a positive. The paper prints no numbers for this figure."
+    "one-hot labels. Look for DIST's curve and mean to the right of DE's. Margins are (s(q, d+) - s(q, d-)) / ρ "
+    "over all positives and negatives of a query, where ρ is the model's largest difference between two scores of "
+    "one query; margins below 0 are negatives above a positive. The paper prints no numbers for this figure."
 )
 
 

@@ -13,7 +13,7 @@ from dualenc.figures import distributions, drawing
 from dualenc.figures.drawing import COLOURS
 from dualenc.paper import naming
 
-SHARED = {"query": "same query", "passage": "same passage", "neither": "neither the same"}
+SHARED = {"query": "same query", "passage": "same passage", "neither": "nothing shared"}
 SHOWS = {"experiments": ["ca", "de"], "needs": ["score-updates"], "options": {"bandwidth": 0.03}}
 REQUIRES = {"distinct": ["series"], "options": {"bandwidth": "share"}}
 CAPTION = (
@@ -21,10 +21,10 @@ CAPTION = (
     "and its talk: 'noisy score updates') that a step on one (query, passage) pair moves all pairs that share the "
     "query's or the passage's embedding, so that a DE finds fine distinctions harder to learn. Here one gradient step "
     "raises the score of a test query and its relevant passage, for both models by the same small fraction of the "
-    "standard deviation of their scores; shown is how far other pairs move, relative to that pair. The right column is "
-    "what moves all scores alike, and so no ranking. Look, in each row, for DE lying further right in the first two "
-    "columns than in the third, and for CA doing so less: excess is that difference of means. Rows are the start, an "
-    "early step and the end of training. The talk names the study without a number."
+    "standard deviation of their scores; curves show how far other pairs move, relative to that pair. The right column "
+    "is what moves all scores alike, and so changes no ranking. In each row, look for DE to lie further right in the "
+    "first two columns than in the third, and for CA to do so less: excess is that difference in means. Rows are the "
+    "start, an early step and the end of training. The talk names the study but gives no number."
 )
 
 

@@ -33,14 +33,14 @@ SHOWS = {
 REQUIRES = {"options": {"teacher": "run", "ranks": "counts"}}
 CAPTION = (
     "How large must embeddings be for a dual-encoder (DE) to score like cross-attention (CA)? By Proposition 1 of the "
-    "paper, large enough; for finitely many queries and passages the singular value decomposition of CA's score matrix "
-    "gives the best embeddings of each dimension r. Line: that best factorisation of the scores of a block of queries "
-    "and passages, each query's mean taken out as it changes no ranking. Markers: trained DEs of width r, one-hot (DE) "
-    "and distilled (DIST), on the same block, with the one factor on all scores that fits best. No DE can be below the "
-    "line of errors. Look for the line being far below the markers, and its MRR@10 reaching CA's, at the widths of the "
-    "trained models: capacity would suffice, and what is missing is missing from training. A smaller distance on train "
-    "than on test is the gap of generalisation. Each query's relevant passage is in the block, so MRR@10 is not that "
-    "of the tables. The paper states the proposition and has no such figure."
+    "paper, some size is enough; for finitely many queries and passages, the singular value decomposition of CA's "
+    "score matrix gives the best embeddings of each dimension r. Line: that best factorisation of the scores of a "
+    "block of queries and passages, without each query's mean, which changes no ranking. Markers: trained DEs of width "
+    "r, one-hot (DE) and distilled (DIST), on the same block, all scores scaled by the one factor that fits best. No "
+    "DE can be below the line of errors. Look for the line to be far below the markers, and its MRR@10 to reach CA's, "
+    "at the widths of the trained models: capacity would suffice, and what is missing is missing from training. A "
+    "smaller distance on train than on test is the generalisation gap. Each query's relevant passage is in the block, "
+    "so MRR@10 is not that of the tables. The paper states the proposition but has no such figure."
 )
 
 

@@ -23,10 +23,10 @@ REQUIRES = {"options": {"margins": "margins", "temperatures": "temperatures"}}
 CAPTION = (
     "In what sense is softmax cross-entropy a smooth margin MSE? Proposition 3 of the paper: for one positive and one "
     "negative, τ² times the gradient of softmax CE distillation tends to 1/8 of margin MSE's gradient as the "
-    "temperature τ grows. Look for every line reaching the dashed 1/8, later the larger the margins are, and for the "
+    "temperature τ grows. Look for every line to reach the dashed 1/8, later the larger the margins are, and for the "
     "small values at low temperatures, where softmax CE does not ask a student to match a margin that is already "
-    "large. Each line is one pair of a teacher's and a student's margin; gradients are with respect to the positive's "
-    "student score, by automatic differentiation of the losses that the models are trained with."
+    "large. Each line is one pair of a teacher's and a student's margin; gradients are with respect to the student's "
+    "score of the positive, by automatic differentiation of the losses that the models are trained with."
 )
 # Told apart in grey print too, and none of the colours of CA, DE and DIST.
 LINES = [("#CC79A7", "-"), ("#999933", "--"), ("#882255", "-."), ("#332288", ":"), ("#000000", (0, (5, 1, 1, 1, 1, 1)))]

@@ -253,8 +253,8 @@ def pretrain(
     model = initial_model(source, lists, encoder, start, parameters.seed, lengths["pair"])
     if unlabelled.sentences is None and (parameters.objectives.sentences or parameters.objectives.pieces):
         raise UserError(
-            "the objectives sentences and pieces need what a sentence encoder says of the texts, and these were made "
-            "without one: name it in pretraining.sentence_encoder, or set both weights to 0."
+            "the objectives sentences and pieces need a sentence encoder's vectors of the texts, which were made "
+            "without one: name one in pretraining.sentence_encoder, or set both weights to 0."
         )
     steps = encoder.steps
     if steps is None:

@@ -37,7 +37,9 @@ def packaged(encoder: SentenceEncoder) -> Path:
     with open(weights, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != encoder.sha256:
-        raise UserError(f"{weights} has SHA-256 {digest}, not {encoder.sha256} as params.yaml says: install another.")
+        raise UserError(
+            f"{weights} has SHA-256 {digest}, not {encoder.sha256} as in params.yaml: install another version."
+        )
     return path
 
 

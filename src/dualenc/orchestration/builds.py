@@ -35,4 +35,4 @@ def _take(scale: str) -> IO[str]:
     try:
         return locks.take(FOLDER / f"{scale}.lock")
     except locks.Busy as holder:
-        raise UserError(f"scale {scale} is in use by {holder}: wait for that to end, or stop it.") from None
+        raise UserError(f"scale {scale} is in use by {holder}: wait for it to end, or stop it.") from None

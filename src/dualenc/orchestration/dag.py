@@ -65,7 +65,7 @@ def read(study: Study) -> list[Job]:
     from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, Quietness, ResourceSettings
 
     if not SNAKEFILE.exists():
-        raise UserError(f"{SNAKEFILE} does not exist: run in the folder that holds it, the root of the repository.")
+        raise UserError(f"{SNAKEFILE} does not exist: run this in its folder, the root of the repository.")
     chosen = ConfigSettings(config={"scale": study.scale, "pretrain": study.params.pretrain})
     with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
         try:

@@ -221,8 +221,8 @@ def as_text(rows: list[Mapping[str, Any]], study: Study) -> str:
     lines += [
         "",
         f"Scale {study.scale}, {sizes.passages:,} passages of {sizes.passage_tokens} tokens. Hours are those of one "
-        "device that runs one job after the other; jobs that several artefacts share count once under all. Memory is "
-        "that of the largest training, of each of its processes; storage that of models, runs, scores and embeddings.",
+        "device that runs one job after another; jobs that several artefacts share count once under all. Memory is "
+        "that of each process of the largest training run; storage that of models, runs, scores and embeddings.",
     ]
     return "\n".join(lines)
 

@@ -18,7 +18,7 @@ def leave_cancelled_jobs(scheduler: Any) -> None:
     def reported(job_info: Any, msg: str | None = None, **about: Any) -> None:
         if msg is not None and CANCELLED in msg:
             job_info.job.attempt = job_info.job.restart_times + 1
-            msg += " It was cancelled, so it is not tried again; the next run goes on where it was."
+            msg += " It was cancelled, so it is not tried again; the next run resumes it."
         report(job_info, msg=msg, **about)
 
     executor.report_job_error = reported

@@ -56,7 +56,7 @@ def record(study: Study) -> str:
     with builds.locked(study.scale):
         pending = _pending()
         if pending:
-            raise UserError(f"nothing is recorded: {_some(pending, 'job')} would still run. Run `make all` first.")
+            raise UserError(f"nothing is recorded, as {_some(pending, 'job')} would still run: run `make all` first.")
         root = Path("results", study.scale)
         gone = _status(study)[1]
         _run("dvc", "commit", "--force", "--quiet", *(stages.names() - gone if gone else ()))
@@ -79,8 +79,8 @@ def restore(study: Study) -> str:
         changed, _ = _status(study)
         if changed:
             raise UserError(
-                f"nothing is restored: DVC finds changes in {_some(changed, 'stage')}. `dvc status` shows them; `dvc "
-                "pull` brings what is missing, `dvc repro` makes what parameters or code have changed."
+                f"nothing is restored, as DVC finds changes in {_some(changed, 'stage')}: `dvc status` shows them, "
+                "`dvc pull` fetches what is missing, `dvc repro` remakes what parameters or code have changed."
             )
         recorded = Path("results", study.scale, "recorded.json")
         found = _artefacts(study)
@@ -96,10 +96,10 @@ def restore(study: Study) -> str:
         if not pending:
             return "Restored: Snakemake has nothing to do."
         if whole:
-            raise UserError(f"after all, {_some(pending, 'job')} would run: run `make all`, then `make record`.")
+            raise UserError(f"{_some(pending, 'job')} would still run: run `make all`, then `make record`.")
         return (
-            f"Restored but for {_some(pending, 'job')}: the tables, figures or claims here were not recorded with "
-            "these results. `make all` makes them anew."
+            f"Restored except for {_some(pending, 'job')}: the tables, figures or claims here were not recorded with "
+            "these results. `make all` remakes them."
         )
 
 
@@ -152,7 +152,7 @@ def _run(*command: str) -> str:
     if result.returncode:
         words = [line for line in (result.stdout + result.stderr).splitlines() if line.strip()]
         name = next(part for part in command if part not in (sys.executable, "-m"))
-        raise UserError(f"{name} ended with status {result.returncode}: {' '.join(words[-2:])}")
+        raise UserError(f"{name} exited with status {result.returncode}: {' '.join(words[-2:])}")
     return result.stdout
 
 

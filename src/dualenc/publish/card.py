@@ -33,7 +33,7 @@ TAIL = "print(scores)  # the larger, the more relevant\n"
 
 
 CHOSEN = {
-    "sampled": "a positive, and negatives that are drawn anew in each epoch",
+    "sampled": "a positive, and negatives that are drawn afresh in each epoch",
     "top": "a positive, and the negatives with the highest teacher scores",
 }
 NOT_PACKAGES = ("inputs", "processes", "layers", "commit", "machine", "processor", "mkl_cbwr")
@@ -70,8 +70,8 @@ def _what(facts: Facts) -> str:
         f"A {experiment.model} model ({_shape(facts, experiment.encoder)}, {facts.parameters:,} parameters), {how} "
         f"with the loss `{experiment.loss}`. It is the experiment `{facts.run}` of `dualenc`, which rebuilds every "
         "figure and table of [*In defense of dual-encoders for neural ranking*]"
-        "(https://proceedings.mlr.press/v162/menon22a.html) (Menon et al., ICML 2022); the paper's authors have no "
-        "part in it."
+        "(https://proceedings.mlr.press/v162/menon22a.html) (Menon et al., ICML 2022); the paper's authors are "
+        "not involved."
     )
 
 
@@ -88,7 +88,7 @@ def _use(facts: Facts) -> str:
     longest, what = facts.settings["lengths"][reads], "A query with its passage" if reads == "pair" else "A text"
     return (
         f'```\npip install "sentence-transformers>={minor}"\n```\n\n```python\n{code}```\n\n'
-        f"A score is {kind.SCORES}. {what} may have {longest} tokens; what is longer is cut."
+        f"A score is {kind.SCORES}. {what} may have {longest} tokens; anything beyond is cut."
     )
 
 
@@ -105,7 +105,7 @@ def _results(facts: Facts) -> str:
     )
     return (
         f"Means over queries with {100 * facts.study.evaluation.confidence:g} % intervals (bootstrap over queries), "
-        f"{what}. Queries of train are among those that it was trained on; validation chose the step.\n\n"
+        f"{what}. Train queries are among those that it was trained on; validation chose the step.\n\n"
         + "\n".join(lines)
     )
 
@@ -126,20 +126,20 @@ def _training(facts: Facts) -> str:
         "teacher": _teacher(facts),
         "list size": f"{experiment.list_size} passages: {CHOSEN[experiment.selection]}",
         "lists": f"{facts.lists['rows']:,}, of which a step takes {experiment.batch_size}",
-        "steps": f"{facts.steps:,} of at most {experiment.steps:,}; the model is that of step {facts.best:,}, "
+        "steps": f"{facts.steps:,} of at most {experiment.steps:,}; the model is the one at step {facts.best:,}, "
         "the best on validation",
         "commit": f"`{made['commit']}`",
         "software": versions,
         "hardware": f"{made['processor']} ({made['machine']}); processes: {made['processes']}; "
         f"MKL_CBWR: {made['mkl_cbwr']}",
-        "layers multiply in": f"{made['layers']['training']} (training), {made['layers']['scoring']} (scoring)",
+        "layers compute in": f"{made['layers']['training']} (training), {made['layers']['scoring']} (scoring)",
     }
     table = "\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())])
     settings = yaml.safe_dump(dict(facts.settings), sort_keys=False)
     inputs = "\n".join(f"- {path}: {digest}" for path, digest in made["inputs"].items())
     return (
         f"{_data(facts)}\n\n{table}\n\nAll parameters:\n\n```yaml\n{settings}```\n\n"
-        f"MD5 of what it was made of:\n\n{inputs}"
+        f"MD5 of what it was made from:\n\n{inputs}"
     )
 
 
@@ -170,7 +170,7 @@ def _teacher(facts: Facts) -> str:
     if name is None:
         return "none"
     if published and published.teacher == name:
-        return f"`{name}`, for which stand the scores published at {published.url or published.path}"
+        return f"`{name}`, replaced by the scores published at {published.url or published.path}"
     teacher = facts.study.run(name)
     return f"`{name}`: {teacher.model}, encoder `{teacher.encoder}`, seed {facts.study.at.seeds[0]}"
 
@@ -178,16 +178,16 @@ def _teacher(facts: Facts) -> str:
 def _reproduction(facts: Facts) -> str:
     commit = facts.made["commit"]
     checkout = "" if commit == "unknown" else f"git checkout {commit.removesuffix('-dirty')}\n"
-    dirty = " The working tree had changes that this commit lacks." if commit.endswith("-dirty") else ""
+    dirty = " The working tree had changes that are not in this commit." if commit.endswith("-dirty") else ""
     stage = stages.evaluation(facts.study, facts.run, facts.seed)
     by_dvc = (
-        f"\n\nOr with DVC, if `scale: {facts.study.scale}` stands in params.yaml (`make stages` after a change of it):"
+        f"\n\nOr with DVC, if params.yaml has `scale: {facts.study.scale}` (`make stages` after changing it):"
         f"\n\n```\ndvc repro {stage}\n```"
     )
     return (
-        "In a clone of the project and its environment (`make env && . .venv/bin/activate`):\n\n"
+        "In a clone of the project, in its environment (`make env && . .venv/bin/activate`):\n\n"
         f"```\n{checkout}{build_command(facts.study, facts.run, facts.seed)}\n```{by_dvc if stage else ''}\n\n"
-        f"With the same seed on the same kind of CPU the weights are the same to the last bit.{dirty}"
+        f"With the same seed on the same kind of CPU, the weights are identical to the last bit.{dirty}"
     )
 
 
@@ -196,15 +196,15 @@ def _limits(facts: Facts) -> str:
     test = facts.data["files"]["queries.test.parquet"]["rows"]
     points = [
         f"It has {facts.parameters:,} parameters and {facts.steps:,} steps of training: enough to compare ways of "
-        "training with each other, which is what it was made for. It is not made for people who search.",
-        f"It was measured on {test:,} test queries of the collection that it was trained on, and on no other text.",
+        "training, which is what it was made for. It is not meant for real searches.",
+        f"It was measured on {test:,} test queries from the collection that it was trained on, and on no other text.",
     ]
     kind = datasets.kind(dataset)
     if hasattr(kind, "limits"):
         points.append(kind.limits(dataset))
     points.append(
-        f"This is one of {seeds} seeds; the project's tables average over them and test differences."
+        f"This is one of {seeds} seeds; the project's tables average over them and test the differences."
         if seeds > 1
-        else "There is one seed at this scale: how far another would be from it is not known."
+        else "There is one seed at this scale: how much another would differ is not known."
     )
     return "\n".join(f"- {point}" for point in points)

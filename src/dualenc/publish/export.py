@@ -31,7 +31,7 @@ def export(study: Study, run: str, seed: int, results: Path, output: Path) -> st
     except HFValidationError:
         raise UserError(
             f"--output {output}: the model gets the name of this folder, and the Hub allows only letters, digits, -, _ "
-            "and . in it; name another."
+            "and . in it; choose another name."
         ) from None
     facts = read(study, run, seed, results, output.name)
     for kind in ("encoder", facts.experiment.model):

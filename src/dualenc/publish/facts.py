@@ -81,7 +81,7 @@ def read(study: Study, run: str, seed: int, results: Path, name: str) -> Facts:
     if missing is not None:
         raise UserError(
             f"{run}, seed {seed}, is not trained and evaluated yet at scale {study.scale} ({missing} is missing): "
-            f"{make}, or bring it with `dvc pull`."
+            f"{make}, or fetch it with `dvc pull`."
         )
     settings, made = read_yaml(own["config.yaml"], Settings), read_json(own["provenance.json"], Provenance)
     lists_manifest = read_json(f"{lists}.json", supervision.Manifest)
@@ -91,7 +91,7 @@ def read(study: Study, run: str, seed: int, results: Path, name: str) -> Facts:
         Path(workflow.encoder_folder(study, experiment.encoder), "model.safetensors"),
     )
     if changed:
-        raise UserError(f"{folder / 'model'} was trained with another {changed} than is here now: {make}.")
+        raise UserError(f"{folder / 'model'} was trained with a different {changed} from the one here now: {make}.")
     curve = frames.read_curve(own["curve.csv"], make)
     split, _, measure = CHOOSES.partition("_")
     # At step 0 the start is probed, which no checkpoint has.

@@ -77,7 +77,7 @@ def seconds(benchmark: Path) -> float:
         with open(benchmark, encoding="utf-8", newline="") as file:
             return float(next(csv.DictReader(file, delimiter="\t"))["s"])
     except (OSError, ValueError, KeyError, TypeError, StopIteration, csv.Error):
-        raise UserError(f"{benchmark} is not a benchmark of Snakemake: remove it, or run its job again.") from None
+        raise UserError(f"{benchmark} is not a Snakemake benchmark: remove it, or run its job again.") from None
 
 
 def made(summary: str) -> set[str]:
@@ -97,10 +97,10 @@ def front(root: Path, figures: Path, scale: str, cost_of: Mapping[str, Cost], fi
     parts = [
         "# In defense of dual-encoders for neural ranking, rebuilt",
         f"Figures, tables and claims of Menon et al. (ICML 2022), rebuilt at scale {scale}. The menu on the left has "
-        "all of them, with their captions and the data behind them, and how they were made.",
+        "all of them, with their captions, the data behind them, and how they were made.",
         "## Claims of the paper",
         "\n".join(page.table(records)),
-        "How verdicts are made, and what limits them at this scale, is said under Results, Claims.",
+        "The page under Results, Claims says how verdicts are made, and what limits them at this scale.",
         "## Figure 1",
         f"![Figure 1](data:image/png;base64,{image})",
         artefacts.caption("figure", "fig1"),
@@ -110,14 +110,14 @@ def front(root: Path, figures: Path, scale: str, cost_of: Mapping[str, Cost], fi
         "## What it costs",
         _cost_table(cost_of),
         "Seconds are those of the jobs that an artefact needs if nothing has been made yet, summed as if they ran one "
-        "after the other. Most jobs are shared by several artefacts; the last columns count those that only this one "
+        "after another. Most jobs are shared by several artefacts; the last columns count those that only this one "
         "needs.",
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _cost_table(cost_of: Mapping[str, Cost]) -> str:
-    lines = ["| artefact | | jobs | seconds | jobs of its own | seconds of its own |"]
+    lines = ["| artefact | | jobs | seconds | its own jobs | their seconds |"]
     lines += ["| :-- | :-- | --: | --: | --: | --: |"]
     for name, cost in cost_of.items():
         numbers = f"{cost.jobs} | {cost.seconds:,.0f} | {cost.own_jobs} | {cost.own_seconds:,.0f}"

@@ -107,7 +107,7 @@ def bm25(
     than the collection, and if most passages have no term.
     """
     if depth > len(pids):
-        raise UserError(f"BM25 is asked for {depth} candidates of {len(pids)} passages: lower the scale's depth.")
+        raise UserError(f"BM25 is asked for {depth} candidates out of {len(pids)} passages: lower the scale's depth.")
     vocabulary = Vocabulary(stop_words, stemmer)
     found = [(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))] * len(queries)
     with tempfile.TemporaryFile() as file, ThreadPoolExecutor(threads) as pool:

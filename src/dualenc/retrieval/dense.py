@@ -97,7 +97,7 @@ def best(
         scores, rows = np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1)
         count += size
     if count < depth:
-        raise UserError(f"{depth} passages are to be found among {count}: lower the scale's retrieval_depth.")
+        raise UserError(f"the search is asked for {depth} out of {count} passages: lower the scale's retrieval_depth.")
     return scores, rows
 
 

@@ -111,7 +111,7 @@ def embeddings(
 def as_text(found: dict[str, Any]) -> str:
     """What ``search`` found, for a terminal: a line of ranks and scores for each passage, and its text below it."""
     width = min(shutil.get_terminal_size().columns, 100)
-    teacher = f", next to it {found['teacher']}'s order of these" if found["teacher"] else ""
+    teacher = f", with {found['teacher']}'s order of these" if found["teacher"] else ""
     lines = [f"{found['run']} (seed {found['seed']}, {found['scale']}), {found['collection']:,} passages{teacher}", ""]
     for line in found["passages"]:
         first_stage = f"BM25 {line['bm25_rank'] or '-'}"

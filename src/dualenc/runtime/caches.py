@@ -29,7 +29,7 @@ def _check(name: str, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"{name} is {folder}, which cannot be made ({error.strerror}): set it to a folder that you may write."
+            f"{name} is {folder}, which cannot be made ({error.strerror}): set it to a folder that you can write to."
         ) from None
 
 

@@ -71,12 +71,12 @@ def _fetch_all(wanted: dict[str, Any], partial: Path, about: Path, path: Path) -
             url, why = wanted["url"], type(error).__name__
             if not partial.exists():
                 raise UserError(
-                    f"{url} cannot be reached ({why}): look at the network, correct the URL, or put the file at "
+                    f"{url} cannot be reached ({why}): check the network, correct the URL, or put the file at "
                     f"{path} by hand."
                 ) from None
             if (after := partial.stat().st_size) <= most:
                 raise UserError(
-                    f"the connection to {url} broke after {after / 1e6:,.1f} MB ({why}): run again, it goes on there."
+                    f"the connection to {url} broke after {after / 1e6:,.1f} MB ({why}): run again to resume there."
                 ) from None
             most = after
 
@@ -104,7 +104,7 @@ def _fetch(wanted: dict[str, Any], done: int, noted: dict[str, Any], partial: Pa
             return False
         if response.status_code not in (200, 206):
             raise UserError(
-                f"{wanted['url']} cannot be downloaded, its server says {response.status_code} {response.reason}: "
+                f"{wanted['url']} cannot be downloaded, as its server says {response.status_code} {response.reason}: "
                 f"correct the URL or put the file at {path} by hand."
             )
         if response.status_code == 200:  # from the start, which may be all that the server can do

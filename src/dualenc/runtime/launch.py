@@ -23,9 +23,9 @@ def run(processes: int, nodes: int, threads: int, command: Sequence[str]) -> int
     several nodes outside of a Slurm job, or a number of processes that they cannot share or that is far too large.
     """
     if processes % nodes:
-        raise UserError(f"--processes {processes} cannot be spread over --nodes {nodes}: give a multiple of it.")
+        raise UserError(f"--processes {processes} cannot be spread over --nodes {nodes}: give a multiple of {nodes}.")
     if processes // nodes > MOST:
-        raise UserError(f"--processes {processes} are more than {MOST} on a node: give fewer.")
+        raise UserError(f"--processes {processes} is more than {MOST} on a node: give fewer.")
     if processes == 1:
         return None
     if "TORCHELASTIC_RUN_ID" in os.environ:
@@ -44,7 +44,7 @@ def _end_with_parent() -> None:
 
 def _on_each_node(nodes: int, threads: int, command: Sequence[str]) -> int:
     if "SLURM_JOB_ID" not in os.environ:
-        raise UserError(f"a training by {nodes} nodes has to be a Slurm job: set nodes to 1, or take --profile slurm.")
+        raise UserError(f"training on {nodes} nodes has to be a Slurm job: set nodes to 1, or use --profile slurm.")
     with socket.socket() as free:
         free.bind(("", 0))
         environment = os.environ | {PORT: str(free.getsockname()[1])}
@@ -52,7 +52,7 @@ def _on_each_node(nodes: int, threads: int, command: Sequence[str]) -> int:
     try:
         return subprocess.call([*step, sys.executable, "-m", "dualenc", *command], env=environment)
     except FileNotFoundError:
-        raise UserError(f"a training by {nodes} nodes needs srun, which is not in PATH: set nodes to 1.") from None
+        raise UserError(f"training on {nodes} nodes needs srun, which is not in PATH: set nodes to 1.") from None
 
 
 def _on_this_node(processes: int, nodes: int, command: Sequence[str]) -> int:
@@ -65,7 +65,7 @@ def _on_this_node(processes: int, nodes: int, command: Sequence[str]) -> int:
     else:  # srun runs on the first node of a job
         missing = [name for name in OF_A_STEP if name not in os.environ]
         if missing:
-            raise UserError(f"{PORT} is set, but {missing[0]} is not, as in a step of a Slurm job: unset {PORT}.")
+            raise UserError(f"{PORT} is set, but {missing[0]} is not, as it is in a step of a Slurm job: unset {PORT}.")
         host = os.environ["SLURM_LAUNCH_NODE_IPADDR"]
         meeting = {"rdzv_endpoint": f"{host}:{os.environ[PORT]}", "run_id": os.environ["SLURM_JOB_ID"]}
         meeting["rdzv_configs"] = {"is_host": os.environ["SLURM_NODEID"] == "0"}

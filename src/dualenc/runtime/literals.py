@@ -23,4 +23,4 @@ def literal(path: Path, constant: str, name: str) -> dict[str, Any]:
     try:
         return ast.literal_eval(re.search(VALUE.format(constant), text, re.MULTILINE)[1])
     except (TypeError, ValueError, SyntaxError):
-        raise UserError(f"{name} has no {constant} that is one literal: write it out.") from None
+        raise UserError(f"{name} has no {constant} that is a single literal: write it out.") from None

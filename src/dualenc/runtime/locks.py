@@ -36,7 +36,7 @@ def take(path: Path) -> IO[str]:
         if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
             raise
         raise UserError(
-            f"the file system of {path.parent} has no locks: put this folder on one that has, and a link in its place."
+            f"the file system of {path.parent} has no locks: move this folder to one that does, and leave a link."
         ) from None
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}")

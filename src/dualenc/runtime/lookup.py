@@ -21,12 +21,12 @@ def dotted(*keys: object) -> str:
 
 
 def nearest(name: object, allowed: Iterable[str]) -> str:
-    """``allowed are a, b; did you mean a?`` for an error about ``name``."""
+    """``allowed: a, b; did you mean a?`` for an error about ``name``."""
     allowed = list(allowed)
     close = difflib.get_close_matches(str(name), allowed, n=1, cutoff=0.4)
     if not allowed:
         return "there is none."
-    return f"allowed are {', '.join(allowed)}" + (f"; did you mean {close[0]}?" if close else ".")
+    return f"allowed: {', '.join(allowed)}" + (f"; did you mean {close[0]}?" if close else ".")
 
 
 def choose(key: str, name: Any, allowed: Mapping[str, Any] | Iterable[str]) -> Any:

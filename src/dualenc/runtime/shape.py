@@ -10,7 +10,7 @@ from dualenc.runtime.lookup import dotted, nearest, shown
 
 WORDS = {
     "bool_type": "give true or false",
-    "string_type": "give a text",
+    "string_type": "give text",
     "list_type": "give a list",
     "dict_type": "give keys with their values",
     "model_type": "give keys with their values",
@@ -47,10 +47,10 @@ def _told(error: Mapping[str, Any], shape: Any, value: Any, key: str) -> str:
         allowed = [tag.strip("'") for tag in about["expected_tags"].split(", ")]
         return f"{path}.kind = {about['tag']!r} is not allowed; {nearest(about['tag'], allowed)}"
     if kind == "name":
-        return f"{path} has {_fault(error['input'])}: name it with up to 100 letters, digits, - and _."
+        return f"{path} has {_fault(error['input'])}: use up to 100 letters, digits, - and _."
     given = shown(error["input"])
     if kind == "twice":
-        return f"{path} = {given} holds {error['msg']}."
+        return f"{path} = {given} contains {error['msg']}."
     if kind == "literal_error":
         names = [part.strip("'") for part in about["expected"].replace(" or ", ", ").split(", ")]
         return f"{path} = {given} is not allowed; {nearest(error['input'], names)}"

@@ -66,7 +66,7 @@ Fraction = real(0, 1)
 Share = real(0, 1, open="high")
 Weight = real(0)
 Size = real(0, open="low")
-Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$"), told("a text on one line")]
+Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$"), told("text on one line")]
 Texts = Annotated[list[Text], AfterValidator(once)]
 Names = Annotated[Texts, BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 Md5 = Annotated[str, Field(pattern="^[0-9a-f]{32}$"), told("the 32 hexadecimal digits of an MD5")]

@@ -27,7 +27,7 @@ def _slice(context: typer.Context, text: str) -> Any:
 def creatable(parameter: typer.CallbackParam, path: Path) -> Path:
     """``path``, unless it cannot be made: what is above it, as far as that exists, has to be a folder to write to."""
     if path.name in ("", ".."):
-        raise UserError(f"{parameter.opts[0]} '{path}' has no name of its own: name what is written.")
+        raise UserError(f"{parameter.opts[0]} '{path}' does not end in a name: name what to write.")
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -46,26 +46,26 @@ Params = Annotated[
     Shape, typer.Option("--params", parser=str, callback=_slice, metavar="JSON", help="slice of params.yaml")
 ]
 """``Params[Train]``: the step's slice of params.yaml, so that what a job uses is what Snakemake watches."""
-Output = Annotated[Path, typer.Option(callback=creatable, dir_okay=False, help="the file that is written")]
+Output = Annotated[Path, typer.Option(callback=creatable, dir_okay=False, help="the file to write")]
 OutputFolder = Annotated[
-    Path, typer.Option(callback=creatable, file_okay=False, writable=True, help="the folder that is written")
+    Path, typer.Option(callback=creatable, file_okay=False, writable=True, help="the folder to write")
 ]
 Scratch = Annotated[
-    Path, typer.Option(callback=creatable, file_okay=False, writable=True, help="for what an interrupted job leaves")
+    Path, typer.Option(callback=creatable, file_okay=False, writable=True, help="for the state of an interrupted job")
 ]
-File = Annotated[Path, typer.Option(exists=True, dir_okay=False, help="file of an earlier step")]
-Folder = Annotated[Path, typer.Option(exists=True, file_okay=False, help="folder of an earlier step")]
+File = Annotated[Path, typer.Option(exists=True, dir_okay=False, help="file from an earlier step")]
+Folder = Annotated[Path, typer.Option(exists=True, file_okay=False, help="folder from an earlier step")]
 Folders = Annotated[
     list[Path],
-    typer.Option(exists=True, file_okay=False, help="folder of an earlier step; may be given several times"),
+    typer.Option(exists=True, file_okay=False, help="folder from an earlier step; may be given several times"),
 ]
 Shards = Annotated[
-    list[Path] | None, typer.Option(exists=True, dir_okay=False, help="a shard; once for each, in order")
+    list[Path] | None, typer.Option(exists=True, dir_okay=False, help="a shard; give each one, in order")
 ]
-Shard = Annotated[int, typer.Option(min=0, help="from 0")]
+Shard = Annotated[int, typer.Option(min=0, help="number of the shard, from 0")]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1)]
-Processes = Annotated[int, typer.Option(min=1, help="that work together")]
-Nodes = Annotated[int, typer.Option(min=1, help="of a Slurm job, which the processes are spread over")]
+Processes = Annotated[int, typer.Option(min=1, help="how many work together")]
+Nodes = Annotated[int, typer.Option(min=1, help="nodes of a Slurm job to spread the processes over")]
 
 
 def check_shard(shard: int, shards: int) -> None:

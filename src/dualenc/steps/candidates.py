@@ -75,7 +75,7 @@ def _official(params: Candidates, folder: Path) -> tuple[Runs, Judged, About]:
         if unknown is not None:
             raise UserError(
                 f"the official candidates of the {split} split name passage {unknown!r}, which is not in "
-                f"{folder / 'passages.parquet'}: take the whole collection, or set candidates to bm25."
+                f"{folder / 'passages.parquet'}: use the whole collection, or set candidates to bm25."
             )
         qids = collection.queries(folder, split).qid
         judged[split] = set(qids)
@@ -112,13 +112,13 @@ def _check_found(split: str, run: Run, qrels: Mapping[str, Mapping[str, int]], s
     found = {qid: ranking.pids for qid, ranking in run.items() if ranking.pids}
     if not found:
         advice = {
-            "bm25": "none shares a word with any; write both in one language, and with spaces between words (see "
+            "bm25": "none shares a word with any; write both in one language, with spaces between words (see "
             '"Languages and scripts" in docs/add-a-dataset.md).',
-            "official": "the official candidates are of other queries; set candidates to bm25.",
+            "official": "the official candidates are for other queries; set candidates to bm25.",
         }
         raise UserError(f"no query of the {split} split finds a passage: {advice[source]}")
     if not any(qrels[qid].get(pid, 0) > 0 for qid, pids in found.items() for pid in pids):
         raise UserError(
             f"no query of the {split} split finds a passage that is relevant to it, so every measure would be 0: raise "
-            "the scale's depth, and check that the judgements are of these queries and passages."
+            "the scale's depth, and check that the judgements are for these queries and passages."
         )

@@ -8,7 +8,7 @@ from dualenc.study.settings import Artefact
 
 
 def claim(artefact: str, params: Params[Artefact], root: Folder, output: Output) -> None:
-    """Judge one of the paper's claims from the results below a scale's folder.
+    """Judge one of the paper's claims from the results in a scale's folder.
 
     Writes the verdict and the numbers behind it (JSON).
     """

@@ -7,7 +7,7 @@ from dualenc.tables import pages
 
 
 def claims(names: list[str], verdicts: Folder, output: OutputFolder) -> None:
-    """Collect the verdicts on claims in one page.
+    """Collect the verdicts on claims on one page.
 
     Writes ``claims.json``, ``.md`` and ``.html`` into ``output``, from ``<name>.json`` of the folder ``verdicts``.
     """

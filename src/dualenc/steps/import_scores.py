@@ -93,11 +93,11 @@ def _numbers(ids: pa.Array, folder: Path) -> np.ndarray:
     except pa.ArrowInvalid as error:
         raise UserError(
             f"{folder} has an id that is not a whole number ({error}), but published scores name passages by number: "
-            "take published_scores out of the scale, or another dataset."
+            "remove published_scores from the scale, or use another dataset."
         ) from None
     for other in ids.filter(pc.not_equal(ids, numbers.cast(ids.type)))[:1].to_pylist():
         raise UserError(
             f"{folder} has the id {other!r}, but published scores name passages by number, without leading zeros: "
-            "take published_scores out of the scale, or another dataset."
+            "remove published_scores from the scale, or use another dataset."
         )
     return numbers.to_numpy()

@@ -50,7 +50,7 @@ def passage_rows(folder: Path, *runs: Run) -> dict[str, int]:
     known = collection.rows(folder, "passages", named)
     if len(known) < len(named):
         unknown = min(named - known.keys())
-        raise UserError(f"{folder} has no passage {unknown!r}, which the candidates name: make these again from it.")
+        raise UserError(f"{folder} has no passage {unknown!r}, which the candidates name: make them again from it.")
     return known
 
 
@@ -60,7 +60,9 @@ def read_candidates(evaluation: Path, split: str, query_rows: Mapping[str, int])
     run = read_run(file)
     unknown = min(run.keys() - query_rows.keys(), default=None)
     if unknown is not None:
-        raise UserError(f"{file} names query {unknown!r}, which the dataset does not have: make it again from that.")
+        raise UserError(
+            f"{file} names query {unknown!r}, which the dataset does not have: make it again from the dataset."
+        )
     return run
 
 

@@ -18,7 +18,7 @@ TARGET = "artefacts"
 
 
 def report(
-    scale: Annotated[str, typer.Option()], config: Annotated[list[str], typer.Option(help="of the workflow")],
+    scale: Annotated[str, typer.Option()], config: Annotated[list[str], typer.Option(help="as given to the workflow")],
     root: Folder, figures: Folder, logs: Folder, stylesheet: File, front: Output, output: Output,
 ) -> None:  # fmt: skip
     """Make the report of a scale's results with Snakemake, and its first page.
@@ -40,5 +40,5 @@ def _snakemake(config: Sequence[str], *arguments: str) -> str:
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", *config, *arguments]
     result = subprocess.run([*command, "--", TARGET], stdout=subprocess.PIPE, encoding="utf-8", check=False)
     if result.returncode:
-        raise UserError(f"snakemake {arguments[0]} ended with status {result.returncode}: see its lines above.")
+        raise UserError(f"snakemake {arguments[0]} exited with status {result.returncode}: see its output above.")
     return result.stdout

@@ -16,7 +16,7 @@ from dualenc.study.settings import Scorer
 def rerank(
     params: Params[Scorer], dataset: Folder, tokens: Folder, evaluation: Folder, model: Folder,
     splits: Annotated[str, typer.Option(help="comma-separated evaluation sets")],
-    tag: Annotated[str, typer.Option(help="what the runs are called in their files")],
+    tag: Annotated[str, typer.Option(help="name of the runs in their files")],
     scratch: Scratch, output: OutputFolder, processes: Processes = 1, nodes: Nodes = 1,
 ) -> None:  # fmt: skip
     """Re-rank the candidates of evaluation sets with a model.

@@ -61,9 +61,9 @@ def _check(embeddings: Sequence[Path], count: int, width: int) -> None:
     vectors = [arrays.read(path, 2, mmap_mode="r") for path in embeddings]
     wrong = next((path for path, rows in zip(embeddings, vectors, strict=True) if rows.shape[1] != width), None)
     if wrong is not None:
-        raise UserError(f"{wrong} has no vectors of width {width}, as the model makes them: encode the passages again.")
+        raise UserError(f"{wrong} has no vectors of width {width}, which the model makes: encode the passages again.")
     if sum(map(len, vectors)) != count:
         raise UserError(
-            f"the files of {embeddings[0].parent} have {sum(map(len, vectors)):,} vectors of {count:,} passages: give "
+            f"the files in {embeddings[0].parent} have {sum(map(len, vectors)):,} vectors for {count:,} passages: give "
             "each shard once."
         )

@@ -17,7 +17,7 @@ def score_updates(
     params: Params[ScoreUpdates], dataset: Folder, tokens: Folder, evaluation: Folder, checkpoints: Folder,
     run: Folder, output: Output,
 ) -> None:  # fmt: skip
-    """Measure what a gradient step on one pair does to the scores of others, along one training.
+    """Measure what a gradient step on one pair does to the scores of others, along one training run.
 
     Writes `dualenc.analysis.score_updates.changes` of test pairs, with ``checkpoint`` (parquet). Checkpoints are
     ``step-<k>`` of the folder ``checkpoints`` for each k of ``params.checkpoints``, and "end", the model in the folder

@@ -10,7 +10,7 @@ from dualenc.steps.arguments import Folder
 
 
 def summary(root: Folder, figures: Annotated[Path, typer.Option(file_okay=False, help="may be missing")]) -> None:
-    """Say where the results are and how long what took.
+    """Say where the results are and how long each rule took.
 
     ``root`` is ``results/<scale>``; the times are those of its Snakemake benchmarks.
     """

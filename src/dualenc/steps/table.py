@@ -7,7 +7,7 @@ from dualenc.tables import writing
 
 
 def table(artefact: str, params: Params[Artefact], root: Folder, output: OutputFolder) -> None:
-    """Make one table from the results below a scale's folder.
+    """Make one table from the results in a scale's folder.
 
     Writes ``<artefact>.csv``, ``.md``, ``.html`` and ``.tex`` into ``output``.
     """

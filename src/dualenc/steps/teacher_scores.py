@@ -36,7 +36,7 @@ def _write(folder: Path, teacher: models.Model, lists: Path, files: Sequence[Pat
     scores, shape = parts.joined(files), (len(frame), len(frame.pids[0]))
     if scores.size != math.prod(shape):
         raise UserError(
-            f"{files[0].parent} has {scores.size:,} scores of the {math.prod(shape):,} pairs in {lists}: score "
+            f"{files[0].parent} has {scores.size:,} scores for the {math.prod(shape):,} pairs in {lists}: score "
             "all shards of these lists again."
         )
     scores = scores.reshape(shape)

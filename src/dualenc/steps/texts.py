@@ -23,7 +23,7 @@ AT_ONCE = 1024  # texts, in a part that is kept
 def texts(
     params: Params[UnlabelledTexts], data: Folder, tokenizer: Folder, scratch: Scratch, output: OutputFolder
 ) -> None:
-    """Take texts to pre-train on from train splits, and ask a sentence encoder about them.
+    """Take texts to pre-train on from train splits, and encode them with a sentence encoder.
 
     ``data/<dataset>`` are the dataset folders. Writes the texts as a column of tokens, ``texts``, and, if there is a
     sentence encoder, its vectors of them: ``sentences.npy`` (N, D) are unit vectors of the texts, ``pieces.npy``

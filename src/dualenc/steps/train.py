@@ -30,7 +30,7 @@ def train(
     seed: Seed, checkpoints: OutputFolder, scratch: Scratch, output: OutputFolder,
     processes: Processes = 1, nodes: Nodes = 1,
 ) -> None:  # fmt: skip
-    """Train one model, and keep what it was at some early steps.
+    """Train one model, and keep it as it was at some early steps.
 
     Writes ``model/`` and ``curve.csv``, with the probes of validation that chose the model's step; in the folder
     ``checkpoints`` ``step-<k>/model/`` for each k of ``params.checkpoints``. Raises ``UserError`` if the processes
@@ -86,6 +86,6 @@ def probe(evaluation: Path, split: str, texts: Data, queries: int, depth: int) -
     if not candidates:
         raise UserError(
             f"none of the first {len(sample)} queries of {split} has a relevant passage among its first {depth} "
-            "candidates, so no probe could tell one model from another: raise queries or depth of probes."
+            "candidates, so no probe could tell one model from another: raise the queries or depth of probes."
         )
     return trainer.Probe(texts.sources[split], candidates, judged, texts.query_rows[split])

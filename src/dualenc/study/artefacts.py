@@ -45,7 +45,7 @@ def kinds() -> dict[str, str]:
         for name in names(kind):
             if name in found:
                 raise UserError(
-                    f"src/dualenc/{kind}s/{name}.py has the name of {path(found[name], name)}: rename one of them."
+                    f"src/dualenc/{kind}s/{name}.py has the same name as {path(found[name], name)}: rename one of them."
                 )
             found[name] = kind
     return found
@@ -76,7 +76,7 @@ def caption(kind: str, name: str) -> str:
                 return ast.literal_eval(node.value)
             except ValueError:
                 break
-    raise UserError(f"{path(kind, name)} has no CAPTION that is one string literal: write it out.")
+    raise UserError(f"{path(kind, name)} has no CAPTION that is a single string literal: write it out.")
 
 
 def declared(kind: str, name: str, constant: str) -> dict[str, Any]:

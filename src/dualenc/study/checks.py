@@ -38,7 +38,7 @@ def names(params: Params, at: Scale) -> None:
     for family in at.encoders:
         if family in params.encoders:
             raise UserError(
-                f"params.yaml: scales.{params.scale}.encoders.{family} is a family with the name of an encoder: rename "
+                f"params.yaml: scales.{params.scale}.encoders.{family} is a family named like an encoder: rename "
                 "one of them."
             )
 
@@ -56,11 +56,11 @@ def encoders(params: Params, scale: str, at: Scale) -> None:
         for name in some:
             choose(f"scales.{scale}.encoders.{family}", name, params.encoders)
     if "student" not in at.encoders:
-        raise UserError(f"params.yaml: scales.{scale}.encoders.student is missing: its tokenizer is that of all texts.")
+        raise UserError(f"params.yaml: scales.{scale}.encoders.student is missing: all texts use its tokenizer.")
     if at.lengths.text > at.lengths.pair:
         raise UserError(
             f"scales.{scale}.lengths.text = {at.lengths.text} is larger than lengths.pair = "
-            f"{at.lengths.pair}, the positions that an encoder has: lower the one or raise the other."
+            f"{at.lengths.pair}, the positions that an encoder has: lower one or raise the other."
         )
 
 
@@ -76,7 +76,7 @@ def _growth(params: Params, name: str) -> None:
             raise UserError(
                 f"params.yaml: encoders.{chain[-1]}.grows_from = {lower!r}, with {start.layers} layers of width "
                 f"{start.width}, is not allowed: {chain[-1]} has {encoder.layers} layers of width {encoder.width}, so "
-                "name one of this width that is not deeper."
+                "name one of the same width that is not deeper."
             )
         chain.append(lower)
 
@@ -115,17 +115,17 @@ def scale(study: Study) -> None:
     if at.list_length > at.depth and not at.published_scores:
         raise UserError(
             f"{where}.list_length = {at.list_length} is larger than depth = {at.depth}, the candidates that a list is "
-            "made of: lower the one or raise the other."
+            "made from: lower one or raise the other."
         )
     if at.score_matrix.passages < at.score_matrix.queries:
         raise UserError(
             f"{where}.score_matrix.passages = {at.score_matrix.passages} is less than its queries = "
-            f"{at.score_matrix.queries}, each with a relevant passage: raise the one or lower the other."
+            f"{at.score_matrix.queries}, each with a relevant passage: raise one or lower the other."
         )
     if at.pretraining.list_size > at.list_length:
         raise UserError(
             f"{where}.pretraining.list_size = {at.pretraining.list_size} is larger than list_length = {at.list_length}:"
-            " lower the one or raise the other."
+            " lower one or raise the other."
         )
     for key in ("corpora", "texts"):
         for name in getattr(at.pretraining, key):
@@ -134,21 +134,21 @@ def scale(study: Study) -> None:
     if told and at.pretraining.sentence_encoder is None:
         raise UserError(
             f"{where}.pretraining.objectives has weights for sentences or pieces, but there is no sentence_encoder to "
-            "tell them: add one, or set both to 0."
+            "teach them: add one, or set both to 0."
         )
 
 
 def _origin(name: str, encoder: Encoder) -> None:
     if encoder.hub is None:
         if encoder.revision is not None:
-            raise UserError(f"params.yaml: encoders.{name} has a revision but no hub: add one or leave it out.")
+            raise UserError(f"params.yaml: encoders.{name} has a revision but no hub: add a hub or drop the revision.")
         return
     if encoder.folder is not None or encoder.grows_from is not None:
         raise UserError(f"params.yaml: encoders.{name} comes from the hub: leave out its folder and grows_from.")
     if encoder.revision is not None and not re.fullmatch("[0-9a-f]{40}", encoder.revision):
         raise UserError(
             f"params.yaml: encoders.{name}.revision = {encoder.revision!r} is not a commit of {encoder.hub}: give "
-            "the 40 hexadecimal digits of one, as what a branch or a tag names may change."
+            "the 40 hexadecimal digits of one, as a branch or a tag may move."
         )
 
 
@@ -167,7 +167,7 @@ def experiment(study: Study, name: str, experiment: Experiment) -> None:
     if experiment.list_size > study.at.list_length:
         raise UserError(
             f"{where}.list_size = {experiment.list_size} is larger than the {study.at.list_length} passages "
-            f"that scales.{study.scale}.list_length keeps for a query: lower the one or raise the other."
+            f"that scales.{study.scale}.list_length keeps for a query: lower one or raise the other."
         )
     if KINDS[experiment.model].reads == "pair":
         for key in ("in_batch", "uniform", "mlm_weight"):
@@ -184,8 +184,8 @@ def experiment(study: Study, name: str, experiment: Experiment) -> None:
         )
     if experiment.mlm_weight and not experiment.mlm_masked:
         raise UserError(
-            f"params.yaml: {where}.mlm_masked = {experiment.mlm_masked} masks no word, but mlm_weight = "
-            f"{experiment.mlm_weight} asks for a loss of masked words: raise the one or set the other to 0."
+            f"params.yaml: {where}.mlm_masked = {experiment.mlm_masked} masks no words, but mlm_weight = "
+            f"{experiment.mlm_weight} asks for a loss on masked words: raise one or set the other to 0."
         )
 
 
@@ -205,7 +205,7 @@ def _loss(where: str, experiment: Experiment) -> None:
 def _teacher(study: Study, where: str, experiment: Experiment) -> None:
     if LOSSES[experiment.loss].needs_teacher or experiment.selection == "top":
         if experiment.teacher is None:
-            raise UserError(f"{where} has no teacher, but its loss or its selection needs scores: name one.")
+            raise UserError(f"{where} has no teacher, but its loss or its selection needs scores: name a teacher.")
         teacher = study.run(experiment.teacher, f"{where}.teacher")
         if teacher.teacher is not None:
             raise UserError(
@@ -237,7 +237,7 @@ def artefact(study: Study, name: str, artefact: Artefact) -> None:
         if study.at.early >= steps:
             raise UserError(
                 f"params.yaml: scales.{study.scale}.early = {study.at.early} is not before {steps}, the last step of "
-                f"{run}, of which {name} needs checkpoints: lower it."
+                f"{run}, whose checkpoints {name} needs: lower it."
             )
     required = Requirements(**artefacts.declared(artefact.kind, name, "REQUIRES"))
     for measure in required.measures:
@@ -267,8 +267,8 @@ def _runs(study: Study, name: str, artefact: Artefact, required: Requirements) -
         for experiment in required.paired:
             if experiment not in shown:
                 raise UserError(
-                    f"{where} must show {' and '.join(required.paired)} with each encoder, but not {experiment} with "
-                    f"{encoder}: add it, or give the artefact one family of encoders and nothing besides."
+                    f"{where} must show {' and '.join(required.paired)} with each encoder, but lacks {experiment} with "
+                    f"{encoder}: add it, or give the artefact one family of encoders and nothing else."
                 )
     if required.count not in (None, len(runs)):
         raise UserError(f"{where} make {len(runs)} runs ({', '.join(names)}), but {name} shows {required.count}.")

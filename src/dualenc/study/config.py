@@ -184,9 +184,9 @@ def read(path: str | Path) -> dict[str, Any]:
             _check_node(path, root, {})
             return loader.construct_document(root)
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist: run in the folder that holds params.yaml.") from None
+        raise UserError(f"{path} does not exist: run this in the folder that holds params.yaml.") from None
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): make it a file that you may read.") from None
+        raise UserError(f"{path} cannot be read ({error.strerror}): make it a file that you can read.") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 at byte {error.start + 1}: save it as UTF-8.") from None
     except yaml.MarkedYAMLError as error:
@@ -209,7 +209,7 @@ def _check_node(path: str | Path, node: yaml.Node, done: dict[int, bool], *keys:
     """
     if id(node) in done:
         if not done[id(node)]:
-            raise UserError(f"{path}: {dotted(*keys)} is an alias of what it stands in: write out its value.")
+            raise UserError(f"{path}: {dotted(*keys)} is an alias of what contains it: write out its value.")
         return
     done[id(node)] = False
     if isinstance(node, yaml.SequenceNode):
@@ -223,7 +223,7 @@ def _check_node(path: str | Path, node: yaml.Node, done: dict[int, bool], *keys:
             line = key.start_mark.line + 1
             if key.value in lines:
                 where = f"in line {line}" if line == lines[key.value] else f"in lines {lines[key.value]} and {line}"
-                raise UserError(f"{path}: {dotted(*keys, key.value)} stands twice, {where}: keep one of them.")
+                raise UserError(f"{path}: {dotted(*keys, key.value)} appears twice, {where}: keep one of them.")
             lines[key.value] = line
             _check_node(path, value, done, *keys, key.value)
     done[id(node)] = True
@@ -248,5 +248,5 @@ def _check_keys(values: Any, *keys: str) -> None:
     for key, value in values.items() if isinstance(values, Mapping) else ():
         if not isinstance(key, str):
             where = f"{dotted(*keys)} has " if keys else ""
-            raise UserError(f"params.yaml: {where}the key {key!r}, which is not a text: put it in quotes or change it.")
+            raise UserError(f"params.yaml: {where}the key {key!r}, which is not text: put it in quotes or change it.")
         _check_keys(value, *keys, key)

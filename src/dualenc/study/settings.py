@@ -38,7 +38,7 @@ class Candidates(Strict):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.bm25 is None) == (self.official is None):
-            raise ValueError("it has to have one of bm25 and official")
+            raise ValueError("it has to have either bm25 or official")
         return self
 
 

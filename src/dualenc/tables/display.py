@@ -100,14 +100,14 @@ def notes(
         + "train queries are among those that the models learn from."
         + (f" Retrieval: the test queries in all passages, seed {seeds[0]}." if RETRIEVAL in sets else ""),
         f"A rebuilt cell is the mean [{confidence} bootstrap interval over queries, each averaged over the seeds "
-        f"first], {spread}. Bold: the best dual-encoder of the column.",
+        f"first], {spread}. Bold: the best dual-encoder in the column.",
     ]
     if tests:
         about.append(
             f"Reference: {_references(values)}. * p ≤ {1 - evaluation['confidence']:.2g} in a two-sided paired "
             f"randomisation test over queries ({evaluation['permutations']:,} permutations), Holm-corrected over "
-            f"the {tests} tests of the table. A difference has its paired {confidence} bootstrap interval and, behind "
-            "it, the difference of the paper's numbers."
+            f"the {tests} tests of the table. A difference has its paired {confidence} bootstrap interval and, after "
+            "it, the difference between the paper's numbers."
         )
     if values.filter(like="_minus_paper").isna().all(axis=None):
         about.append(

@@ -1,4 +1,4 @@
-"""Table 10: the top passages of margin MSE and softmax CE, on the queries where margin MSE is furthest above."""
+"""Table 10: the top passages of margin MSE and softmax CE, on the queries where margin MSE is furthest ahead."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,10 +22,10 @@ REQUIRES = {
     "options": {"measure": "measure", "passages": "count", "characters": "characters", "places": "counts"},
 }
 CAPTION = (
-    "Is a query on which margin MSE beats softmax CE a loss of softmax CE, or of the judgements? In the paper (TREC "
-    "DL19, 43 queries), both distillations agree on 10 queries, margin MSE is better on 6 and softmax CE on 4; tables "
-    "10 and 11 show the 6, and the authors find softmax CE's passages at least as good: relevant ones are not judged. "
-    "Look for passages in plain type that answer the query as well as those in bold."
+    "Is a query on which margin MSE beats softmax CE a failure of softmax CE, or of the judgements? In the paper (TREC "
+    "DL19, 43 queries), the two distillations agree on 10 queries, margin MSE is better on 6 and softmax CE on 4; "
+    "tables 10 and 11 show the 6, and the authors find softmax CE's passages at least as good: some relevant ones are "
+    "not judged. Look for passages in plain type that answer the query as well as those in bold."
 )
 
 

@@ -22,7 +22,7 @@ REQUIRES = {
     "options": {"measure": "measure", "passages": "count", "characters": "characters", "places": "counts"},
 }
 CAPTION = (
-    "The queries that follow those of table 10 in the difference of margin MSE and softmax CE. In the paper (TREC "
+    "The queries that follow those of table 10 in the difference between margin MSE and softmax CE. In the paper (TREC "
     "DL19), the authors find softmax CE's passages at least as good on all of them, and the judgements incomplete. "
     "Look for passages in plain type that answer the query as well as those in bold."
 )

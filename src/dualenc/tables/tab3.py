@@ -88,9 +88,9 @@ def _notes(worst: pd.DataFrame, candidates: pd.DataFrame, shown: pd.DataFrame, p
     names = ", ".join(f"{run['name']} ({run['encoder']})" for run in params["runs"])
     return [
         f"Rebuilt: scale {params['scale']}, dataset {params['dataset']}, {EVALSET} queries, seed {params['seeds'][0]}; "
-        f"{names}. The {len(shown)} pairs of different queries with the largest difference of the two scores.",
+        f"{names}. The {len(shown)} pairs of different queries with the largest differences between the two scores.",
         "Scores are relative to the query's mean and in units of the model's largest score range of one query. Token "
-        "overlap is the fraction of the query's distinct words that the passage has too.",
+        "overlap is the fraction of the query's distinct words that are also in the passage.",
         f"Of the {len(worst)} queries with the largest differences, {worst.relevant.sum()} have a relevant passage in "
         f"that pair. Its token overlap is {overlap.mean():.3f}, that of the query's other candidates "
         f"{others.mean():.3f}: a difference of {overlap.mean() - others.mean():+.3f} [{low:+.3f}, {high:+.3f}] "

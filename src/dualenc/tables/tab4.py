@@ -17,7 +17,7 @@ CAPTION = (
     "Does the order of the losses hold for a narrow student? In the paper, with 6 layers of width 128, softmax "
     "CE and M³SE stay ahead of margin MSE and of one-hot labels, matching raw scores (MSE) falls far below "
     "them, and all stay far below the cross-attention teacher. Look for the same order, and for how much of "
-    "table 1's gains is left."
+    "table 1's gains remains."
 )
 
 

@@ -27,8 +27,8 @@ REQUIRES = {
     "only": {"model": ["dual-encoder"], "loss": ["m3se", "softmax-ce"]},
 }
 CAPTION = (
-    "How many passages of a query does distillation need? In the paper, softmax CE and M³SE gain from 2 to 20 "
-    "passages of the highest teacher scores, and nothing more from 100. Look for differences from K = 2 that "
+    "How many passages per query does distillation need? In the paper, softmax CE and M³SE gain from 2 to 20 "
+    "passages with the highest teacher scores, and nothing more from 100. Look for differences from K = 2 that "
     "grow up to the third row of each loss and not beyond."
 )
 

@@ -13,7 +13,7 @@ CAPTION = (
     "Can a student with late interaction (ColBERT: the mean over query tokens of the best match in the passage) "
     "reach its cross-attention teacher (CA)? In the paper, ColBERT with one-hot labels is .014 MRR@10 behind CA "
     "and ahead of any one-hot dual-encoder, and distilled with softmax CE it is .006 above its teacher. Look "
-    "for distilled rows at or above CA: the differences are from CA."
+    "for distilled rows at or above CA: differences are relative to CA."
 )
 
 

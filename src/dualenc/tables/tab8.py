@@ -13,7 +13,7 @@ SHOWS = {
 REQUIRES = {"measures": ["MRR@10"], "distinct": ["experiment"]}
 CAPTION = (
     "Does label smoothing, distillation from a teacher that knows nothing, do what distillation does? In the "
-    "paper, it changes the train column much (a little smoothing lifts it, a lot lowers it) and lowers the test "
+    "paper, it changes the train column a lot (a little smoothing lifts it, more lowers it) and lowers the test "
     "column for every weight α. Look for test differences from α = 0 that are never clearly positive."
 )
 

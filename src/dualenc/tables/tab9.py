@@ -10,7 +10,7 @@ from dualenc.tables.writing import Table
 SHOWS = {"experiments": ["de", "de-dropout", "de-token-dropout", "de-mlm", "de-focal"]}
 REQUIRES = {"measures": ["MRR@10"], "distinct": ["experiment"]}
 CAPTION = (
-    "Can usual regularisation replace distillation? In the paper, more dropout of the embedding, dropout of "
+    "Can standard regularisation replace distillation? In the paper, more dropout of the embedding, dropout of "
     "input tokens, a masked language loss in addition to the ranking loss, and the focal loss all lower the train "
     "column, and none lifts the test column. Look for test differences from the plain dual-encoder that are not "
     "positive."

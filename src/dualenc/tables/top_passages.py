@@ -84,7 +84,7 @@ def _notes(gap: pd.Series, params: Mapping[str, Any]) -> list[str]:
     return [
         f"Rebuilt: scale {params['scale']}, dataset {params['dataset']}, seed {params['seeds'][0]}. Of {len(gap)} "
         f"{EVALSET} queries, {measure} is the same for both on {(gap == 0).sum()}, higher for {first} on "
-        f"{(gap > 0).sum()}, and higher for {second} on {(gap < 0).sum()}. Shown, of those where {first} is higher: "
-        f"places {', '.join(map(str, params['options']['places']))} by the difference.",
+        f"{(gap > 0).sum()}, and higher for {second} on {(gap < 0).sum()}. Of those where {first} is higher, the table "
+        f"shows places {', '.join(map(str, params['options']['places']))} by the difference.",
         "A passage in plain type is one that nobody judged relevant, which is not to say that it is not.",
     ]

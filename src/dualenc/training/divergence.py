@@ -39,6 +39,6 @@ def check_weights(args: TrainingArguments, state: TrainerState, model: torch.nn.
 def _check(args: TrainingArguments, step: int, what: str, value: float) -> None:
     if not math.isfinite(value):
         raise UserError(
-            f"step {step} of {args.max_steps}: {what} is {value}, so the training ends here; look at learning_rate "
-            f"({args.learning_rate:g}), at the loss and its parameters, and at the teacher's scores if there are any."
+            f"step {step} of {args.max_steps}: {what} is {value}, so training stops here; check learning_rate "
+            f"({args.learning_rate:g}), the loss and its parameters, and the teacher's scores if there are any."
         )

@@ -65,7 +65,7 @@ class Collator:
         collection = len(source.passages.lengths())
         if experiment.uniform > collection:
             raise UserError(
-                f"uniform = {experiment.uniform} passages are to be drawn from a collection of {collection}: lower it."
+                f"uniform = {experiment.uniform} passages cannot be drawn from a collection of {collection}: lower it."
             )
         self.lists, self.source, self.experiment, self.lengths, self.seed = lists, source, experiment, lengths, seed
         self.collection = collection

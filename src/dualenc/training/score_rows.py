@@ -106,7 +106,7 @@ def _read_lines(block: bytes, first: int) -> tuple[np.ndarray, list[Defect]]:
 def problem(fields: list[str]) -> str | None:
     """What keeps the fields of a line from being a row, or None."""
     if len(fields) != len(COLUMNS):
-        return f"{len(fields)} columns where {len(COLUMNS)} are needed ({', '.join(COLUMNS)} between tabs)"
+        return f"{len(fields)} columns instead of {len(COLUMNS)} ({', '.join(COLUMNS)} between tabs)"
     for name, field in zip(COLUMNS, fields, strict=True):
         if not field:
             return f"{name} is missing"
@@ -137,7 +137,7 @@ def refuse(path: Path, defects: list[Defect], allowed: int) -> None:
     if len(defects) > allowed:
         raise UserError(
             f"{path} has {len(defects)} defects, more than published_scores.allowed_defects = {allowed}: get the file "
-            f"again, correct these lines, or allow as many, and their rows are left out.{shown}"
+            f"again, correct these lines, or allow that many, and their rows are left out.{shown}"
         )
     if defects:
         print(f"{path}: {len(defects)} rows with defects are left out{shown}", file=sys.stderr, flush=True)

@@ -76,7 +76,7 @@ def build(candidates: Run, qrels: Qrels, *, list_length: int, count: int) -> tup
         )
     if not rows:
         raise UserError(
-            f"no query has the {list_length} candidates that a training list takes: lower the scale's list_length "
+            f"no query has the {list_length} candidates that a training list needs: lower the scale's list_length "
             "or raise its depth."
         )
     return pd.DataFrame(rows), counts
@@ -109,7 +109,7 @@ def check_scores(frame: pd.DataFrame, scores: np.ndarray) -> None:
     if len(bad):
         row, column = bad[0]
         raise UserError(
-            f"the teacher's score of query {frame.qid[row]!r} and passage {frame.pids[row][column]!r} is "
+            f"the teacher's score for query {frame.qid[row]!r} and passage {frame.pids[row][column]!r} is "
             f"{scores[row, column]}: every score must be finite; train the teacher again or score this pair again."
         )
 
@@ -122,7 +122,7 @@ def load(path: str | Path) -> pd.DataFrame:
     frame = frames.read(path, COLUMNS, "build the lists again", optional={"teacher_scores": frames.numbers})
     lengths = {len(values) for name in frame.columns.drop("qid") for values in frame[name]}
     if len(lengths) != 1:
-        raise UserError(f"{path} has lists of {sorted(lengths) or 'no'} passages, not of one number: build them again.")
+        raise UserError(f"{path} has lists of {sorted(lengths) or 'no'} passages, not of one length: build them again.")
     return frame
 
 
@@ -136,9 +136,9 @@ def read(path: str | Path, query_rows: Mapping[str, int], passage_rows: Mapping[
         if unknown:
             raise UserError(f"{path} names {unknown[0]!r}, which is not in the dataset: build the lists again.")
         if qid not in qrels:
-            raise UserError(f"{path} has a list of query {qid!r}, which has no judgement: build the lists again.")
+            raise UserError(f"{path} has a list for query {qid!r}, which has no judgement: build the lists again.")
         if len(set(pids)) < len(pids):
-            raise UserError(f"{path} has a passage twice in the list of query {qid!r}: build the lists again.")
+            raise UserError(f"{path} has a passage twice in the list for query {qid!r}: build the lists again.")
     teacher = None
     if "teacher_scores" in frame:
         teacher = np.stack(frame.teacher_scores).astype(np.float32)

@@ -233,10 +233,10 @@ def _not_json(path: Path, number: int, error: ValueError) -> UserError:
     why = (why.decode(errors="replace") if isinstance(why, bytes) else str(error)).split("\n")[0]
     if isinstance(error, UnicodeDecodeError) or "UTF8" in why:
         return UserError(
-            f"{path}, entry {number + 1} is not UTF-8; convert the file, such as with `iconv -f latin1 -t utf-8` if it "
-            "is Latin-1."
+            f"{path}, entry {number + 1} is not UTF-8; convert the file, for example with `iconv -f latin1 -t utf-8` "
+            "if it is Latin-1."
         )
-    return UserError(f"{path} is not a whole JSON array after entry {number} ({why}): get the file again.")
+    return UserError(f"{path} is not valid JSON after entry {number} ({why}): get the file again.")
 
 
 def _entry(path: Path, number: int, entry: Any) -> Entry:
@@ -262,5 +262,5 @@ def _id(value: Any) -> str:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a text")
+        raise TypeError(f"{value!r} is not text")
     return value

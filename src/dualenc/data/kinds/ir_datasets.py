@@ -144,13 +144,13 @@ def _passages(identifier: str, encoding: str, total: int | None = None) -> Itera
     with explained(identifier):
         dataset = _load(identifier)
         if not dataset.has_docs():
-            raise UserError(f"{identifier} has no documents in ir_datasets: name an id that has, for the test split.")
+            raise UserError(f"{identifier} has no documents in ir_datasets: name an id with some for the test split.")
         rows = ((doc.doc_id, doc.default_text()) for doc in dataset.docs_iter())
         if encoding == "raw":
             if ir_datasets.docs_parent_id(identifier) != msmarco_passage.NAME:
                 raise UserError(
-                    f"encoding = 'raw' is for the collection {msmarco_passage.NAME} alone, and {identifier} is of "
-                    "another one: leave encoding out."
+                    f"encoding = 'raw' is only for the collection {msmarco_passage.NAME}, and {identifier} "
+                    "belongs to another one: leave encoding out."
                 )
             rows = _raw_msmarco()
         progress = Progress(identifier, "passages", total)
@@ -183,7 +183,7 @@ def _asked(
         dataset = _load(identifier)
         for having, what in ((dataset.has_queries(), "queries"), (dataset.has_qrels(), "judgements (qrels)")):
             if not having:
-                raise UserError(f"{identifier}, the {split} split, has no {what} in ir_datasets: name an id that has.")
+                raise UserError(f"{identifier}, the {split} split, has no {what} in ir_datasets: name an id with some.")
         queries = {query.query_id: query.default_text().strip() for query in dataset.queries_iter()}
         qrels: Qrels = {}
         for row in dataset.qrels_iter():

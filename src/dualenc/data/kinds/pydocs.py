@@ -40,7 +40,7 @@ SKIPPED = {
 }
 GRAM = 4  # words; shorter runs are shared by unrelated texts ("the name of the")
 NEAR_DUPLICATE = 0.5  # of a passage's word 4-grams
-RIGHTS = "The manifest names no licence: a docstring has that of its package."
+RIGHTS = "The manifest names no licence: each docstring is under that of its package."
 LICENCE = "apache-2.0"  # of a model of these texts
 
 
@@ -141,8 +141,8 @@ def origin(manifest: Mapping[str, Any]) -> str:
 def limits(parameters: Parameters) -> str:
     """What a model of these texts cannot be expected to do, as its card says it."""
     return (
-        "Queries are first sentences of docstrings and passages the rest of them, cut to "
-        f"{parameters.max_words} words: nobody has asked these questions."
+        "Queries are the first sentences of docstrings and passages the rest of them, cut to "
+        f"{parameters.max_words} words: nobody ever asked these questions."
     )
 
 

@@ -18,7 +18,7 @@ from dualenc.data.text import lines, only_form
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.values import Limit, Strict, Text, whole
 
-RIGHTS = "The manifest names no licence: the files are those of whoever trained the model."
+RIGHTS = "The manifest names no licence: the files were supplied by whoever trained the model."
 
 
 class Parameters(Strict):
