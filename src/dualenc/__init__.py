@@ -4,10 +4,10 @@ Import this package before torch multiplies anything: MKL, which multiplies for 
 once. On some processors it picks a kernel by where the data lie in memory, so that two calls with the same numbers
 differ in the last bit. ``MKL_CBWR=AUTO`` rules that out and costs nothing.
 
-oneDNN keeps what it has compiled for the last 1,024 shapes of matrices, more than a megabyte for each batch of another
-shape, which grows to gigabytes. Kept for 32 shapes, those of one batch, it is as fast.
+oneDNN keeps what it has compiled for the last 1,024 matrix shapes, more than a megabyte for each batch of a new shape,
+which grows to gigabytes. With 32 shapes, those of one batch, it is just as fast.
 
-A value that you have set stays.
+Values that you have set stay.
 """
 
 import os

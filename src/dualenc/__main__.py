@@ -7,10 +7,10 @@ from dualenc import warm
 
 
 def main() -> None:
-    """Run the command line, there or here; it is imported here only if need be, as that takes longer than to ask.
+    """Run the command line, there or here; it is imported here only if need be, as that takes longer than asking.
 
-    Where the locale has another encoding than UTF-8, the process begins again in Python's UTF-8 mode: arguments, names
-    of files, output, and what it starts are then in UTF-8 everywhere.
+    Where the locale's encoding is not UTF-8, the process restarts in Python's UTF-8 mode: arguments, file names,
+    output, and whatever it starts then use UTF-8 everywhere.
     """
     if sys.getfilesystemencoding() != "utf-8":
         os.environ["PYTHONUTF8"] = "1"  # for the processes that this one starts

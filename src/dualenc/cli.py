@@ -27,7 +27,7 @@ FILES_ERRORS = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP),
     *(errno.ENAMETOOLONG, errno.EIO, errno.ESTALE),
 }
-"""What the system says of a file that is not as it should be, and which no code of ours can be the reason for."""
+"""What the system says about a file that is not as it should be, and that none of our code can cause."""
 
 
 @app.callback()
@@ -164,7 +164,7 @@ class Step(TyperCommand):
 
 
 def _steps() -> Iterator[tuple[str, str]]:
-    """Name of each step, and what it does in a line: those files of ``steps`` that have a function of their name."""
+    """Name of each step, and what it does in a line: the files of ``steps`` that have a function of the same name."""
     for path in sorted(Path(steps.__file__).parent.glob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef) and node.name == path.stem:
@@ -178,7 +178,7 @@ for _name, _help in _steps():
 def main() -> None:
     """Run the command line: wrong input ends with one sentence and status 2, a full disk with status 1.
 
-    What only a bug can be the reason for keeps its traceback. What it prints is UTF-8, on any terminal.
+    What only a bug can cause keeps its traceback. What it prints is UTF-8, on any terminal.
     """
     print_in_utf_8()
     try:
@@ -207,7 +207,7 @@ def main() -> None:
 
 
 def print_in_utf_8() -> None:
-    """Let the standard streams be in UTF-8, and what cannot be, as escapes: no message ends in an error of its own."""
+    """Make the standard streams UTF-8, with escapes for what cannot be: no message causes another error."""
     for stream in (sys.stdout, sys.stderr):
         # Forks of the warm process have this from it, and other files behind the streams since, which forbids a change.
         if (stream.encoding, stream.errors) != ("utf-8", "backslashreplace"):
@@ -215,14 +215,14 @@ def print_in_utf_8() -> None:
 
 
 def _check_arguments(arguments: list[str]) -> None:
-    """Raise ``UserError`` naming the first that is not UTF-8: its bytes could stand in no file and no message."""
+    """Raise ``UserError`` naming the first that is not UTF-8: no file and no message could hold its bytes."""
     for argument in arguments:
         if not argument.isascii() and any("\ud800" <= character <= "\udfff" for character in argument):
             raise UserError(f"the argument {argument!r} is not UTF-8: type it in a terminal whose encoding is UTF-8.")
 
 
 def _disk_is_full(error: BaseException | None) -> bool:
-    """Whether ``error`` or what caused it is a full disk; torch, safetensors and numpy tell it in their own words."""
+    """Whether ``error`` or what caused it is a full disk; torch, safetensors and numpy report it in their own words."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return True

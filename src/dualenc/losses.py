@@ -181,7 +181,7 @@ def loss_function(name: str, parameters: dict[str, float]) -> Callable[[Tensor, 
     """The loss called ``name`` as a function (student, teacher, labels) -> scalar, its parameters filled in.
 
     Student scores of half precision, as autocast makes them, are widened to float32 first: squared
-    differences of large scores would drown in bfloat16's rounding. Raises UserError if there is no such loss
+    differences between large scores would drown in bfloat16's rounding. Raises UserError if there is no such loss
     or if ``parameters`` are not exactly the ones it takes.
     """
     if name not in LOSSES:

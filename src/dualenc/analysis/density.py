@@ -1,4 +1,4 @@
-"""Smoothed histograms over queries, with bands that say how they would differ for other queries."""
+"""Smoothed histograms over queries, with bands that show how they would differ for other queries."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ BINS = 512  # of a histogram before it is smoothed; fine against any sensible ba
 
 
 def places(values: ArrayLike, bandwidth: float) -> np.ndarray:
-    """Equidistant places (G,) around all ``values``, with three ``bandwidth`` to spare on either side."""
+    """Evenly spaced places (G,) around all ``values``, with three times ``bandwidth`` to spare on either side."""
     values = np.asarray(values)
     return np.linspace(values.min() - 3 * bandwidth, values.max() + 3 * bandwidth, BINS)
 
@@ -27,7 +27,7 @@ def smoothed(
 
     It is the mean over queries of each query's histogram, convolved with a Gaussian whose standard deviation is
     ``bandwidth``: queries count alike, as they do in measures. The interval at each place is a percentile bootstrap
-    over queries, for the values of one query are not independent. ``qids`` (N,) says whose a value is.
+    over queries, as the values of one query are not independent. ``qids`` (N,) says whose each value is.
     """
     queries, row = np.unique(np.asarray(qids), return_inverse=True)
     step = x[1] - x[0]

@@ -7,7 +7,7 @@ from dualenc.data.words import words
 
 
 def pairs(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
-    """The pairs that both scored, those first that ``first`` scores highest above ``second``.
+    """The pairs that both scored, starting with those that ``first`` scores furthest above ``second``.
 
     Columns: qid, pid, relevant, and for either scorer ``rank_...`` and ``score_...``, its score minus the mean of
     the query's scores, divided by its maximal score range (`margins.score_range`): what scorers add to all
@@ -27,6 +27,6 @@ def _standardised(scored: pd.DataFrame) -> pd.DataFrame:
 
 
 def token_overlap(query: str, passage: str) -> float:
-    """The fraction of the query's distinct words, in lower case, that the passage has too; 0 without a word."""
+    """The fraction of the query's distinct words, in lower case, that are also in the passage; 0 without words."""
     asked, found = set(words(query)), set(words(passage))
     return len(asked & found) / max(len(asked), 1)

@@ -1,4 +1,4 @@
-"""Score matrices and how well embeddings of a given dimension can make them (Proposition 1, finite case)."""
+"""Score matrices and how well embeddings of a given dimension can reproduce them (Proposition 1, finite case)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,7 +35,7 @@ def block(
 
     Queries are the first in hash order, at most ``queries``. Passages are one relevant passage of each of them, so
     that each can be ranked well or badly, then a random sample of their candidates, at most ``passages`` in all.
-    Raises `UserError` if there are fewer passages than queries, for then some query has no relevant one.
+    Raises `UserError` if there are fewer passages than queries, as some query then has no relevant one.
     """
     if passages < queries:
         raise UserError(
@@ -77,8 +77,8 @@ def best_errors(scores: np.ndarray) -> np.ndarray:
 def error(scores: np.ndarray, approximation: np.ndarray) -> float:
     """min over a of ||scores - a approximation|| / ||scores||, in [0, 1].
 
-    A factor changes no ranking and no dimension of embeddings, so no ``approximation`` whose rank is r has less
-    than the r-th of `best_errors`.
+    A factor changes no ranking and no dimension of embeddings, so no ``approximation`` of rank r is below the r-th of
+    `best_errors`.
     """
     cosine = np.vdot(scores, approximation) / (np.linalg.norm(scores) * np.linalg.norm(approximation))
     return float(np.sqrt(max(0.0, 1.0 - cosine**2)))

@@ -25,7 +25,7 @@ def read(root: Path, name: str, seed: int) -> pd.DataFrame:
 def relative(updates: pd.DataFrame) -> pd.Series:
     """How far each other pair's score moved relative to the stepped pair's own: |change| / |own change|, (N,).
 
-    1: it moved as much as the pair that the step was for; 0: it stayed. ``updates`` is as
+    1: it moved as much as the pair that the step was for; 0: it did not move. ``updates`` is as
     `dualenc.analysis.score_updates.changes` gives it. Raises `UserError` if a step left its own score as it was.
     """
     still = updates[updates.own_change == 0]
@@ -41,7 +41,7 @@ def excess(updates: pd.DataFrame, shared: str) -> pd.Series:
     """How much more pairs move that share something with the stepped pair than pairs that share nothing.
 
     For each stepped query, indexed by qid: the mean of `relative` where ``shared`` is "query" or "passage", minus
-    that where it is "neither". What moves all scores alike, such as the bias of a cross-attention head, moves no
+    that where it is "neither". What moves all scores alike, such as the bias of a cross-attention head, changes no
     ranking and does not count.
     """
     moved = relative(updates).groupby([updates.shared, updates.qid]).mean()

@@ -1,13 +1,13 @@
 """Normalised margins: how far a scorer keeps the positives of a query above its negatives.
 
-``pairs`` is everywhere as `dualenc.analysis.pairs.read` gives it.
+Throughout, ``pairs`` is what `dualenc.analysis.pairs.read` gives.
 """
 
 import pandas as pd
 
 
 def score_range(pairs: pd.DataFrame) -> float:
-    """rho, the maximal score range (section 3.3): the largest difference of two scores of the same query.
+    """rho, the maximal score range (section 3.3): the largest difference between two scores of the same query.
 
     "Maximal" is read as the maximum over queries. The range over all pairs at once would grow with what a scorer
     adds to all passages of a query, on which neither margins nor rankings depend.
@@ -20,7 +20,7 @@ def normalised(pairs: pd.DataFrame) -> pd.DataFrame:
     """(s(q, d+) - s(q, d-)) / rho for every positive and every negative of each query (section 3.3).
 
     Columns: qid and margin, in [-1, 1]. Queries without a positive or without a negative among ``pairs`` have no
-    line. With scores that are all equal, every margin is 0.
+    line. If all scores are equal, every margin is 0.
     """
     columns = ["qid", "score"]
     positives, negatives = pairs.loc[pairs.relevant, columns], pairs.loc[~pairs.relevant, columns]

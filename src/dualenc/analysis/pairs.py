@@ -16,7 +16,7 @@ def of_run(root: Path, name: str, seed: int, evalset: str) -> pd.DataFrame:
 
 
 def of_checkpoint(root: Path, name: str, seed: int, step: int, evalset: str) -> pd.DataFrame:
-    """`read` for the run that ``name`` was after ``step`` steps of its training."""
+    """`read` for the run ``name`` as it was after ``step`` steps of training."""
     folder = root / "checkpoints" / name / f"seed-{seed}" / f"step-{step}"
     return read(folder / f"{evalset}.run.gz", _qrels(root, evalset))
 
@@ -24,8 +24,8 @@ def of_checkpoint(root: Path, name: str, seed: int, step: int, evalset: str) -> 
 def read(run: Path, qrels: Path) -> pd.DataFrame:
     """The pairs of a run file, a line each: qid, pid, relevant (bool), score (float64) and rank (from 1).
 
-    Passages without a judgement are negatives. Queries without any judgement are left out, as TREC DL judged a
-    few of its queries only. Raises `UserError` if there is no positive or no negative pair.
+    Passages without a judgement are negatives. Queries without any judgement are left out, as TREC DL judged only a few
+    of its queries. Raises `UserError` if there is no positive or no negative pair.
     """
     judged = read_qrels(qrels)
     rankings = {qid: ranking for qid, ranking in read_run(run).items() if qid in judged}

@@ -28,7 +28,7 @@ def values(system: System, evalset: str) -> pd.Series:
 
 
 def mean(what: str, per_query: ArrayLike, params: Mapping[str, Any], **claimed: Any) -> Part:
-    """The mean over queries with its bootstrap interval; ``claimed`` are the fields of `Part` on where it has to be."""
+    """The mean over queries with its bootstrap interval; ``claimed``: the fields of `Part` on where it has to be."""
     per_query = pd.Series(per_query)
     return Part(what, float(per_query.mean()), *bootstrap_interval(per_query, **bootstrap(params)), **claimed)
 

@@ -16,7 +16,7 @@ OWN_DATASETS = ("msmarco-passage", "natural-questions")
 
 
 class JudgedPart(BaseModel):
-    """What a part of a verdict's file has to say."""
+    """What a part of a verdict's file must contain."""
 
     what: str
     value: float | None
@@ -29,7 +29,7 @@ class JudgedPart(BaseModel):
 
 
 class Verdict(BaseModel):
-    """What a verdict's file (`record`) has to say."""
+    """What a verdict's file (`record`) must contain."""
 
     claim: str
     paper: str
@@ -92,7 +92,7 @@ def table(records: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def deciding(about: Mapping[str, Any]) -> tuple[str, list[Mapping[str, Any]]]:
-    """What to say behind a verdict, and the parts that it comes from.
+    """What to say after a verdict, and the parts that it comes from.
 
     These are the premises that are not met, or else the parts with this verdict.
     """
@@ -151,5 +151,5 @@ def _claimed(above: float | None, below: float | None) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text with nothing in it that Markdown takes for a cell's end or for HTML."""
+    """Text without anything that Markdown takes for the end of a cell or for HTML."""
     return text.replace("|", "\\|").replace("<", "\\<")

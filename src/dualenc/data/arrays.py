@@ -25,7 +25,7 @@ def write(path: str | Path, parts: Iterable[np.ndarray], dtype: DTypeLike, width
 
 
 def _header(file: BinaryIO, dtype: DTypeLike, shape: tuple[int, ...]) -> None:
-    """As long for any number of rows: the format leaves room for it to grow."""
+    """Equally long for any number of rows: the format leaves room for it to grow."""
     about = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, about)
 
@@ -33,7 +33,7 @@ def _header(file: BinaryIO, dtype: DTypeLike, shape: tuple[int, ...]) -> None:
 def read(path: str | Path, dimensions: int, mmap_mode: str | None = None) -> np.ndarray:
     """The array of numbers in ``path``, which has so many ``dimensions``; mapped as `numpy.load` does.
 
-    Raises ``UserError`` that names the file if it is missing, is not whole, or holds something else.
+    Raises ``UserError`` that names the file if it is missing, is incomplete, or holds something else.
     """
     try:
         array = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)

@@ -7,10 +7,10 @@ A folder holds
 - ``qrels.<split>.tsv``: TREC judgements, ``qid 0 pid rel`` per line,
 - ``manifest.json``: where the text comes from, and the rows and MD5 of every file above.
 
-Ids and texts are strings; a passage is relevant to a query when its ``rel`` is 1 or more. Beside train, validation and
-test a dataset may have further test sets, such as TREC DL 2019 next to MS MARCO's development set: further splits. A
-collection may have millions of passages: it is written, checked and read as a stream, and who needs only ids reads no
-text.
+Ids and texts are strings; a passage is relevant to a query when its ``rel`` is 1 or more. In addition to train,
+validation and test, a dataset may have further test sets, such as TREC DL 2019 next to MS MARCO's development set:
+further splits. A collection may have millions of passages: it is written, checked and read as a stream, and whoever
+needs only ids reads no text.
 """
 
 import re
@@ -41,14 +41,14 @@ Judgements = Sequence[tuple[str, str, int]]
 
 
 def evaluated(splits: Iterable[str]) -> list[str]:
-    """Those of a dataset's splits that models are evaluated on: validation only chooses among them, by its probes."""
+    """The splits of a dataset that models are evaluated on: validation only chooses among models, by its probes."""
     return [split for split in splits if split != "validation"]
 
 
 def write(
     folder: str | Path, passages: Texts, queries: Mapping[str, Texts], qrels: Mapping[str, Judgements], about: Mapping
 ) -> None:
-    """Check a dataset and write its folder; the manifest comes last, so that its presence means complete.
+    """Check a dataset and write its folder; the manifest comes last, so that its presence means a complete folder.
 
     ``passages`` are (pid, text), read once and never in memory as a whole, ``queries[split]`` are (qid, text) and
     ``qrels[split]`` are (qid, pid, rel). ``about`` opens the manifest. Raises ``UserError`` as ``check`` does; the
@@ -77,14 +77,14 @@ def write(
 
 
 class WrittenFile(BaseModel):
-    """What ``manifest.json`` has to say of a file."""
+    """What ``manifest.json`` must say about a file."""
 
     rows: int
     md5: str
 
 
 class Manifest(BaseModel):
-    """What has to be in ``manifest.json``."""
+    """What ``manifest.json`` must contain."""
 
     files: dict[str, WrittenFile]
 
@@ -174,7 +174,7 @@ def read_qrels(file: str | Path) -> dict[str, dict[str, int]]:
 def relevance(rel: str) -> int:
     """The number of a judgement's ``rel``, such as 2, or -2 for spam.
 
-    Raises ``ValueError`` for what is not a whole number of at most nine digits; ``int`` takes 1_0 and other scripts.
+    Raises ``ValueError`` for what is not a whole number of at most nine digits; ``int`` accepts 1_0 and other scripts.
     """
     if not re.fullmatch("-?[0-9]{1,9}", rel):
         raise ValueError(rel)
@@ -205,7 +205,7 @@ def check(
     Raises ``UserError`` for the first of: an id that holds white space, an empty text, an id that is repeated, a split
     without queries, a query that is also in another split, a judgement that is repeated or names an unknown query or
     passage, and a query without a relevant passage. Test sets may share queries, if their text is the same. ``folder``
-    only serves the message.
+    is only for the message.
     """
     folder = Path(folder)
     pids = _checked(folder / "passages.parquet", "pid", passages)
@@ -225,7 +225,7 @@ def check(
 
 
 def _checked(file: Path, key: str, tables: Iterable[pa.Table]) -> pa.ChunkedArray:
-    """The ids of all texts, once all are seen to be as they should."""
+    """The ids of all texts, once all are found to be as they should."""
     chunks = []
     for table in tables:
         identifiers = table[key]
@@ -269,7 +269,7 @@ def _concatenated(key: str, tables: Iterable[pa.Table]) -> pa.Table:
 
 
 def _written(file: Path, key: str, texts: Texts) -> Iterator[pa.Table]:
-    """(id, text) in tables of a row group each, written to ``file`` on their way."""
+    """(id, text) in tables of a row group each, written to ``file`` along the way."""
     rest = iter(texts)
     with parquet.ParquetWriter(file, _schema(key)) as writer:
         while some := list(islice(rest, ROWS_AT_ONCE)):

@@ -6,12 +6,13 @@ Such a module has
 - ``build(folder, parameters, workers)``, which writes the dataset folder by `dualenc.data.collection.write`;
 - ``packages(parameters)``, the installed packages that decide its text, or else ``files(parameters)``, the files on
   this machine that it is read from, and ``places(parameters)``, these or their folder, as params.yaml names them;
-- ``RIGHTS``, under which terms its texts are, and ``origin(manifest)``, where they come from: for the cards of models;
+- ``RIGHTS``, the terms that its texts are under, and ``origin(manifest)``, where they come from: for the cards of
+  models;
 
 and may have
 
 - ``candidates(parameters, split)``, the `dualenc.data.runs.Run` that a dataset itself gives for a split's queries;
-- ``LICENCE``, that of a model which was trained on it, and ``limits(parameters)``, what such a model cannot be expected
+- ``LICENCE``, that of a model trained on it, and ``limits(parameters)``, what such a model cannot be expected
   to do.
 """
 

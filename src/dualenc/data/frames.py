@@ -1,4 +1,4 @@
-"""Tables in files of ours, read with the columns that they were written with."""
+"""Tables in our files, read with the columns that they were written with."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -43,9 +43,9 @@ def read(
 ) -> pd.DataFrame:
     """The ``columns`` of a parquet file, and those of the ``optional`` ones that it has.
 
-    Each column is of the kind that stands next to it. ``options`` are those of `pandas.read_parquet`. Raises
-    ``UserError`` that names the file and ends with ``make``, what to do about it, if it is missing or not whole, lacks
-    a column or a value, or has a column of another kind.
+    Each column is of the kind given with it. ``options`` are those of `pandas.read_parquet`. Raises
+    ``UserError`` that names the file and ends with ``make``, what to do about it, if it is missing or incomplete, lacks
+    a column or a value, or has a column of the wrong kind.
     """
     try:
         schema = parquet.read_schema(path)

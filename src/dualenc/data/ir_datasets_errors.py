@@ -15,12 +15,12 @@ from ir_datasets.util import DownloadConfig, HashVerificationError
 from dualenc.runtime.errors import UserError
 
 BROKEN = (RuntimeError, ValueError, EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
-"""What reading a file that is cut off, or not what it should be, ends in."""
+"""What reading a file that is truncated, or not what it should be, raises."""
 
 
 @contextmanager
 def explained(identifier: str) -> Iterator[None]:
-    """Raise what ir_datasets raises in the block, when it reads ``identifier``, as `UserError`."""
+    """Raise what ir_datasets raises in the block, while reading ``identifier``, as `UserError`."""
     try:
         yield
     except (requests.RequestException, HashVerificationError, FileNotFoundError, *BROKEN) as error:
@@ -30,7 +30,7 @@ def explained(identifier: str) -> Iterator[None]:
 
 
 def _explanation(identifier: str, error: Exception) -> Exception:
-    """The sentence of an error; another kind of error, such as a full disk, stays as it is."""
+    """The sentence for an error; other kinds of errors, such as a full disk, stay as they are."""
     if isinstance(error, HashVerificationError):
         file = _file(lambda entry: entry.get("expected_md5") in str(error).split())
         return UserError(

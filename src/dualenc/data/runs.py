@@ -4,7 +4,7 @@ A line is ``qid Q0 pid rank score tag``. In memory a run is a dictionary from qi
 
 **Ties.** Passages are ordered by descending float32 score; equal scores are ordered by a hash of qid and pid.
 Neither the order of the candidates (the first stage's ranking, which would lift a scorer that says nothing)
-nor the order of the pids (which may go along with relevance) decides a tie. So a constant scorer gets what a
+nor the order of the pids (which may correlate with relevance) decides a tie. So a constant scorer gets what a
 random order gets, and every system gets the same order among the same tied passages. trec_eval and
 ir-measures break ties by pid, whatever the rank column says: `dualenc.evaluation.metrics` therefore hands them ranks,
 not scores.
@@ -38,8 +38,8 @@ def ranked(qid: str, pids: list[str], scores: ArrayLike) -> Ranking:
     """The passages of query ``qid``, best first by the rule of this module.
 
     ``scores`` (N,) of any number type are rounded to float32 first, so that a run in memory and the same run
-    read from a file have the same ties. Raises `UserError` for a passage that stands twice in the list and
-    for a score that is not finite.
+    read from a file have the same ties. Raises `UserError` for a passage that appears twice in the list and for a score
+    that is not finite.
     """
     if len(pids) != len(scores):
         raise ValueError(f"query {qid}: {len(pids)} passages but {len(scores)} scores")
@@ -70,7 +70,7 @@ def write_run(path: str | Path, run: Run, *, tag: str) -> None:
     """Write ``run`` as a gzip TREC run, atomically; the same run always gives the same bytes.
 
     Queries keep the order of ``run``; the passages of each are sorted by the rule of this module and ranked
-    from 1. Nine significant digits bring every float32 score back exactly. Raises `UserError` as `ranked`
+    from 1. Nine significant digits restore every float32 score exactly. Raises `UserError` as `ranked`
     does, and for an id or a tag that is empty or holds white space.
     """
     # Level 1 takes a tenth of the time of the default level 9, for files 7 % larger.

@@ -51,7 +51,7 @@ def at(path: str | Path) -> Path:
 
 
 def pinned(source: Source) -> bool:
-    """Whether params.yaml says which bytes a file has."""
+    """Whether params.yaml says which bytes a file must have."""
     return source.path is None and source.md5 is not None
 
 

@@ -1,8 +1,8 @@
-"""Text files that others made, whatever packed them: opened, read as lines, and refused in one sentence.
+"""Text files made by others, however packed: opened, read as lines, and refused in one sentence.
 
 The end of a file's name says how it is packed: ``.gz``, ``.xz``, ``.bz2``, ``.zst``, or plain with any other. Text is
 UTF-8, with or without a byte order mark, and lines end in ``\\n`` or ``\\r\\n``: other characters that Python takes for
-ends of lines, such as U+2028, stand in texts.
+line ends, such as U+2028, are part of texts.
 """
 
 import bz2
@@ -79,7 +79,7 @@ def opened(path: str | Path) -> Iterator[BinaryIO]:
     """Open a file as a stream of its bytes, unpacked and without a byte order mark; reading it prints progress.
 
     Raises ``UserError`` for a path that is missing, not a file or not readable, and for a file that is empty or, as
-    its first bytes show, not UTF-8; and in reading, for one that is cut off or not packed as its name says.
+    its first bytes show, not UTF-8; and in reading, for one that is truncated or not packed as its name says.
     """
     path = Path(path)
     try:
@@ -116,7 +116,7 @@ def blocks(stream: BinaryIO, size: int) -> Iterator[bytes]:
 def lines(path: str | Path) -> Iterator[tuple[int, str]]:
     """The lines of a file, without their ends, and their numbers, from 1.
 
-    A byte order mark at the start of any line is left out, as one stands in the middle where files were joined. Raises
+    A byte order mark at the start of any line is left out, as joining files leaves one in the middle. Raises
     ``UserError`` as ``opened`` does, and with the line that is not UTF-8 or holds a NUL byte.
     """
     number = 1

@@ -1,7 +1,8 @@
 """What a word is, in any script: the same for BM25 and wherever the words of two texts are compared.
 
 A word is a run of letters, combining marks, numbers and underscores: ``\\w`` of Python's ``re``, and the marks that it
-lacks. Vowel signs of Indic scripts are marks, so are accents in decomposed text: without them a word falls to pieces.
+lacks. Vowel signs of Indic scripts are marks, and so are accents in decomposed text: without them a word falls to
+pieces.
 """
 
 import unicodedata

@@ -46,7 +46,7 @@ def pairs(
 
 
 def pair_lengths(query: np.ndarray, passage: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """How many tokens of each side stay when a pair gets ``limit``: the library's "longest first" truncation."""
+    """How many tokens of each side remain when a pair gets ``limit``: the library's "longest first" truncation."""
     shorter = np.minimum(np.minimum(query, passage), limit // 2)
     fits, query_first = query + passage <= limit, query <= passage
     cut = np.where(query_first, shorter, limit - shorter), np.where(query_first, limit - shorter, shorter)
@@ -87,7 +87,7 @@ def by_length(lengths: np.ndarray, tokens_per_batch: int) -> Iterator[np.ndarray
     """Indices 0..N-1 in batches of similar length, longest first, each of at most ``tokens_per_batch`` padded tokens.
 
     Longest first, so that a batch that does not fit into memory fails at once. ``lengths`` (N,) counts every token of
-    a row, special ones too. A row longer than the budget makes a batch of its own.
+    a row, special ones too. A row longer than the budget is a batch by itself.
     """
     order = np.argsort(-lengths, kind="stable")
     start = 0

@@ -1,8 +1,8 @@
 """The shape and the weights of a BERT in a folder, read without the libraries that load it.
 
-Those load a folder that does not fit all the same, and say so in a log at most: weights whose names they do not know
-become random ones, other kinds of encoders are loaded as what they are. So a folder is checked before a job starts, and
-what a job loads is checked by the job.
+Those load a folder that does not fit anyway, and at most say so in a log: weights whose names they do not know become
+random, and other kinds of encoders are loaded as what they are. So a folder is checked before a job starts, and what a
+job loads is checked by the job.
 """
 
 import json
@@ -28,7 +28,7 @@ POINTER = b"version https://git-lfs"
 
 
 def check_files(folder: str | Path, names: Iterable[str], kind: str) -> None:
-    """Raise ``UserError`` naming the first of some files that ``folder`` lacks or that may not be read."""
+    """Raise ``UserError`` naming the first of some files that ``folder`` lacks or that cannot be read."""
     for name in names:
         file = Path(folder) / name
         if not file.is_file():
@@ -101,7 +101,7 @@ def check_config(file: Path, config: Mapping[str, Any], encoder: Encoder | None 
 def weights(config: Mapping[str, Any], heads: Collection[str] = ()) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the weights of the BERT that a config.json describes, as ``BertModel`` names them.
 
-    Not all models use what stands on the last layer: of that, only the ``heads`` are among the weights, "pooler",
+    Not all models use what is on top of the last layer: of that, only the ``heads`` are among the weights, "pooler",
     "words", which predicts masked words, and "pair", which tells whether a passage follows.
     """
     width, inner, words = (config_value(config, key) for key in ("hidden_size", "intermediate_size", "vocab_size"))
@@ -174,7 +174,7 @@ def check_held(file: Path, needed: Mapping[str, tuple[int, ...]]) -> None:
 def header(file: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Name -> type and shape of each weight of a safetensors file: eight bytes of length, a JSON object, the data.
 
-    The data are not read. Raises ``UserError`` if the file is cut, a pointer of Git LFS or something else.
+    The data are not read. Raises ``UserError`` if the file is truncated, a Git LFS pointer or something else.
     """
     size, found, end = file.stat().st_size, {}, 0
     with open(file, "rb") as content:

@@ -1,7 +1,7 @@
 """BERTs that others have pre-trained, as encoder folders of this project.
 
 Checkpoints such as the miniatures of Turc et al. (2019) are older than today's libraries expect: config.json may lack
-``model_type``; of a vocab.txt alone, transformers 5 makes a tokenizer of five words, without an error; weights are
+``model_type``; from a vocab.txt alone, transformers 5 makes a tokenizer of five words, without an error; weights are
 pickled, and layer normalisations have ``gamma`` and ``beta``. So each file is read for what it is.
 """
 
@@ -30,8 +30,8 @@ PROBE = "who wrote the first book on the history of the world"
 def download(hub: str, revision: str | None) -> list[Path]:
     """Files of one commit of a model on the Hugging Face hub, below the library's cache, all in one folder.
 
-    Raises ``UserError`` if one that is needed cannot be had, and if no commit is given: then it says which is the
-    newest, for the person to write down, as a build has to have the same weights next year.
+    Raises ``UserError`` if one that is needed is not available, and if no commit is given: it then says which is the
+    newest, for the user to write down, as a build has to have the same weights next year.
     """
     if revision is None:
         raise UserError(f"no revision is given for {hub}: write {_newest(hub)} into params.yaml.")
@@ -139,7 +139,7 @@ def _read(file: Path) -> Mapping[str, torch.Tensor]:
 
 
 def _settings(checkpoint: Path) -> dict[str, object]:
-    """What the checkpoint's tokenizer_config.json, if there is one, says of the tokenizer."""
+    """What the checkpoint's tokenizer_config.json, if there is one, says about the tokenizer."""
     file = checkpoint / TOKENIZER_CONFIG
     settings = read_object(file) if file.exists() else {}
     tokenizer_files.check_settings(file, settings)

@@ -3,7 +3,7 @@
 Some processors multiply bfloat16 several times as fast as float32, some at the same speed, and some, which have no
 instructions for it, a hundred times as slowly. No list of their names stays complete, so a layer of the width in
 question is timed, for a fraction of a second, and what was chosen is kept in the user's cache: all jobs on a machine
-calculate alike, also after an interruption.
+calculate alike, even after an interruption.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ WAYS = {
 
 
 class Choice(BaseModel):
-    """What the file of a choice has to say."""
+    """What the file of a choice must contain."""
 
     way: str
 
@@ -91,11 +91,11 @@ def fastest(seconds: dict[str, float]) -> str:
 
 
 def measure(width: int, training: bool) -> dict[str, float]:
-    """Seconds, by each of the ``WAYS``, that one core takes for a batch with one layer: the least of some turns.
+    """Seconds, by each of the ``WAYS``, that one core takes for a batch with one layer: the least of several turns.
 
     Without those in bfloat16 if a single product is no faster in it: where it is emulated they would take a minute.
-    Jobs side by side must not decide: threads that wait for each other on a busy machine take all the same, slow as
-    that is. So one thread works, and its own time counts.
+    Jobs side by side must not decide: on a busy machine, threads that wait for each other all take equally long. So one
+    thread works, and only its own time counts.
     """
     with torch.random.fork_rng(devices=[]), _one_thread():
         torch.manual_seed(0)

@@ -1,7 +1,7 @@
-"""The tokenizer in a folder, read without the libraries that load it: what of it decides the tokens of a text.
+"""The tokenizer in a folder, read without the libraries that load it: the parts that decide the tokens of a text.
 
-Texts are tokenised by tokenizer.json. Of that, transformers 5 takes the vocabulary alone, and makes BERT's tokenizer
-with the settings of tokenizer_config.json, which a saved model is used with. Where both differ, a model would score
+Texts are tokenised by tokenizer.json. Of that, transformers 5 takes only the vocabulary, and makes BERT's tokenizer
+with the settings of tokenizer_config.json, which a saved model is used with. Where the two differ, a model would score
 other tokens than its run file says.
 """
 
@@ -20,7 +20,7 @@ PARTS = {
     **{"model": "vocabulary", "normalizer": "normaliser", "pre_tokenizer": "pre-tokenizer"},
     **{"added_tokens": "list of added tokens"},
 }
-"""Key of tokenizer.json -> what it is. The others (truncation, padding, what stands around a text) change no token."""
+"""Key of tokenizer.json -> what it is. The others (truncation, padding, what goes around a text) change no token."""
 ONLY = {  # what of a tokenizer_config.json may not be otherwise: the names of tokens, and how texts are cut and split
     **{f"{name}_token": word for name, word in SPECIAL.items()},
     **{"padding_side": "right", "truncation_side": "right"},
@@ -31,7 +31,7 @@ INPUTS = ["input_ids", "token_type_ids", "attention_mask"]
 
 
 def check_tokenizer(folder: str | Path) -> None:
-    """Raise ``UserError`` unless an encoder's tokenizer is BERT's, and the same for all who load it."""
+    """Raise ``UserError`` unless an encoder's tokenizer is BERT's, and the same for everyone who loads it."""
     file, settings_file, config_file = (
         Path(folder) / name for name in ("tokenizer.json", "tokenizer_config.json", "config.json")
     )
@@ -159,7 +159,7 @@ def difference(file: str | Path, expected: Mapping[str, str]) -> str | None:
 
 
 def check_same(file: str | Path, expected: Mapping[str, str], other: str | Path) -> None:
-    """Raise ``UserError`` if an encoder's tokenizer.json gives other tokens than the one with these digests."""
+    """Raise ``UserError`` if an encoder's tokenizer.json gives different tokens from the one with these digests."""
     part = difference(file, expected)
     if part:
         raise UserError(

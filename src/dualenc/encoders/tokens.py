@@ -60,7 +60,7 @@ def write_tokenizer(
 ) -> None:
     """Save BERT's tokenizer with this vocabulary in ``folder`` as ``AutoTokenizer`` loads it.
 
-    ``settings`` are those of a tokenizer_config.json; what its normaliser is without them is BERT's.
+    ``settings`` are those of a tokenizer_config.json; without them the normaliser is BERT's.
     """
     from tokenizers import BertWordPieceTokenizer
 
@@ -118,7 +118,7 @@ def write(folder: str | Path, tokenizer_file: str | Path, columns: Mapping[str, 
 
 
 def _ids(tokenizer, texts: Iterable[str], lengths: list[np.ndarray]) -> Iterator[np.ndarray]:
-    """The ids of some texts after the other; how many each text has is added to ``lengths``."""
+    """The ids of some texts, one after the other; how many each text has is added to ``lengths``."""
     rest = iter(texts)
     while some := list(islice(rest, TEXTS_AT_ONCE)):
         ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(some, add_special_tokens=False)]
@@ -127,7 +127,7 @@ def _ids(tokenizer, texts: Iterable[str], lengths: list[np.ndarray]) -> Iterator
 
 
 def read(folder: str | Path, name: str) -> Tokens:
-    """Memory-map one column. Raises ``UserError`` if its files are not there or not whole."""
+    """Memory-map one column. Raises ``UserError`` if its files are missing or incomplete."""
     files = [Path(folder) / f"{name}.{part}.npy" for part in Tokens._fields]
     for file in files:
         if not file.exists():
@@ -149,7 +149,7 @@ def concatenate(columns: Sequence[Tokens]) -> Tokens:
 
 
 def check_encoder(encoder: str | Path, folder: str | Path) -> None:
-    """Raise ``UserError`` if a model that starts from the encoder in a folder would read other tokens than these."""
+    """Raise ``UserError`` if a model that starts from the encoder in a folder would read tokens other than these."""
     encoder_files.check_files(encoder, encoder_files.FILES, "encoder")
     tokenizer_files.check_tokenizer(encoder)
     about = manifest(folder)
@@ -157,7 +157,7 @@ def check_encoder(encoder: str | Path, folder: str | Path) -> None:
 
 
 class Manifest(BaseModel):
-    """What has to be in ``manifest.json``."""
+    """What ``manifest.json`` must contain."""
 
     tokenizer: str
     tokenizer_parts: dict[str, str]

@@ -37,7 +37,7 @@ def evaluate(run: Run, qrels: Qrels, measures: list[str]) -> PerQuery:
     ``RR(rel=2)@k`` and ``R(rel=2)@k`` count passages of relevance 2 and more as relevant, not of 1 and more.
 
     All queries of ``qrels`` count: one without relevant passages in its list, or without a list in ``run``,
-    has 0. Queries that only ``run`` has are left out: TREC DL judged a few of its queries only. Raises
+    has 0. Queries that only ``run`` has are left out: TREC DL judged only a few of its queries. Raises
     `UserError` for an unknown measure, and if ``run`` and ``qrels`` share no query.
     """
     parsed = {_parse(name): called(name) for name in measures}

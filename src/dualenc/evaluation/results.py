@@ -58,7 +58,7 @@ class Estimate(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """How far a system is above another one: the difference of the means, its interval, and p-values."""
+    """How far a system is above another: the difference of the means, its interval, and p-values."""
 
     gain: float
     gain_low: float
@@ -123,7 +123,7 @@ def with_retrieval(systems: Mapping[str, System], root: Path, names: Iterable[st
 
 
 def values(system: System, evalset: str, measure: str) -> np.ndarray:
-    """(S, Q) values of a measure on an evaluation set. Raises `UserError` if the run was not evaluated so."""
+    """(S, Q) values of a measure on an evaluation set. Raises `UserError` if the run was not evaluated this way."""
     try:
         return system.per_query[evalset][measure]
     except KeyError:

@@ -1,8 +1,8 @@
 """How sure a mean over queries is: confidence intervals, paired tests, and the correction for many tests.
 
 Queries are the unit that is resampled everywhere. When a system was trained with several seeds, average its
-(seeds, queries) values over the seeds first: the interval then speaks about other queries, not about other
-seeds, and the spread over seeds is reported next to it.
+(seeds, queries) values over the seeds first: the interval then covers other queries, not other seeds, and the spread
+over seeds is reported next to it.
 """
 
 import numpy as np
@@ -118,7 +118,7 @@ def _checked(values: ArrayLike) -> np.ndarray:
 
 
 def _paired(a: ArrayLike, b: ArrayLike) -> np.ndarray:
-    """The differences a - b (queries,), if both have the same queries' number."""
+    """The differences a - b (queries,), if both have the same number of queries."""
     a, b = _checked(a), _checked(b)
     if len(a) != len(b):
         raise UserError(f"Cannot pair {len(a)} queries with {len(b)}; compare systems on the same queries.")

@@ -30,8 +30,8 @@ Values = tuple[pd.Series, pd.Series]
 def of_scores(pairs: pd.DataFrame, run: Mapping[str, Any], params: Mapping[str, Any]) -> pd.DataFrame:
     """The curves of one run's scores of positive and of negative pairs, at the same places.
 
-    ``pairs`` is as `dualenc.analysis.pairs.read` gives it. Beside the columns of all curves there are score_range,
-    which normalises margins, and spread with its interval: the mean over queries of what
+    ``pairs`` is as `dualenc.analysis.pairs.read` gives it. In addition to the columns of all curves there are
+    score_range, which normalises margins, and spread with its interval: the mean over queries of what
     `dualenc.analysis.negatives.spread` says.
     """
     groups = {name: pairs[pairs.relevant == relevant] for name, relevant in GROUPS.items()}
@@ -76,7 +76,7 @@ def curves(values: Mapping[tuple[str, ...], Values], params: Mapping[str, Any], 
 def panels(
     params: Mapping[str, Any], rows: int, columns: int, *, about: str, width: float
 ) -> tuple[Figure, np.ndarray]:
-    """An empty figure, ``width`` inches wide, and its (rows, columns) axes; it says what its data come from."""
+    """An empty figure, ``width`` inches wide, and its (rows, columns) axes; it says where its data come from."""
     figure = Figure(figsize=(width, 0.8 + 2.7 * rows))
     source = f"Rebuilt: {params['dataset']}, scale {params['scale']}, seed {params['seeds'][0]}"
     figure.suptitle(f"{source} – {about}", x=0.02, ha="left")

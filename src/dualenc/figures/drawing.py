@@ -100,7 +100,7 @@ def save(figure: Figure, pdf: Path, png: Path) -> None:
 
 
 def label_ends(axes: Axes, ends: Mapping[str, float], *, gap: float) -> None:
-    """Write each series' name in its colour right of ``axes``, at its height in ``ends`` or as near as fits.
+    """Write each series' name in its colour to the right of ``axes``, at its height in ``ends`` or as near as fits.
 
     Names keep a distance of ``gap`` (in units of the y axis) from each other: they are moved as little as
     possible, in the sense of least squares.

@@ -37,7 +37,7 @@ def data(params: Mapping[str, Any], root: Path) -> pd.DataFrame:
     """Series, run, evalset, step, MRR@10 (mean, low, high over seeds), the number of seeds, and which step was chosen.
 
     Steps that some seed did not reach, because it stopped early, are left out. ``chosen`` marks the step with the
-    best mean validation nDCG@10 after the first. Raises `UserError` for a run without curve or without one of the
+    best mean validation nDCG@10 after the first. Raises `UserError` for a run without a curve or without one of the
     splits in it.
     """
     frames = []

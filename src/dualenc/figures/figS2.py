@@ -50,7 +50,7 @@ def data(params: Mapping[str, Any], root: Path) -> pd.DataFrame:
     Columns: evalset, series ("SVD" for factorisations, "CA" for the scores that are factorised), run, width (the
     dimension of the embeddings), error, MRR@10 with its interval low to high, and the size of the block. The options'
     ``teacher`` names the run whose scores are factorised, ``ranks`` the dimensions. Raises `UserError` if a matrix is
-    missing or has other queries or passages than the teacher's.
+    missing or has queries or passages other than the teacher's.
     """
     rows = []
     teacher = params["options"]["teacher"]

@@ -1,7 +1,7 @@
-"""Pre-training of miniature BERTs on the text of train splits: pairs, words, and what a sentence encoder says.
+"""Pre-training of miniature BERTs on the text of train splits: pairs, words, and vectors of a sentence encoder.
 
-Each position of the training is a query, its relevant passage and passages that BM25 retrieves for it too, and some
-texts that come without any label. Five objectives share the encoder.
+Each position in training is a query, its relevant passage and passages that BM25 retrieves for it too, and some texts
+without any label. Five objectives share the encoder.
 
 On the lists:
 
@@ -12,11 +12,11 @@ On the lists:
 
 On the texts, of which a share is masked:
 
-- masked: masked language modelling, of the chosen tokens 80 % become [MASK], 10 % a random token, 10 % stay (Devlin et
-  al., 2019).
+- masked: masked language modelling; of the chosen tokens, 80 % become [MASK], 10 % a random token, and 10 % stay
+  (Devlin et al., 2019).
 - sentences: which of the minibatch's texts are alike, softmax cross-entropy of dot products of pooled vectors against
   cosines of the sentence encoder's (`dualenc.miniatures.sentence_encoder`).
-- pieces: what the sentence encoder says of each word, the squared distance of a projection of the last layer.
+- pieces: what the sentence encoder says about each word, the squared distance of a projection of the last layer.
 """
 
 from collections.abc import Mapping
@@ -245,7 +245,7 @@ def pretrain(
     ``lists`` are rows of ``source``; list i counts ``times[i]`` times in an epoch. ``unlabelled`` are further texts.
     Weights come from the shallower miniature in ``start`` as far as it goes, the others from
     `initialisation`. Returns the model and the curve, rows of (step, split, metric, value). ``state`` holds what a
-    later call needs to go on; its lock must be held. Raises ``UserError`` for an objective that the texts do not serve.
+    later call needs to continue; its lock must be held. Raises ``UserError`` for an objective that lacks its vectors.
     """
     set_seed(parameters.seed)
     if encoder.objectives:

@@ -1,4 +1,4 @@
-"""Minibatches of a pre-training: lists of passages with labels, and texts without."""
+"""Minibatches for pre-training: lists of passages with labels, and texts without."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -15,10 +15,10 @@ from dualenc.training.supervision import Lists, pick
 
 
 class Unlabelled(NamedTuple):
-    """Texts without labels, and what a sentence encoder says of them, if one was asked.
+    """Texts without labels, and what a sentence encoder says about them, if there was one.
 
     ``sentences`` (N, D) are unit vectors of the texts; ``pieces`` (total, P) vectors of the word pieces in
-    ``texts.ids``, not a number where the encoder did not read that far.
+    ``texts.ids``, NaN where the encoder did not read that far.
     """
 
     texts: Tokens
@@ -27,7 +27,7 @@ class Unlabelled(NamedTuple):
 
 
 class Collator:
-    """Batches of lists and texts; what stands at a position depends on the seed and the position alone.
+    """Batches of lists and texts; what is at a position depends only on the seed and the position.
 
     ``rows`` and ``text_rows`` are the lists and the texts of the positions, one after the other.
     """
@@ -62,7 +62,7 @@ class Collator:
         }
 
     def _texts(self, step: int, generator: np.random.Generator) -> dict:
-        """``texts``, masked for the labels ``words``; what the encoder says of those that are not.
+        """``texts``, masked for the labels ``words``; what the encoder says about those that are not.
 
         ``sentences`` (M, M) are its cosines by its temperature, ``pieces`` (n, P) its vectors of the word pieces at
         ``pieces_at``.

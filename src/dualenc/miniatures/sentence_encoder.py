@@ -1,10 +1,10 @@
-"""What a sentence encoder of others says of texts and of their word pieces: what miniatures are distilled to.
+"""What a published sentence encoder says about texts and their word pieces: what miniatures are distilled to.
 
 Pre-trained distillation (Turc et al., 2019) needs text alone, no label. The encoder comes with a package of the Python
 package index, as files that are checked by their SHA-256; the package itself is not imported.
 
-A word piece of ours is told what the encoder says of the word that it is a piece of, the mean over the encoder's own
-pieces of it: both tokenizers are BERT's and so find the same words.
+The target of a word piece is what the encoder says about its word, the mean over the encoder's own pieces of it: both
+tokenizers are BERT's and so find the same words.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ BASIS = 2048  # texts whose words decide the directions that are kept
 
 
 def packaged(encoder: SentenceEncoder) -> Path:
-    """The model's folder in the installed package. Raises ``UserError`` if it is not installed, or other files are."""
+    """The model's folder in the installed package. Raises ``UserError`` if it is not installed, or its files differ."""
     found = importlib.util.find_spec(encoder.package)
     if found is None or not found.submodule_search_locations:
         name = encoder.package.replace("_", "-")
@@ -57,7 +57,7 @@ class Sentences:
     def basis(self, texts: Sequence[str]) -> np.ndarray:
         """Where the words of some texts differ most: a mean and principal components, (1 + ``directions``, D).
 
-        The components have one length, by which projections have a mean square of 1.
+        The components have one length, chosen so that projections have a mean square of 1.
         """
         words = np.concatenate([words for _, _, words in self._read(texts)]).astype(np.float64)
         mean = words.mean(0)
@@ -70,7 +70,7 @@ class Sentences:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Vectors (N, D) of texts, and (total, P) of pieces: ``words`` are the words of the text that these belong to.
 
-        A piece of a word that the encoder did not read gets no number.
+        A piece of a word that the encoder did not read gets NaN.
         """
         vectors, pieces = [np.empty(0)] * len(texts), [np.empty(0)] * len(texts)
         for place, vector, states in self._read(texts):

@@ -1,6 +1,6 @@
 """One build of a scale at a time: two would delete each other's files.
 
-Snakemake's own locks do not see to it, and are off (profiles/default): a run that ends deletes those of every other
+Snakemake's own locks do not ensure this, and are off (profiles/default): a run that ends deletes those of every other
 run in the folder, after which a second build of a running scale is let in, and one that is about to start fails.
 """
 

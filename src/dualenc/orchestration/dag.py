@@ -1,7 +1,7 @@
 """The jobs of a build, from Snakemake itself: the rules are the only description of the DAG.
 
 `dualenc plan` counts these jobs, and `make stages` writes a DVC stage for each. Reading them takes Snakemake some three
-seconds, most of which it needs to be imported; nothing is run and nothing is locked.
+seconds, most of which is its import; nothing is run and nothing is locked.
 """
 
 import asyncio

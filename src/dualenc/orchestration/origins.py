@@ -1,9 +1,9 @@
-"""What results are made from that no job makes, by its content: files that people give, code, versions of packages.
+"""What results are made from and no job makes, by its content: files that people supply, code, package versions.
 
 Snakemake runs a job again if an input is newer than what it made. That is right for files that jobs make. A file that
-comes from elsewhere may be another one and older (``cp -p``, ``rsync -a``), or the same and newer, or gone once its
-dataset is made; an upgraded package leaves no file that a rule could name. So rules have as a parameter what is said
-here, and a job runs again whenever that changes.
+comes from elsewhere may be different but older (``cp -p``, ``rsync -a``), or the same but newer, or gone once its
+dataset is made; an upgraded package leaves no file that a rule could name. So rules take what this module finds as a
+parameter, and a job runs again whenever that changes.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ LOADED = (".jinja", ".json", ".model", ".safetensors", ".txt")
 
 
 def check(study: Study) -> None:
-    """Raise ``UserError`` if a file is missing that the study is made from, or a package that gives text."""
+    """Raise ``UserError`` if a file that the study is made from, or a package that gives text, is missing."""
     for name in datasets(study):
         dataset(study, name)
     published_scores(study)
@@ -131,9 +131,9 @@ def as_json(value: Mapping[str, Any]) -> str:
 def _given(find: Callable[[], list[Path]], made: Path, places: Sequence[Path]) -> dict[str, str]:
     """File -> MD5 of the files that ``find`` finds, or those of the manifest ``made`` if none of them is here.
 
-    Without this, nothing could be done in a clone that has results and not the files that they were made from.
-    Nothing goes unseen: there is no file that could be another one. ``places`` are the files that params.yaml still
-    names, or their folders.
+    Without this, nothing could be done in a clone that has results but not the files that they were made from. Nothing
+    goes unnoticed: there is no file that could differ. ``places`` are the files that params.yaml still names, or their
+    folders.
     """
     try:
         return {str(path): _md5(path) for path in find()}
@@ -152,7 +152,7 @@ def _folder(folder: Path) -> str:
 
 @cache
 def _md5(path: Path) -> str:
-    """The MD5 of a file. That of a large one is noted, with its size and times."""
+    """The MD5 of a file. That of a large one is cached, with its size and times."""
     try:
         status = path.stat()
         if status.st_size < SMALL:
@@ -172,7 +172,7 @@ def _md5(path: Path) -> str:
 def _installed() -> dict[str, str]:
     """Import name -> version of all installed packages.
 
-    Noted with the times of the folders that they are in, as reading the files of all of them takes a second.
+    Cached with the times of the folders that they are in, as reading the files of all of them takes a second.
     """
     here = {"", str(Path.cwd()), str(Path(sys.executable).parent)}  # which hold no packages, and change often
     folders = [Path(one) for one in sys.path if one not in here and Path(one).is_dir()]

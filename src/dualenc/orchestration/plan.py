@@ -26,7 +26,7 @@ TRAINS = ("train", "train_with_checkpoints")  # rules
 
 
 class Rate(BaseModel):
-    """Operations a second of a model of some width."""
+    """Operations per second of a model of some width."""
 
     width: PositiveInt
     training: PositiveFloat
@@ -34,7 +34,7 @@ class Rate(BaseModel):
 
 
 class Hardware(BaseModel):
-    """What an entry of `benchmarks/throughput.json` has to say of a device."""
+    """What an entry of `benchmarks/throughput.json` must say about a device."""
 
     hardware: str
     gpu: bool = False
@@ -65,7 +65,7 @@ class Cost(NamedTuple):
 
 
 def jobs(of: Iterable[dag.Job], study: Study) -> set[Job]:
-    """Those of some jobs of the DAG that run or evaluate a model; what a job has in parts is one job here."""
+    """The jobs among some of the DAG that run or evaluate a model; a job done in parts is one job here."""
     found = set()
     for job in of:
         run = job.wildcards.get("run") or job.wildcards.get("teacher")
@@ -138,9 +138,9 @@ def _step(study: Study, experiment: Experiment) -> dict[int, int]:
 
 
 def _scored(study: Study, experiment: Experiment, queries: int, depth: int) -> float:
-    """Arithmetic of scoring ``depth`` passages for each query; who reads single texts encodes each once.
+    """Arithmetic of scoring ``depth`` passages for each query; a model of single texts encodes each once.
 
-    Of large sets it does so in each of the parts that are kept (``scoring.PAIRS_AT_ONCE``), which is not reckoned.
+    With large sets it does so in each of the parts that are kept (``scoring.PAIRS_AT_ONCE``), which is not counted.
     """
     if KINDS[experiment.model].reads == "pair":
         return _arithmetic(study, experiment, {_pair(study): queries * depth * _pair(study)})
@@ -164,7 +164,7 @@ def _forward(encoder: Encoder, tokens: Mapping[int, int]) -> float:
 
 
 def pretraining_seconds(study: Study, encoder: Encoder, hardware: Mapping[str, Any]) -> float:
-    """Seconds of the pre-training of one miniature on one device, probes left out."""
+    """Seconds of pre-training one miniature on one device, without probes."""
     about = study.at.pretraining
     pair = study.at.lengths.pair
     tokens = {pair: about.batch_size * about.list_size * pair}
@@ -181,8 +181,8 @@ def _rate(hardware: Mapping[str, Any], width: int) -> Mapping[str, float]:
 def seconds(study: Study, all_jobs: Iterable[Job], hardware: Mapping[str, Any]) -> float:
     """Seconds of jobs one after the other on one device.
 
-    ``hardware`` has ``rates``: for some widths the operations a second in training and in scoring. A model takes those
-    of the width nearest to its own, as a ratio.
+    ``hardware`` has ``rates``: for some widths the operations per second in training and in scoring. A model takes
+    those of the width nearest to its own, as a ratio.
     """
     total = 0.0
     for job in all_jobs:
@@ -209,7 +209,7 @@ def plan(study: Study, artefacts: list[str], measured: list[Mapping[str, Any]]) 
 
 
 def as_text(rows: list[Mapping[str, Any]], study: Study) -> str:
-    """Rows for the terminal, and what stands behind them."""
+    """Rows for the terminal, and what they are based on."""
     head = list(rows[0])
     cells = [head, *([_cell(row[name]) for name in head] for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(head))]

@@ -1,6 +1,6 @@
-"""What the jobs of each rule ask a cluster for: GPUs, memory, run time, from what `dualenc.orchestration.plan` reckons.
+"""What the jobs of each rule ask a cluster for: GPUs, memory, run time, as `dualenc.orchestration.plan` estimates.
 
-All jobs of a rule ask for the same, that of its largest job at the scale: the members of a Slurm job array share one
+All jobs of a rule ask for the same, what its largest job at the scale needs: the members of a Slurm job array share one
 request. A job that is tried again asks for more time and memory, in proportion to the attempt.
 """
 
@@ -26,12 +26,12 @@ PLANNED = {"encode": "retrieval", "score_shard": "teacher_scores"}  # a part of 
 def requests(study: Study, measured: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Rule -> the arguments of its ``resources``: ``gpu``, ``mem_mb`` and, in minutes, ``runtime``.
 
-    ``local_gpu`` is ``gpu`` once more: Snakemake gives no job, wherever it runs, more of a resource than its limit, and
-    the default profile limits this one.
+    ``local_gpu`` repeats ``gpu``: Snakemake gives no job, wherever it runs, more of a resource than its limit, and the
+    default profile limits this one.
 
     ``measured`` are entries of `benchmarks/throughput.json`; the first one with a GPU counts if jobs have one, else the
-    first without. Raises ``UserError`` if there is none. A training by several nodes has all that Slurm needs to know
-    for that.
+    first without. Raises ``UserError`` if there is none. Training on several nodes has all that Slurm needs to know for
+    it.
     """
     hardware = next((one for one in measured if one.get("gpu", False) == bool(study.at.gpus)), None)
     if hardware is None:
@@ -80,7 +80,7 @@ def _asked(study: Study, rule: str, seconds: float, memory: float) -> dict[str, 
 
 
 def _several_nodes(study: Study) -> dict[str, Any]:
-    """One task a node, which starts the node's processes; with ``mpi`` Snakemake leaves the start to the job."""
+    """One task per node, which starts the node's processes; with ``mpi`` Snakemake leaves the start to the job."""
     gpus = study.at.gpus * study.at.processes // study.at.nodes
     per_node = ["--ntasks-per-node=1", *([f"--gpus-per-node={gpus}"] if gpus else [])]
     return {

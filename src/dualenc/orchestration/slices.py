@@ -1,4 +1,4 @@
-"""The slices of params.yaml: what decides the result of a job, as its command is told, Snakemake and DVC watch.
+"""The slices of params.yaml: what decides the result of a job, which its command gets and Snakemake and DVC watch.
 
 A function has the name of the rule whose jobs get its slice. A slice knows the keys of params.yaml that its values are
 from: these are what DVC watches for the job's stage.
@@ -31,7 +31,7 @@ SHARED = {
 
 
 class Slice(dict):
-    """Values as a command is told them; ``watched`` are the keys of params.yaml that they are from.
+    """Values as a command gets them; ``watched`` are the keys of params.yaml that they are from.
 
     ``a | b`` has the values and the keys of both.
     """
@@ -75,9 +75,10 @@ def evaluate(study: Study) -> Slice:
 
 
 def experiment(study: Study, experiment: str) -> Slice:
-    """What decides all runs of an experiment alike, and of which of them an artefact wants more than the model.
+    """What decides all runs of an experiment alike, and for which of them an artefact needs more than the model.
 
-    The layers of ``experiments`` that it is made of are watched as wholes, and what the scale says of such artefacts.
+    The layers of ``experiments`` that it is made of are watched as wholes, and what the scale says about such
+    artefacts.
     """
     chain, scale = study.chain(experiment), f"scales.{study.scale}"
     keys = [f"experiments.{name}" for name in chain]
@@ -89,7 +90,7 @@ def experiment(study: Study, experiment: str) -> Slice:
 
 
 def wanting(study: Study, experiment: str) -> list[str]:
-    """The artefacts that decide of which runs of an experiment more than the model is wanted."""
+    """The artefacts that decide for which runs of an experiment more than the model is needed."""
     found = [workflow.asking(study, what) for what in workflow.ALONG if _of_experiment(study, what, experiment)]
     return list(dict.fromkeys(chain_of(*found)))
 

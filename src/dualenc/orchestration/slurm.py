@@ -1,4 +1,4 @@
-"""What Snakemake's Slurm executor is told that a profile cannot say, and what a job's log says of Slurm."""
+"""What a profile cannot tell Snakemake's Slurm executor, and what a job's log says about Slurm."""
 
 import socket
 from collections.abc import Mapping

@@ -35,7 +35,7 @@ LOCK = "requirements.lock"
 WITHOUT = ("table", "figure", "claim", "claims", "report")
 """Rules that have no stages."""
 METRICS, IN_GIT = ["metrics.json"], ["curve.csv", "config.yaml", "provenance.json"]
-"""Names of files that git keeps, and not DVC's cache."""
+"""Names of files that git keeps, rather than DVC's cache."""
 FOLDERS = ["encoder"]
 """Inputs whose files stand for all of their folder, as libraries load what they find there."""
 ARTIFACTS = {"teacher": "ca", "student": "de-m3se"}  # the student with the paper's best loss
@@ -162,7 +162,7 @@ def _outs(jobs: Sequence[Job]) -> dict[str, File]:
 
 
 def _stage(study: Study, job: Job, outs: dict[str, File]) -> tuple[Stage, dict[str, str]]:
-    """A job's stage, and what the item of its group has to say of it apart from its wildcards.
+    """A job's stage, and what the item of its group must say about it apart from its wildcards.
 
     Its code is that of the folder that DVC works in, which may be a temporary one, not that of the environment.
     """
@@ -196,7 +196,7 @@ def _template(pattern: str) -> str:
 def _deps(job: Job, outs: dict[str, File]) -> tuple[list[str], dict[str, str]]:
     """What a job's stage depends on, and the values that its group's item has for it.
 
-    A manifest stands for all files that a job wrote with it. Instead of temporary files their jobs' inputs are read. In
+    A manifest stands for all files that a job wrote with it. Temporary files are replaced by their jobs' inputs. In
     a group, what a function of the rule named is a value of the item: a file, or the folder of several.
     """
     deps: list[str] = []

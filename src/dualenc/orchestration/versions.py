@@ -2,11 +2,11 @@
 
 Each has its own record of what is up to date: Snakemake in ``.snakemake``, DVC in ``dvc.lock``. ``stage`` makes a stage
 of dvc.yaml by the one Snakemake job that it stands for, so that both know. After a build by Snakemake, ``record`` tells
-DVC; after a ``dvc pull`` or ``dvc checkout``, ``restore`` tells Snakemake. Neither believes anything: one side has to
-prove that it is complete before the other is told.
+DVC; after a ``dvc pull`` or ``dvc checkout``, ``restore`` tells Snakemake. Neither takes anything on trust: one side
+has to prove that it is complete before the other is told.
 
 Tables, figures and claims are files of git that no stage has. ``record`` writes to ``results/<scale>/recorded.json``
-what they were, and from which results, code and parameters; ``restore`` takes them for up to date if all that holds.
+what they were, and from which results, code and parameters; ``restore`` takes them as up to date if all of that holds.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from dualenc.study.config import Study
 
 LOCK = Path("dvc.lock")
 ARTEFACTS = ("table", "figure", "claim")
-"""Rules of which, and of what follows from them, DVC has no stages."""
+"""Rules for which, and for what follows from them, DVC has no stages."""
 
 
 def stage(study: Study, rule: str, parts: Sequence[str], target: str) -> int:
@@ -50,7 +50,7 @@ def record(study: Study) -> str:
     """Commit what Snakemake has built to dvc.lock and DVC's cache; returns what the user may do next.
 
     Raises ``UserError`` if Snakemake has anything left to do: DVC would take old results for those of new parameters.
-    Also if the scale is being built.
+    Also raised if the scale is being built.
     """
     stages.check(study)
     with builds.locked(study.scale):
@@ -69,7 +69,7 @@ def record(study: Study) -> str:
 
 
 def restore(study: Study) -> str:
-    """Tell Snakemake that what DVC and git have brought is up to date; returns what is left to do.
+    """Tell Snakemake that what DVC and git have fetched is up to date; returns what is left to do.
 
     Raises ``UserError`` if a file is not the one that dvc.lock says, Snakemake still misses one, or the scale is being
     built.
@@ -104,7 +104,7 @@ def restore(study: Study) -> str:
 
 
 def _artefacts(study: Study) -> dict[str, Any]:
-    """What was made of recorded results, and of which: MD5 of dvc.lock, of parameters and code, and of each file."""
+    """What was made from recorded results, and from which: MD5 of dvc.lock, parameters and code, and of each file."""
     code = {path for name in (*ARTEFACTS, "claims", "report") for path in provenance.code(f"steps.{name}")}
     for name, artefact in study.artefacts.items():
         code.update(provenance.code(f"{artefact.kind}s.{name}"))
@@ -128,8 +128,8 @@ def _pending() -> list[str]:
 def _status(study: Study) -> tuple[list[str], set[str]]:
     """Names of the stages, and of files that have none, that are not as dvc.lock says, and of those that only seem so.
 
-    These lack the files that they were made from, which DVC does not keep, and have all else: a clone has results, and
-    is not to need what they were made from.
+    These lack the files that they were made from, which DVC does not keep, and have everything else: a clone has
+    results, and should not need what they were made from.
     """
     given = {Path(name).absolute() for name in origins.given(study)}
     found = json.loads(_run("dvc", "status", "--json"))

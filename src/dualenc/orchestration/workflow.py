@@ -117,7 +117,7 @@ NEEDS = {
 
 
 ALONG = {"curves": ["curves"], "checkpoints": ["checkpoints", "score-updates"]}
-"""What a training gives besides its model, and for which needs of artefacts."""
+"""What training gives in addition to its model, and for which needs of artefacts."""
 
 
 def asking(study: Study, what: str) -> list[str]:
@@ -128,7 +128,7 @@ def asking(study: Study, what: str) -> list[str]:
 def wanted(study: Study, what: str) -> set[tuple[str, int]]:
     """The runs, with their seeds, of which an artefact looks at ``what``, a key of ``ALONG``.
 
-    Of checkpoints it is every such run with every such seed, as one rule makes them.
+    For checkpoints it is every such run with every such seed, as one rule makes them.
     """
     shown = asking(study, what)
     found = {(run, seed) for name in shown for run in study.runs(name) for seed in study.seeds(name)}
@@ -148,7 +148,7 @@ def use_own_commands() -> None:
 
 
 def check_encoders(study: Study) -> None:
-    """Raise ``UserError`` for the first encoder of the scale in a folder that is not what params.yaml says of it.
+    """Raise ``UserError`` for the first encoder of the scale in a folder that is not what params.yaml says about it.
 
     Each has to be a whole BERT of its shape, with the heads that its models start from and the student's tokenizer.
     """
@@ -199,7 +199,7 @@ def pretrained_on(study: Study) -> list[str]:
 
 
 def texts_files(study: Study) -> list[str]:
-    """The files of the texts without labels; those of vectors are there if a sentence encoder is asked."""
+    """The files of the texts without labels; those of vectors are there if there is a sentence encoder."""
     vectors = ["sentences.npy", "pieces.npy"] if study.at.pretraining.sentence_encoder else []
     return ["texts.ids.npy", "texts.offsets.npy", "manifest.json", "about.json", *vectors]
 
@@ -247,7 +247,7 @@ def embeddings(study: Study, run: str, seed: str) -> list[PurePosixPath]:
 def lists_of(study: Study, run: str) -> PurePosixPath:
     """The lists, below ``results/<scale>``, that a run is trained on: with its teacher's scores if it has one.
 
-    Of published scores, which come with many negatives of a query, the highest have lists of their own.
+    Published scores cover many negatives of a query, so the highest of them have separate lists.
     """
     experiment, published = study.run(run), study.at.published_scores
     chosen = published and experiment.teacher == published.teacher and experiment.selection == "top"

@@ -11,7 +11,7 @@ import yaml
 def cells(table: str) -> pd.DataFrame:
     """Every cell of one of the paper's tables, a line each, in reading order.
 
-    ``value`` is the number (NaN in a cell without one) and ``mark`` what is printed behind or instead of it.
+    ``value`` is the number (NaN in a cell without one) and ``mark`` what is printed after it or instead of it.
     The other columns say what the cell measures and are those of the table in ``reported.yaml``, such as
     experiment, layers, width, dataset, evalset and measure.
     """

@@ -1,6 +1,6 @@
 """Model cards: what a model is, how to use it, how good it is, what it is made of, and how to make it again.
 
-All numbers are those of the files. What these do not say, the card does not either.
+All numbers are those of the files. What these do not say, the card does not say either.
 """
 
 from collections.abc import Mapping

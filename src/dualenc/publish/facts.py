@@ -67,8 +67,8 @@ def build_command(study: Study, run: str, seed: int) -> str:
 def read(study: Study, run: str, seed: int, results: Path, name: str) -> Facts:
     """The facts of a run with a seed, for a folder called ``name``.
 
-    Raises ``UserError`` for a model that is not trained and evaluated yet, and for one that was trained with other
-    parameters or from other files than those that are here now.
+    Raises ``UserError`` for a model that is not trained and evaluated yet, and for one that was trained with parameters
+    or from files other than those that are here now.
     """
     root, experiment = results / study.scale, study.run(run)
     folder = root / "runs" / run / f"seed-{seed}"

@@ -18,7 +18,7 @@ KINDS = {"table": ".csv", "figure": ".csv", "claim": ".json"}
 
 
 class Cost(NamedTuple):
-    """Jobs and seconds that an artefact needs from nothing, and those that no other artefact needs too."""
+    """Jobs and seconds that an artefact needs from scratch, and those that no other artefact needs too."""
 
     kind: str
     jobs: int
@@ -72,7 +72,7 @@ def _seconds(benchmark: Path) -> float:
 
 
 def seconds(benchmark: Path) -> float:
-    """What a benchmark of Snakemake says. Raises ``UserError`` if it is not one."""
+    """What a Snakemake benchmark says. Raises ``UserError`` if it is not one."""
     try:
         with open(benchmark, encoding="utf-8", newline="") as file:
             return float(next(csv.DictReader(file, delimiter="\t"))["s"])

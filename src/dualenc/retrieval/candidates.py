@@ -1,14 +1,15 @@
 """First-stage candidates: BM25 over the whole collection, for every split (Robertson & Zaragoza, 2009).
 
-The collection is read once, as a stream, and how often which passage has which term goes to a file, block by block. It
+The collection is read once, as a stream, and how often each passage has each term goes to a file, block by block. It
 is then searched part by part. Each part is weighted with the statistics of the whole (document frequencies, mean
 length), so that scores do not depend on the parts, and memory does not depend on how many there are.
 
 A term is the stem of a word (`dualenc.data.words`) that has two or more characters and is not a stop word. In text
 without combining marks the terms are those of bm25s, and so are the scores, to the last bit.
 
-Threads share the work: most of it is in functions of numpy, scipy and Arrow that let other threads run. These number
-the terms in the order in which they happen to come across them, but nothing that is returned depends on the numbers.
+Threads share the work: most of it is in functions of numpy, scipy and Arrow that let other threads run. The threads
+number the terms in the order in which they happen to come across them, but nothing that is returned depends on the
+numbers.
 """
 
 import math
@@ -70,7 +71,7 @@ class Block(NamedTuple):
 
 
 class Index(NamedTuple):
-    """How often which of N passages has which of V terms, as blocks in a file, and what is known of them all.
+    """How often each of N passages has each of V terms, as blocks in a file, and what is known of them all.
 
     ``lengths`` (N,) count the terms of each passage; ``idf`` (V,) float32 weighs each term of the vocabulary.
     """

@@ -1,8 +1,8 @@
 """Full retrieval: a dual-encoder's best passages of the whole collection, by exact search (Table 1, "retrieval").
 
-Nothing of the first stage takes part: every passage is a candidate of every query. Passages are encoded and searched in
+The first stage plays no part: every passage is a candidate of every query. Passages are encoded and searched in
 blocks, so that memory does not depend on the size of the collection. Embeddings of a large one are made in shards, each
-by a job of its own; a shard is a run of whole blocks, so that the number of shards has no influence on any bit.
+by a separate job; a shard is a run of whole blocks, so that the number of shards does not affect a single bit.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Full retrieval by a learned sparse model: exact search, as `dualenc.retrieval.dense` has it for dense vectors."""
+"""Full retrieval by a learned sparse model: exact search, as in `dualenc.retrieval.dense` for dense vectors."""
 
 from collections.abc import Iterator, Sequence
 

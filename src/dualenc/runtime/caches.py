@@ -7,11 +7,11 @@ from dualenc.runtime.errors import UserError
 
 ELSEWHERE = Path("scratch", "home")
 VARIABLES = {"XDG_CACHE_HOME": ".cache", "IR_DATASETS_HOME": ".ir_datasets", "MPLCONFIGDIR": ".config/matplotlib"}
-"""Environment variables that libraries read, and the folders below the home directory that stand for them."""
+"""Environment variables that libraries read, and the folders below the home directory that they default to."""
 
 
 def settle() -> None:
-    """Have the variables say where, in this process and those that it starts, before the libraries are imported.
+    """Set the variables, for this process and those that it starts, before the libraries are imported.
 
     Raises ``UserError`` for one that is set to a folder that can neither be found nor made.
     """

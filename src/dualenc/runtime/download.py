@@ -1,4 +1,4 @@
-"""Files from the web that are whole or not there: continued where a connection broke, checked before they are named."""
+"""Files from the web, complete or not there: continued where a connection broke, checked before they are named."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ def download(url: str, path: Path, *, size: int | None, md5: str | None) -> Path
     ``size`` (bytes) and ``md5`` are those of the file, None where they are not known. Once it is whole and checked the
     file gets its name, and ``<path>.json`` holds its URL, size and MD5. Before that its bytes are in a hidden file
     next to it. If the connection breaks they are continued (HTTP Range), in this call as long as each attempt brings
-    more, and in the next one; but not if the URL, the MD5 or the server's version of the file is another one now.
+    more, and in the next one; but not if the URL, the MD5 or the server's version of the file has changed.
 
     Raises ``UserError`` with the URL and what to do if the server does not have the file or cannot be reached, if the
     connection breaks, and if the file is not the one asked for, which is then removed.
@@ -51,7 +51,7 @@ def download(url: str, path: Path, *, size: int | None, md5: str | None) -> Path
 
 
 def _differences(file: Path, wanted: dict[str, Any]) -> str:
-    """In which of size and MD5 a file is not the one that is wanted, in words; empty if it is."""
+    """In which of size and MD5 a file differs from the one that is wanted, in words; empty if in neither."""
     found = file.stat().st_size
     if wanted["size"] not in (None, found):
         return f"{found:,} bytes instead of {wanted['size']:,}"
@@ -61,7 +61,7 @@ def _differences(file: Path, wanted: dict[str, Any]) -> str:
 
 
 def _fetch_all(wanted: dict[str, Any], partial: Path, about: Path, path: Path) -> None:
-    """Fetch a file into ``partial``, with as many requests as bring something. Raises ``UserError``."""
+    """Fetch a file into ``partial``, with as many requests as make progress. Raises ``UserError``."""
     whole, most = False, partial.stat().st_size if partial.exists() else 0
     while not whole:
         done, noted = _left(wanted, partial, about)
@@ -91,7 +91,7 @@ def _left(wanted: dict[str, Any], partial: Path, about: Path) -> tuple[int, dict
 
 
 def _fetch(wanted: dict[str, Any], done: int, noted: dict[str, Any], partial: Path, about: Path, path: Path) -> bool:
-    """Fetch what comes after the ``done`` bytes of ``partial``; whether the file is whole now."""
+    """Fetch what comes after the ``done`` bytes of ``partial``; returns whether the file is complete."""
     if done and done == noted["total"]:
         return True
     headers = {"Accept-Encoding": "identity"}

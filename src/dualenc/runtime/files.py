@@ -39,7 +39,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
 def atomic_entries(folder: str | Path) -> Iterator[Path]:
     """Yield a temporary folder whose entries replace those of the same name in ``folder`` when the block succeeds.
 
-    What else is in ``folder`` stays. If the block raises, ``folder`` stays as it was.
+    Anything else in ``folder`` stays. If the block raises, ``folder`` stays as it was.
     """
     folder = Path(folder)
     temporary = _temporary(folder)

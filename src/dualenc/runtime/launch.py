@@ -19,7 +19,7 @@ PARENT_DEATH = 1  # PR_SET_PDEATHSIG
 def run(processes: int, nodes: int, threads: int, command: Sequence[str]) -> int | None:
     """The exit status of ``dualenc <command>`` by ``processes`` on ``nodes``; None if this process is to do it.
 
-    It is if there is one process, and in each of several once they are started. Raises ``UserError`` if there are
+    It is if there is only one, and it is in each of several once they are started. Raises ``UserError`` if there are
     several nodes outside of a Slurm job, or a number of processes that they cannot share or that is far too large.
     """
     if processes % nodes:

@@ -1,4 +1,4 @@
-"""Constants of modules that are not imported for them: imports of torch or matplotlib take seconds."""
+"""Constants of modules, read without importing them: imports of torch or matplotlib take seconds."""
 
 import ast
 import re

@@ -1,6 +1,6 @@
-"""Locks that one process at a time holds, on all machines that share the file system.
+"""Locks that one process at a time holds, across all machines that share the file system.
 
-The system gives a lock back when its process ends, however it ends: none is ever left behind.
+The system releases a lock when its process ends, however it ends: none is ever left behind.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""Names looked up among those allowed: an unknown one is an error that tells the nearest."""
+"""Names looked up among those allowed: an unknown one is an error that names the nearest."""
 
 import difflib
 from collections.abc import Iterable, Mapping

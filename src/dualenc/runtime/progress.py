@@ -14,8 +14,8 @@ class Progress:
     """Print ``collection.tsv: 40/200 MB, 8.1 MB/s, 20 s left`` on stderr every few seconds.
 
     ``total``, None if it is not known, and all counts are in units of which ``per`` make one ``unit``; ``done`` were
-    there before. Where some take longer than others, ``work`` says how long in all, in any unit, and the time left
-    follows from it.
+    done before. Where some take longer than others, ``work`` says how long all of them take, in any unit, and gives the
+    time left.
     """
 
     def __init__(

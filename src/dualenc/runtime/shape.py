@@ -1,4 +1,4 @@
-"""Values from outside held against a type: params.yaml, the JSON that a command is told, and what is in a file."""
+"""Values from outside checked against a type: params.yaml, the JSON that a command gets, and what is in a file."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
@@ -17,13 +17,13 @@ WORDS = {
     "model_attributes_type": "give keys with their values",
     "too_short": "give at least one",
 }
-"""What to give where there is something of another type."""
+"""What to give where there is something of the wrong type."""
 
 
 def checked(value: Any, shape: Any, source: str, key: str = "") -> Any:
     """``value`` as pydantic reads it for the type ``shape``, such as ``dict[str, float]`` or a model.
 
-    Raises ``UserError`` that says what is wrong in ``source``, where ``value`` stands at ``key``: an unknown key before
+    Raises ``UserError`` that says what is wrong in ``source``, where ``value`` is at ``key``: an unknown key before
     all that it leads to, one that is missing, or a value that is not allowed, and what is.
     """
     try:

@@ -1,7 +1,7 @@
 """What values of params.yaml may be: numbers within bounds, texts, names, and mappings of exactly some keys.
 
-Nothing is taken for something else: a truth value or a text is not a number, and 3.0 is not a whole number. An error
-about a number says what its bounds are.
+Nothing is taken for something else: a truth value or text is not a number, and 3.0 is not a whole number. An error
+about a number gives its bounds.
 """
 
 import re
@@ -27,7 +27,7 @@ def told(allowed: str) -> WrapValidator:
 
 
 def whole(least: int, most: int = 10**9, *, null: str = "") -> Any:
-    """Whole numbers from ``least`` to ``most``, and None if it stands for something: ``null`` says what."""
+    """Whole numbers from ``least`` to ``most``, and None if it means something: ``null`` says what."""
     number = Annotated[int, Field(ge=least, le=most)]
     words = f"a whole number from {least} to {most}"
     return Annotated[number | None, told(f"{words}, or null for {null}")] if null else Annotated[number, told(words)]
@@ -43,12 +43,12 @@ def real(low: float, high: float = 1e6, *, open: str = "") -> Any:
 
 
 def _number(value: Any) -> Any:
-    """1e-3, which YAML 1.1 takes for a text, as the number that it is."""
+    """1e-3, which YAML 1.1 takes for text, as the number that it is."""
     return float(value) if isinstance(value, str) and EXPONENT.fullmatch(value) else value
 
 
 def once(values: list) -> list:
-    """``values``, each of which may stand in it once."""
+    """``values``, each of which may appear only once."""
     for place, value in enumerate(values):
         if value in values[:place]:
             raise PydanticCustomError("twice", "{value} twice: give each once", {"value": repr(value)})

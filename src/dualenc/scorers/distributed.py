@@ -1,4 +1,4 @@
-"""The processes that train or score with one model together, each with a share of the work; usually it is one process.
+"""The processes that train or score with one model together, each with a share of the work; usually there is one.
 
 `dualenc.runtime.launch` starts them. All functions are no-ops for one process.
 """
@@ -45,7 +45,7 @@ def rank() -> int:
 
 
 def first() -> bool:
-    """Whether this is the process that writes what there is one of."""
+    """Whether this is the process that writes what is written once."""
     return rank() == 0
 
 
@@ -79,7 +79,7 @@ def share(count: int) -> slice:
 
 
 def gather(own: Tensor) -> Tensor:
-    """The rows of all processes, of which ``own`` are this one's ``share``; they know how they depend on ``own``.
+    """The rows of all processes, of which ``own`` are this one's ``share``; they are differentiable in ``own``.
 
     Each process computes the same loss from them, and the trainer takes the mean of the processes' gradients, each of
     which only has the part that goes through its own rows: so these are multiplied by the number of processes.

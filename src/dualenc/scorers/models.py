@@ -1,17 +1,17 @@
-"""The scorers of the paper as sentence-transformers objects, which users load again with one line.
+"""The scorers of the paper as sentence-transformers objects, which users reload with one line.
 
 A kind of scorer is a module of ``dualenc.scorers.kinds``. It has
 
-- ``ABOUT``, what is known of it without importing it (`dualenc.study.kinds`);
+- ``ABOUT``, what is known about it without importing it (`dualenc.study.kinds`);
 - ``LOADER``, ``TRAINER`` and ``ARGUMENTS``, the library's classes; ``FILES``, those of a saved model that are its own,
   and ``weights(width)``, if it has weights that are not the encoder's: their file, and their shapes;
 - ``start(encoder, *, max_length, ...)``, the model before its first step; ``OPTIONS`` are the keys of an experiment
-  that it takes; ``quicken(model)``, if it can leave out what is not read of its encoder;
+  that it takes; ``quicken(model)``, if it can leave out what is not read from its encoder;
 - ``score(model, source, queries, passages)``, the scores of pairs, and ``differentiable``, the same with gradients;
-- ``OUTPUT``, what the library calls what it computes of a text or a pair. A kind that reads single texts has
+- ``OUTPUT``, what the library calls its output for a text or a pair. A kind that reads single texts has
   ``of_side``, what these are compared by, and ``compare``, the scores of a minibatch's lists; it may have a
   ``penalty``, which is added to their loss;
-- ``SCORES``, ``PIPELINE`` and ``TAGS``, what a model card says of it.
+- ``SCORES``, ``PIPELINE`` and ``TAGS``, what a model card says about it.
 """
 
 import importlib
@@ -48,7 +48,7 @@ FILES = {"encoder": encoder_files.FILES, **{name: [*SAVED, *one.FILES] for name,
 
 
 class Module(BaseModel):
-    """What an entry of a saved model's ``modules.json`` has to say."""
+    """What an entry of a saved model's ``modules.json`` must contain."""
 
     idx: int
     name: str
@@ -57,7 +57,7 @@ class Module(BaseModel):
 
 
 class TokenizerConfig(BaseModel):
-    """What a saved model's ``tokenizer_config.json`` has to say: how many tokens the model reads."""
+    """What a saved model's ``tokenizer_config.json`` must contain: how many tokens the model reads."""
 
     model_max_length: int
 
@@ -73,7 +73,7 @@ def _in_bfloat16(self: BertEncoder, *args: object, **kwargs: object) -> BaseMode
 
 
 def _quicken(model: Model, *, training: bool) -> None:
-    """Let the encoder compute what is read of it alone, and multiply matrices in bfloat16 where that is faster.
+    """Let the encoder compute only what is read from it, and multiply matrices in bfloat16 where that is faster.
 
     The rest stays in float32: weights, normalisations, what is made of the last layer, losses. Scores in bfloat16 would
     have eight binary digits, and so ties.

@@ -36,7 +36,7 @@ def texts(folder: str | Path, split: str, tokens_per_batch: int) -> Texts:
 def outputs(
     model: Model, column: Tokens, rows: np.ndarray, source: Texts
 ) -> Iterator[tuple[np.ndarray, dict[str, torch.Tensor]]]:
-    """What a model that reads single texts says of the texts in ``rows``: which of them (B,), and its outputs."""
+    """What a model that reads single texts says about the texts in ``rows``: which of them (B,), and its outputs."""
     lengths = np.minimum(column.offsets[rows + 1] - column.offsets[rows] + 2, model.max_seq_length)
     for batch in in_batches(lengths, source, "encoding", "texts"):
         features = batches.texts(column, rows[batch], source.special, model.max_seq_length)
@@ -46,7 +46,7 @@ def outputs(
 def sides(
     model: Model, source: Texts, queries: np.ndarray, passages: np.ndarray, module: torch.nn.Module | None = None
 ) -> tuple[batches.Features, batches.Features]:
-    """What a model that reads single texts says of the queries and of the passages (N, ...) of pairs, in one batch.
+    """What a model of single texts says about the queries and the passages (N, ...) of pairs, in one batch.
 
     Each text is read once, by a ``module`` of the model if one is given. Where gradients are on, they flow through it.
     """
@@ -61,7 +61,7 @@ def sides(
 
 @contextmanager
 def evaluating(model: Model) -> Iterator[None]:
-    """Evaluation mode without gradients, and the mode from before afterwards."""
+    """Evaluation mode without gradients, and the previous mode afterwards."""
     training = model.training
     model.eval()
     with torch.inference_mode():

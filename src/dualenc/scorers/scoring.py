@@ -23,7 +23,7 @@ def score(model: Model, source: Texts, query_rows: np.ndarray, passage_rows: np.
 def score_in_parts(
     model: Model, source: Texts, query_rows: np.ndarray, passage_rows: np.ndarray, rows: range, folder: Path
 ) -> list[Path]:
-    """Files in ``folder`` with what ``score`` says of the pairs in ``rows``, as `parts.complete` makes them."""
+    """Files in ``folder`` with what ``score`` says about the pairs in ``rows``, as `parts.complete` makes them."""
 
     def some(part: range) -> np.ndarray:
         return score(model, source, query_rows[part.start : part.stop], passage_rows[part.start : part.stop])
@@ -53,7 +53,7 @@ def rerank(
 def rerank_sets(
     model: Model, sets: Sequence[Candidates], passage_rows: Mapping[str, int], keep: Path | None = None
 ) -> list[Run]:
-    """The runs of several sets of candidates over the same passages, of which a text in several is encoded once.
+    """The runs of several sets of candidates over the same passages; a text in several of them is encoded once.
 
     With ``keep``, a folder of what belongs to this model, scores are kept there, and an interrupted call's are used.
     """

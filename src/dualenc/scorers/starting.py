@@ -25,7 +25,7 @@ def check(encoder: str | Path, heads: Collection[str] = ()) -> None:
 
 
 def transformer(encoder: str | Path, max_length: int, **options: str) -> Transformer:
-    """The library's module for the encoder in a folder, of whose texts ``max_length`` tokens count."""
+    """The library's module for the encoder in a folder, of whose texts only ``max_length`` tokens count."""
     module = Transformer(str(encoder), max_seq_length=max_length, model_kwargs=FLOAT32, **options)
     lengthen(module.model.base_model, max_length)
     return module

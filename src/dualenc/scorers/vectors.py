@@ -23,7 +23,7 @@ def compare(model: Model, query: Features, passages: Features, places: torch.Ten
 
 
 def differentiable(model: Model, source: Texts, queries: np.ndarray, passages: np.ndarray) -> torch.Tensor:
-    """Scores (N,) of the pairs in these rows, in one batch, that know how they depend on the parameters."""
+    """Scores (N,) of the pairs in these rows, in one batch, differentiable in the parameters."""
     query, passage = reading.sides(model, source, queries, passages)
     return (query[OUTPUT] * passage[OUTPUT]).sum(-1)
 

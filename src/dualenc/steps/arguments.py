@@ -25,7 +25,7 @@ def _slice(context: typer.Context, text: str) -> Any:
 
 
 def creatable(parameter: typer.CallbackParam, path: Path) -> Path:
-    """``path``, unless it cannot be made: what is above it, as far as that exists, has to be a folder to write to."""
+    """``path``, unless it cannot be made: what is above it, as far as that exists, has to be a writable folder."""
     if path.name in ("", ".."):
         raise UserError(f"{parameter.opts[0]} '{path}' does not end in a name: name what to write.")
     try:

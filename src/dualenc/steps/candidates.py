@@ -38,7 +38,7 @@ def candidates(params: Params[Candidates], dataset: Folder, output: OutputFolder
 def _bm25(params: Candidates, folder: Path) -> tuple[Runs, Judged, About]:
     """Runs of all splits.
 
-    Of the train split only the first ``train_queries`` in hash order, where nobody needs more: half a million queries
+    Of the train split only the first ``train_queries`` in hash order, if no more are needed: half a million queries
     of a collection of millions take days. Raises ``UserError`` if most passages or most queries of a split have no
     term.
     """

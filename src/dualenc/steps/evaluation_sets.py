@@ -17,7 +17,7 @@ class Source(BaseModel):
 
 
 class CandidateMetrics(BaseModel):
-    """What has to be in the ``metrics.json`` of `dualenc.steps.candidates`."""
+    """What must be in the ``metrics.json`` of `dualenc.steps.candidates`."""
 
     candidates: Source
 
@@ -28,7 +28,7 @@ def evaluation_sets(params: Params[EvaluationSets], dataset: Folder, candidates:
     They are ``<set>.run.gz`` and ``<set>.qrels.tsv``. "validation", "test" and further test sets are whole splits.
     "train" is the beginning, in hash order, of the queries that training lists are made from, with their candidates, so
     that train and test are measured in the same way: queries whose relevant passage was not retrieved count, with 0,
-    though no list could be made of them.
+    though no list could be made from them.
     """
     source = read_json(candidates / "metrics.json", CandidateMetrics)["candidates"]["source"]
     sets = {}

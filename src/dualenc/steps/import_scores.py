@@ -1,4 +1,4 @@
-"""Training lists from published teacher scores, in the place of a teacher of this study."""
+"""Training lists from published teacher scores, in place of a teacher of this study."""
 
 import shutil
 from collections.abc import Mapping
@@ -25,8 +25,8 @@ def import_scores(params: Params[ImportScores], dataset: Folder, scratch: Scratc
     They are lists of the dataset's train queries, at most ``train_lists`` in hash order. ``one-hot/lists.parquet`` and
     ``<teacher>/lists.parquet`` hold the same random sample of each query's negatives, without and with scores;
     ``<teacher>/top.parquet`` those with the highest scores. So what is trained on labels or on triples learns nothing
-    of which negatives are hard for the teacher. Raises ``UserError`` if no query has ``list_length`` passages, and as
-    ``sources.fetch`` and ``published_scores.read`` do.
+    about which negatives are hard for the teacher. Raises ``UserError`` if no query has ``list_length`` passages, and
+    as ``sources.fetch`` and ``published_scores.read`` do.
     """
     published = params.published_scores
     path = sources.fetch(published)

@@ -88,7 +88,7 @@ def pretrain(
 
 
 def unlabelled(folder: Path) -> Unlabelled:
-    """The texts without labels, and what the sentence encoder says of them if it was asked."""
+    """The texts without labels, and what the sentence encoder, if any, says about them."""
     files = [folder / f"{name}.npy" for name in ("sentences", "pieces")]
     said = [arrays.read(file, 2, mmap_mode="r") for file in files] if files[0].exists() else [None, None]
     return Unlabelled(tokens.read(folder, "texts"), *said)

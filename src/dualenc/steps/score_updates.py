@@ -1,4 +1,4 @@
-"""What one gradient step on a pair does to other scores, along a training."""
+"""What one gradient step on a pair does to other scores, along a training run."""
 
 import pandas as pd
 

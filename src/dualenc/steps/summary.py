@@ -1,4 +1,4 @@
-"""What a finished build tells: where the results are, and how long each kind of job took."""
+"""What a finished build reports: where the results are, and how long each kind of job took."""
 
 from pathlib import Path
 from typing import Annotated

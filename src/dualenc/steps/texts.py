@@ -1,4 +1,4 @@
-"""Texts of train splits without their labels, to pre-train on, and what a sentence encoder says of them."""
+"""Texts of train splits without their labels, to pre-train on, and what a sentence encoder says about them."""
 
 import shutil
 from collections.abc import Iterator, Mapping
@@ -27,9 +27,8 @@ def texts(
 
     ``data/<dataset>`` are the dataset folders. Writes the texts as a column of tokens, ``texts``, and, if there is a
     sentence encoder, its vectors of them: ``sentences.npy`` (N, D) are unit vectors of the texts, ``pieces.npy``
-    (total, P) vectors of their word pieces as `dualenc.miniatures.sentence_encoder` has them, not a number for what it
-    did not read; both float16. Raises ``UserError`` as ``sentence_encoder.packaged`` and ``collection.check_folder``
-    do.
+    (total, P) vectors of their word pieces as `dualenc.miniatures.sentence_encoder` has them, NaN for what it did not
+    read; both float16. Raises ``UserError`` as ``sentence_encoder.packaged`` and ``collection.check_folder`` do.
     """
     set_torch_threads()
     encoder = params.sentence_encoder
@@ -51,7 +50,7 @@ def texts(
 
 
 def chosen(data: Path, counts: Mapping[str, Counts]) -> list[str]:
-    """The texts, each once: so many queries and passages of train splits as ``counts`` asks for, in hash order.
+    """The texts, each once: as many queries and passages of train splits as ``counts`` asks for, in hash order.
 
     Passages are those that are relevant to a train query, so nothing of the other splits is read.
     """
@@ -71,7 +70,7 @@ def chosen(data: Path, counts: Mapping[str, Counts]) -> list[str]:
 def _said(
     texts: list[str], model: Path, encoder: SentenceEncoder, tokenizer_file: Path, tokens_per_batch: int, state: Path
 ) -> Iterator[tuple[Path, Path]]:
-    """Files with the vectors of some texts, and of their pieces, after the other; those that are there are kept."""
+    """Files with the vectors of some texts, and of their pieces, in order; those that are there are kept."""
     own = tokens.read_tokenizer(tokenizer_file)
     own.no_padding()
     own.no_truncation()

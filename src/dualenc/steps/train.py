@@ -67,7 +67,7 @@ def train(
 
 
 def made_of(folder: Path, token_folder: Path, encoder: Path, lists: Path) -> list[Path]:
-    """The files that stand for all that a training reads."""
+    """The files that stand for all that training reads."""
     of_encoder = [encoder / name for name in models.FILES["encoder"]]
     return [lists, *of_encoder, token_folder / "manifest.json", folder / "manifest.json"]
 

@@ -1,7 +1,7 @@
 """The modules that make figures, tables and verdicts on claims: found by name, and what they say about themselves.
 
 A kind is ``figure``, ``table`` or ``claim``; its modules are in the package ``dualenc.<kind>s``, and have what ``MARK``
-says: what else is there is what they share. A module declares in two literals what it is made from: ``SHOWS``
+says: other modules there are what they share. A module declares in two literals what it is made from: ``SHOWS``
 (`dualenc.study.schema.Shows`) and ``REQUIRES`` (`dualenc.study.schema.Requirements`).
 """
 
@@ -39,7 +39,7 @@ def _place(name: str) -> tuple[str, int]:
 
 @cache
 def kinds() -> dict[str, str]:
-    """Every artefact and its kind, figures first. Raises `UserError` for two of one name."""
+    """Every artefact and its kind, figures first. Raises `UserError` for two of the same name."""
     found: dict[str, str] = {}
     for kind in MARK:
         for name in names(kind):
@@ -85,7 +85,7 @@ def declared(kind: str, name: str, constant: str) -> dict[str, Any]:
 
 
 def restructured(text: str) -> str:
-    """``text`` with nothing in it that reStructuredText takes for markup, such as MRR@10 for an address."""
+    """``text`` without anything that reStructuredText takes for markup, such as MRR@10 for an address."""
     return MARKUP.sub(r"\\\1", text)
 
 

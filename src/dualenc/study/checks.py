@@ -1,4 +1,4 @@
-"""What no field of params.yaml can see alone, each a sentence that says what to change."""
+"""What no field of params.yaml can check alone, each with a sentence that says what to change."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ RESERVED = {
     "bm25": "the candidates in BM25's order",
     "one-hot": "training lists without a teacher",
 }
-"""What is called so in tables and among the results: no name for an experiment."""
+"""Names with a meaning in tables and among the results: not available to experiments."""
 
 
 def names(params: Params, at: Scale) -> None:
-    """Check that no name means something else. Raises ``UserError``."""
+    """Check that no name means two things. Raises ``UserError``."""
     for name in params.experiments:
         if name in RESERVED:
             raise UserError(
@@ -65,7 +65,7 @@ def encoders(params: Params, scale: str, at: Scale) -> None:
 
 
 def _growth(params: Params, name: str) -> None:
-    """Check what a miniature grows from: another one, in the end one that grows from none."""
+    """Check what a miniature grows from: another one, and finally one that grows from none."""
     chain, where = [name], f"encoders.{name}.grows_from"
     while (lower := params.encoders[chain[-1]].grows_from) is not None:
         choose(f"encoders.{chain[-1]}.grows_from", lower, params.encoders)
@@ -220,7 +220,7 @@ def _teacher(study: Study, where: str, experiment: Experiment) -> None:
 
 
 def published_scores(study: Study) -> None:
-    """Check whose published scores are. Raises ``UserError``."""
+    """Check whose the published scores are. Raises ``UserError``."""
     published = study.at.published_scores
     if published:
         choose(f"scales.{study.scale}.published_scores.teacher", published.teacher, study.experiments)

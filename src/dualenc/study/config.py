@@ -3,10 +3,10 @@
 A study is params.yaml at one scale. An experiment is resolved from the root of its inheritance to itself; at
 each level the entry of ``experiments`` is followed by the one of ``scales.<scale>.experiments``, so that a scale
 may change a number of one experiment and of all that inherit from it. An artefact is what its module declares in
-``SHOWS``, followed by the entry of ``scales.<scale>.artefacts``, of whose options those that are not named stay.
+``SHOWS``, followed by the entry of ``scales.<scale>.artefacts``; options that are not named there stay.
 
-A *run name* is ``<experiment>`` or ``<experiment>.<encoder>``, the experiment with another encoder. The encoder
-that the experiment has anyway is left out of the name, so that runs shared by several artefacts are made once.
+A *run name* is ``<experiment>`` or ``<experiment>.<encoder>``, the experiment with another encoder. The experiment's
+own encoder is left out of the name, so that runs shared by several artefacts are made once.
 """
 
 from collections.abc import Mapping
@@ -68,7 +68,7 @@ class Study:
 
     @property
     def checkpoint_steps(self) -> list[int]:
-        """The steps of a training, before its end, whose models are kept for figures that look at them."""
+        """The steps of a training run, before its end, whose models are kept for figures that look at them."""
         return [0, self.at.early]
 
     @property
@@ -121,7 +121,7 @@ class Study:
         return f"{artefacts.path(kind, name)}: SHOWS.{key}"
 
     def run(self, name: str, key: str = "run") -> Experiment:
-        """The experiment behind a run name; ``key`` says where it stands.
+        """The experiment behind a run name; ``key`` says where it is.
 
         Raises ``UserError`` for an unknown experiment or encoder.
         """
@@ -172,9 +172,9 @@ def override(text: str) -> tuple[str, Any]:
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """The values of a params.yaml. Raises ``UserError`` if it cannot be read, and for a key that stands twice.
+    """The values of a params.yaml. Raises ``UserError`` if it cannot be read, and for a key that appears twice.
 
-    Other readers, Snakemake's and DVC's among them, take the last of such keys without a word.
+    Other readers, Snakemake's and DVC's among them, silently take the last of such keys.
     """
     loader = None
     try:
@@ -203,7 +203,7 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def _check_node(path: str | Path, node: yaml.Node, done: dict[int, bool], *keys: str) -> None:
-    """Raise ``UserError`` for a key that stands twice, and for an alias of what it stands in.
+    """Raise ``UserError`` for a key that appears twice, and for an alias of what contains it.
 
     ``done`` has the nodes that were met before, and whether all below them was checked: an alias is met again.
     """
@@ -242,7 +242,7 @@ def _options(**kinds: str) -> type[BaseModel]:
 
 
 def _check_keys(values: Any, *keys: str) -> None:
-    """Raise ``UserError`` for a key that YAML does not take for a text, such as ``on``, 1 or null."""
+    """Raise ``UserError`` for a key that YAML does not take for text, such as ``on``, 1 or null."""
     if isinstance(values, list):
         values = dict(zip(map(str, range(len(values))), values, strict=True))
     for key, value in values.items() if isinstance(values, Mapping) else ():

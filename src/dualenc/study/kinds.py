@@ -1,4 +1,4 @@
-"""The kinds of models, as far as params.yaml and the workflow have to know them: without importing them.
+"""The kinds of models, as far as params.yaml and the workflow have to know them, without importing them.
 
 A kind is a module of ``dualenc.scorers.kinds``, which says this of itself in ``ABOUT``.
 """

@@ -38,7 +38,7 @@ from dualenc.study.kinds import Kind
 
 
 def _measures(values: list[str]) -> list[str]:
-    """Names of measures, each of which may stand there once under one of its names."""
+    """Names of measures, each of which may appear once, under one of its names."""
     for measure in values:
         if not MEASURE.fullmatch(measure):
             allowed = "RR@k, MRR@k, nDCG@k or R@k with a cutoff k, such as RR@10, or RR(rel=2)@10"
@@ -89,7 +89,7 @@ class SentenceEncoder(Strict):
     """A sentence encoder in an installed Python package, whose import name this is (`miniatures.sentence_encoder`).
 
     ``path`` is its folder within the package, ``sha256`` that of its model.safetensors. It reads ``max_length`` tokens
-    of a text. ``directions`` of what it says of words are kept; cosines are divided by the ``temperature``.
+    of a text. ``directions`` of what it says about words are kept; cosines are divided by the ``temperature``.
     """
 
     package: Text
@@ -122,7 +122,7 @@ class Encoder(Strict):
 
 
 class Probes(Strict):
-    """What a training re-ranks along the way: the first ``depth`` candidates of so many queries of a split."""
+    """What training re-ranks along the way: the first ``depth`` candidates of so many queries of a split."""
 
     queries: Positive
     depth: Positive
@@ -131,7 +131,7 @@ class Probes(Strict):
 class Lengths(Strict):
     """Maximal lengths in tokens, special tokens included: one text of a dual-encoder, one pair of a CA model.
 
-    A text has two special tokens and a pair three, and some of the text is to be left.
+    A text has two special tokens and a pair three, and some of the text has to remain.
     """
 
     text: whole(3, 10**5)
@@ -143,7 +143,7 @@ class Pretraining(Strict):
 
     ``corpora`` maps a dataset to how often each of its lists counts in an epoch, ``texts`` one to how many of its texts
     are read without labels, ``most_texts`` of them all. ``grown_steps`` and ``grown_learning_rate`` are those of an
-    encoder that grows from another one. A step reads ``batch_size`` lists and ``texts_per_step`` texts; a share
+    encoder that grows from another. A step reads ``batch_size`` lists and ``texts_per_step`` texts; a share
     ``masked_texts`` of these has a share ``masked`` of hidden words.
     """
 
@@ -238,7 +238,7 @@ class Sizes(Strict):
 
 
 class PublishedScores(Source):
-    """Scores of training triples (``dualenc.training.published_scores``) that stand for those of the run ``teacher``.
+    """Scores of training triples (``dualenc.training.published_scores``) that replace those of the run ``teacher``.
 
     ``tolerance`` is how much the scores of one pair may differ, ``allowed_defects`` how many rows may be wrong.
     """
@@ -361,11 +361,11 @@ OPTIONS: dict[str, Any] = {
 
 
 class Cluster(Strict):
-    """What jobs ask a cluster for (`orchestration.resources`), in addition to what `orchestration.plan` reckons.
+    """What jobs ask a cluster for (`orchestration.resources`), in addition to what `orchestration.plan` estimates.
 
     ``minutes`` and ``mem_mb`` are those of any job, ``minutes_per_million`` and ``mem_mb_per_million`` come on top for
     each million passages that it reads; ``slack`` is by how much a plan may be exceeded. None asks for more than
-    ``most_minutes``: what takes longer goes on in its next attempt.
+    ``most_minutes``: what takes longer resumes in its next attempt.
     """
 
     slack: real(1, 1000)

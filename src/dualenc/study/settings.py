@@ -1,4 +1,4 @@
-"""What each command is told by ``--params``: the shape of its slice of params.yaml (`orchestration.slices`)."""
+"""What each command gets as ``--params``: the shape of its slice of params.yaml (`orchestration.slices`)."""
 
 import json
 from typing import Any, Literal, Self
@@ -103,7 +103,7 @@ class Fetch(Strict):
 
 
 class Train(Strict):
-    """A training, what is probed along it, and the steps at which its model is kept."""
+    """A training run, what is probed along it, and the steps at which its model is kept."""
 
     experiment: Experiment
     lengths: Lengths

@@ -1,4 +1,4 @@
-"""What figures, tables and claims are told of the study, and how what they show was judged."""
+"""What figures, tables and claims know about the study, and how what they show was judged."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ def evaluation(study: Study) -> dict[str, Any]:
 
 
 def artefact(study: Study, artefact: str) -> dict[str, Any]:
-    """What a figure or table is told, apart from the files that it needs."""
+    """What a figure or table gets, apart from the files that it needs."""
     runs = []
     for name in study.runs(artefact):
         experiment = study.run(name)

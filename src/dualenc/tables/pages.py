@@ -24,5 +24,5 @@ def page(markdown: str, title: str) -> str:
 
 
 def style() -> str:
-    """The style sheet, which concerns what is inside of elements of class ``dualenc`` only."""
+    """The style sheet, which affects only what is inside elements of class ``dualenc``."""
     return (resources.files("dualenc.tables") / "pages.css").read_text(encoding="utf-8")

@@ -31,7 +31,7 @@ PASSAGE = ("passage", "text")
 
 
 def table(params: Mapping[str, Any], root: Path) -> Table:
-    """The test pairs that the dual-encoder of ``params`` scores furthest above the cross-attention model, one a query.
+    """The test pairs that the dual-encoder of ``params`` scores furthest above cross-attention, one per query.
 
     The options are ``pairs``, how many are shown, ``compared``, for how many the token overlap is compared with that
     of the query's other candidates, and ``characters``, of a text. Raises `UserError` if a run or a text is missing.

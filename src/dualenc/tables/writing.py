@@ -40,7 +40,7 @@ class Table(NamedTuple):
     """A table for machines and for readers.
 
     ``values`` is written as CSV. ``display`` holds a `Cell` everywhere; its rows are indexed by (group,
-    label) and its columns by (block, label), and rows of a group and columns of a block stand together.
+    label) and its columns by (block, label), and rows of a group and columns of a block are adjacent.
     ``notes`` are sentences below the caption: what was rebuilt, and what the marks mean. ``texts`` are those columns
     of ``display`` that hold text instead of numbers: they are left-aligned, and wrap in LaTeX, as long labels then do.
     """
@@ -131,7 +131,7 @@ def _latex(text: str) -> str:
 
 
 def _latex_columns(table: Table) -> str:
-    """Column types of a tabular: numbers to the right; with text among the columns, it and long labels wrap."""
+    """Column types of a tabular: numbers right-aligned; with text among the columns, it and long labels wrap."""
     columns = list(table.display.columns)
     if not table.texts:
         return rf"l*{{{len(columns)}}}{{r}}"

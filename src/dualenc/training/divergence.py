@@ -1,6 +1,6 @@
-"""A training ends at the first number that is not finite: its loss, the norm of its gradient, or a weight to be kept.
+"""Training stops at the first number that is not finite: the loss, the norm of the gradient, or a weight to be kept.
 
-The libraries would write the mean of earlier losses into the log in its place, go on, and keep what they have.
+The libraries would log the mean of earlier losses in its place, carry on, and keep what they have.
 """
 
 import math
@@ -18,7 +18,7 @@ class FiniteSteps(Trainer):
     """
 
     def training_step(self, *args, **kwargs):
-        """The loss, as the trainer has it; looked at after the backward pass, where the filter would look, too."""
+        """The loss, as the trainer has it; checked after the backward pass, where the filter would check it, too."""
         loss = super().training_step(*args, **kwargs)
         _check(self.args, self.state.global_step + 1, "the loss", loss.item())
         return loss
@@ -30,7 +30,7 @@ class FiniteSteps(Trainer):
 
 
 def check_weights(args: TrainingArguments, state: TrainerState, model: torch.nn.Module) -> None:
-    """Raise ``UserError`` if a weight is not finite: a step may be too large for a weight and no loss show it yet."""
+    """Raise ``UserError`` if a weight is not finite: a step may be too large for a weight before any loss shows it."""
     extremes = [torch.stack(weight.aminmax()) for weight in model.parameters() if weight.numel()]
     for value in torch.cat(extremes).tolist():
         _check(args, state.global_step, "a weight", value)

@@ -54,7 +54,7 @@ def masked_loss(bert: torch.nn.Module, head: torch.nn.Module, features: Features
 def drop(features: Features, share: float, special: Mapping[str, int], generator: np.random.Generator) -> Features:
     """The features without a ``share`` of their word pieces (token dropout, Appendix C.10).
 
-    A dropped piece is as if it were padding: no other piece attends to it, no pooling and no late interaction counts
+    A dropped piece is treated like padding: no other piece attends to it, no pooling and no late interaction counts
     it; the others keep their positions. Special tokens stay, so no text becomes empty.
     """
     ids = features["input_ids"].numpy()
@@ -63,5 +63,5 @@ def drop(features: Features, share: float, special: Mapping[str, int], generator
 
 
 def _words(ids: np.ndarray, special: Mapping[str, int]) -> np.ndarray:
-    """Where pieces of words stand."""
+    """Where pieces of words are."""
     return ~np.isin(ids, list(special.values()))

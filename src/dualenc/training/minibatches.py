@@ -1,11 +1,11 @@
 """Minibatches of lists for a trainer: which queries and passages, as features, with labels and teacher scores.
 
-What stands at a position of a training (which query, which of its negatives) is a function of the seed and the
-position alone; what a whole minibatch shares (further negatives, hidden tokens) is one of the seed and the minibatch's
-first position. So an interrupted training goes on with the minibatches that an uninterrupted one would have seen.
+What is at a position of training (which query, which of its negatives) is a function of the seed and the position
+alone; what a whole minibatch shares (further negatives, hidden tokens) is one of the seed and the minibatch's first
+position. So interrupted training resumes with the minibatches that uninterrupted training would have seen.
 
-Of processes that train together (`dualenc.scorers.distributed`) each makes the whole minibatch, and its share of the
-features.
+Each of the processes that train together (`dualenc.scorers.distributed`) makes the whole minibatch, and its share of
+the features.
 """
 
 from collections.abc import Mapping, Sequence

@@ -25,7 +25,7 @@ class ListLoss(torch.nn.Module):
     def __init__(self, model: Model, experiment: Experiment, encoder: str | Path, tokens_per_batch: int):
         """``encoder`` is the folder that ``model`` started from, whose head predicts masked words.
 
-        The model reads a minibatch in parts of similar length, of ``tokens_per_batch``, and so little padding.
+        The model reads a minibatch in parts of similar length, of ``tokens_per_batch``, and so with little padding.
         """
         super().__init__()
         self.model, self.experiment, self.tokens_per_batch = model, experiment, tokens_per_batch
@@ -35,7 +35,7 @@ class ListLoss(torch.nn.Module):
     def forward(self, features, labels, prompt=None, task=None):
         """The loss of one minibatch; ``features`` as the trainer collects them, ``labels`` the packed targets.
 
-        ``prompt`` and ``task`` are the trainer's and not used. Of several processes each has the features of its share,
+        ``prompt`` and ``task`` are the trainer's and not used. Each of several processes has the features of its share,
         and the labels of all; all return the loss of the whole minibatch.
         """
         labels, teacher, places = Targets.unpacked(labels)
@@ -72,7 +72,7 @@ class WordLoss(torch.nn.Module):
     """The masked language model loss of a student (Appendix C.10): how well it predicts masked words of its texts.
 
     The head is the encoder's, as it was pre-trained: its output weights are the student's word embeddings, and the rest
-    of it is not trained, so the model alone, which checkpoints hold, is what a training changes.
+    of it is not trained, so the model alone, which checkpoints hold, is all that training changes.
     """
 
     def __init__(self, model: Model, encoder: str | Path):

@@ -1,6 +1,6 @@
 """Training lists from published teacher scores, such as those of Hofstätter et al. (2020, arXiv 2010.02666).
 
-A row is a triple of a query and two of its passages with a cross-attention model's raw logits, tab-separated, without
+A row is a triple of a query and two of its passages with a cross-attention model's raw logits, tab-separated, without a
 header, in no order: ``pos_score neg_score query_id pos_passage_id neg_passage_id``; ids are whole numbers. Section 5 of
 the paper aggregates these triples by query. So that memory does not depend on the number of rows, they are checked and
 dealt into files by query (`dualenc.training.score_rows`), and each file is grouped by itself.
@@ -41,7 +41,7 @@ def read(
 
     A passage is positive if it is so in one of the query's rows. A pair's score is the mean over its rows; they may
     differ by ``tolerance``, as float16 is not exact in batches of different lengths. Raises ``UserError`` with the
-    lines of the first defects if there are more than ``allowed_defects``; rows with a defect take no part. ``scratch``
+    lines of the first defects if there are more than ``allowed_defects``; rows with a defect are ignored. ``scratch``
     is a folder for temporary files, together about as large as half of the file; what an interrupted call with the same
     arguments has left there is used.
     """

@@ -1,4 +1,4 @@
-"""Training that survives being killed: it goes on from the last whole checkpoint in its state folder."""
+"""Training that survives being killed: it resumes from the last whole checkpoint in its state folder."""
 
 import math
 import os
@@ -127,9 +127,9 @@ def _is_whole(checkpoint: Path) -> bool:
 
 
 class StopEarly(TrainerCallback):
-    """Ends a training after ``patience`` probes in a row without a better one.
+    """Ends training after ``patience`` probes in a row without a better one.
 
-    Probes are read from the log, which checkpoints keep, so that a resumed training ends where an uninterrupted one
+    Probes are read from the log, which checkpoints keep, so that resumed training ends where uninterrupted training
     does. The one before the first step does not count: no checkpoint has its model.
     """
 
@@ -153,7 +153,7 @@ class Keep(TrainerCallback):
         self.steps = steps
 
     def on_step_end(self, args, state, control, model=None, **kwargs):
-        """Save, at one of the steps; a resumed training has saved those before its checkpoint."""
+        """Save, at one of the steps; resumed training has saved those before its checkpoint."""
         if state.global_step in self.steps and distributed.first():
             divergence.check_weights(args, state, model)
             with atomic(saved_model(args.output_dir, state.global_step)) as temporary:

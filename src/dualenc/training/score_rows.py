@@ -1,7 +1,7 @@
 """The rows of a file of published teacher scores (`published_scores`): read, checked, dealt into parts.
 
 A block of lines is parsed by Arrow; only where that fails, finds a value missing or would take as a number what is not
-written as one is every line of the block looked at in Python, to tell what is wrong with which.
+written as one is every line of the block checked in Python, to tell what is wrong with which.
 """
 
 import re

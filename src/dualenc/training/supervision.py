@@ -28,7 +28,7 @@ COLUMNS = {"qid": frames.text, "pids": frames.texts, "labels": frames.numbers}
 
 
 class Manifest(BaseModel):
-    """What has to be in the manifest of lists."""
+    """What the manifest of lists must contain."""
 
     rows: int
     md5: str
@@ -155,7 +155,7 @@ def read(path: str | Path, query_rows: Mapping[str, int], passage_rows: Mapping[
 def pick(lists: Lists, row: int, *, size: int, selection: str, generator: np.random.Generator) -> np.ndarray:
     """Columns of list ``row`` that a training step sees: its positives and negatives up to ``size``.
 
-    ``selection`` "sampled" draws the negatives anew, as triplets do; "top" takes those with the highest teacher
+    ``selection`` "sampled" draws the negatives afresh, as triplets do; "top" takes those with the highest teacher
     scores (section 5: the top 20 per query), so the columns come in the order of the teacher.
     """
     positives = np.flatnonzero(lists.labels[row] > 0)[: size - 1]

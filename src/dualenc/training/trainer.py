@@ -1,6 +1,6 @@
 """Training a model on lists, through the library's trainers (section 5, Appendix B).
 
-The trainer walks once over as many positions as the training has lists; `dualenc.training.minibatches` says what stands
+The trainer walks once over as many positions as the training run has lists; `dualenc.training.minibatches` says what is
 there.
 """
 
@@ -36,7 +36,7 @@ TRAINERS = {name: type(one.TRAINER.__name__, (FiniteSteps, one.TRAINER), {}) for
 
 
 class Training(NamedTuple):
-    """What decides a trained model, and the folder ``state`` with what a later call needs to go on.
+    """What decides a trained model, and the folder ``state`` with what a later call needs to continue.
 
     ``encoder`` is the folder of the encoder to start from, ``lengths`` has "text" and "pair". The lock of ``state``
     must be held.
@@ -71,7 +71,7 @@ class Probes(BaseEvaluator):
         """Re-rank and evaluate; the other arguments are the trainer's and are not used.
 
         Each probe is scored by itself, so that what validation chooses has the same bits whatever else is probed.
-        Of processes that train together the trainer lets the first one do it, and tells the others.
+        When processes train together, the trainer lets the first one do it, and tells the others.
         """
         metrics = {}
         for split, probe in self.probes.items():

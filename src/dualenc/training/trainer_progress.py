@@ -1,4 +1,4 @@
-"""Progress of a training: the trainer's bar in a terminal, plain lines with rate and time left in a log."""
+"""Progress of training: the trainer's bar in a terminal, plain lines with rate and time left in a log."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ from dualenc.runtime.progress import SECONDS_BETWEEN_LINES
 class ProgressLines(TrainerCallback):
     """Print ``step 40/200, loss 1.234, 8.1 steps/s, 20 s left`` every few seconds where stderr is not a terminal.
 
-    Of processes that train together the first one does it.
+    When processes train together, the first one does it.
     """
 
     def on_train_begin(self, args, state, control, **kwargs):

@@ -27,7 +27,7 @@ from dualenc.runtime.values import Count, Positive, Strict
 FILES = {"train": "train", "validation": "train", "test": "dev"}
 """The file that each split is taken from; the paper tests on dev, so nothing may be chosen on it."""
 GOLD = 1000
-"""What stands for a score of the gold passage."""
+"""What serves as the score of the gold passage."""
 
 
 RIGHTS = "The manifest names no licence; Natural Questions and Wikipedia's text are under CC BY-SA."
@@ -73,12 +73,12 @@ class Entry(NamedTuple):
     random_negatives: list[Passage]
 
     def passages(self) -> list[Passage]:
-        """The whole pool; a passage may stand in it twice."""
+        """The whole pool; a passage may be in it twice."""
         return [*self.positives, *self.hard_negatives, *self.random_negatives]
 
 
 class Question(NamedTuple):
-    """A question that is kept: its text, where it stands in its file, and its judgements (pid -> rel)."""
+    """A question that is kept: its text, where it is in its file, and its judgements (pid -> rel)."""
 
     text: str
     number: int
@@ -91,8 +91,8 @@ def build(folder: str | Path, parameters: Parameters, workers: int = 1) -> None:
     A question's id is a hash of its text. The validation split is taken from train by the hash of the id. All passages
     that the files give for the questions that are kept make the collection; ``titles`` puts their titles before them.
     The gold passage has rel 2 and other positives 1. Left out and counted in the manifest are questions that a file
-    repeats, those without a positive, which cannot be evaluated, and of train those without a hard negative, which make
-    no list, and those that dev has, too. Raises ``UserError`` as ``sources.fetch``, ``read`` and
+    repeats, those without a positive, which cannot be evaluated, and from train those without a hard negative, which
+    make no list, and those that dev also has. Raises ``UserError`` as ``sources.fetch``, ``read`` and
     ``collection.check`` do.
     """
     paths = {"train": sources.fetch(parameters.train), "dev": sources.fetch(parameters.dev)}
@@ -111,12 +111,12 @@ def build(folder: str | Path, parameters: Parameters, workers: int = 1) -> None:
 
 
 def files(parameters: Parameters) -> list[Path]:
-    """Those of the two files that are on this machine. Raises ``UserError`` as ``text.opened`` does."""
+    """The ones of the two files that are on this machine. Raises ``UserError`` as ``text.opened`` does."""
     return [sources.at(path) for path in places(parameters)]
 
 
 def places(parameters: Parameters) -> list[Path]:
-    """Where params.yaml says that the files are, if it does not say whence to download them."""
+    """Where params.yaml says that the files are, if it does not say where to download them from."""
     return [Path(one.path) for one in (parameters.train, parameters.dev) if one.path is not None]
 
 
@@ -132,7 +132,7 @@ def candidates(parameters: Parameters, split: str) -> Run:
     BM25's passages without an answer, and ``random_negatives``; it holds the positives by construction, so recall says
     nothing here, and a random order scores far above 0. In train it is the gold passage and hard negatives alone, which
     makes lists of one positive and BM25's negatives. Passages have BM25's score where BM25 found them, and 0 where it
-    did not: so the gold passage has no place of its own, and the order is a first stage's.
+    did not: so the gold passage has no special place, and the order is a first stage's.
     Raises ``UserError`` as ``build`` does.
     """
     paths = {"train": sources.fetch(parameters.train), "dev": sources.fetch(parameters.dev)}
@@ -162,7 +162,7 @@ def _pool(entry: Entry, split: str, parameters: Parameters) -> dict[str, float]:
 def _questions(
     paths: Mapping[str, Path], limits: Mapping[str, int | None]
 ) -> tuple[dict[str, dict[str, Question]], dict[str, dict[str, int]]]:
-    """The questions of each split by their id, and what each file had and was left out of it."""
+    """The questions of each split by their id, and what each file had and what was left out of it."""
     whole, counts = {}, {}
     for name in ("dev", "train"):
         whole[name], counts[name] = _usable(paths[name], name, whole.get("dev", {}))

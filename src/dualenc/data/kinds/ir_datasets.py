@@ -52,7 +52,7 @@ def build(folder: str | Path, parameters: Parameters, workers: int = 1) -> None:
     were published, in which some characters were encoded twice.
 
     Raises ``UserError`` for an unknown id, one without passages, queries or judgements, files that cannot be
-    downloaded, "raw" for another collection than MS MARCO's, and what ``collection.check`` refuses.
+    downloaded, "raw" for a collection other than MS MARCO's, and what ``collection.check`` refuses.
     """
     import ir_datasets
 
@@ -92,8 +92,8 @@ def origin(manifest: Mapping[str, Any]) -> str:
 def candidates(parameters: Parameters, split: str) -> Run:
     """The candidates that the dataset itself gives for the queries of a split: ir_datasets' ``scoreddocs``.
 
-    Lists without scores, such as MS MARCO's, say nothing of the order: all their scores are equal. Raises
-    ``UserError`` for a split without such lists, and if passages are left out or cut, which these lists know whole.
+    Lists without scores, such as MS MARCO's, say nothing about the order: all their scores are equal. Raises
+    ``UserError`` for a split without such lists, and if passages are left out or cut, as these lists name whole ones.
     """
     if parameters.max_words is not None or parameters.max_passages is not None:
         raise UserError(
@@ -123,7 +123,7 @@ def candidates(parameters: Parameters, split: str) -> Run:
 
 
 def _load(identifier: str) -> "ir_datasets.Dataset":
-    """The dataset of an id. Raises ``UserError`` with the ids that are most like an unknown one."""
+    """The dataset of an id. Raises ``UserError`` with the ids most like an unknown one."""
     import ir_datasets
 
     try:

@@ -139,7 +139,7 @@ def origin(manifest: Mapping[str, Any]) -> str:
 
 
 def limits(parameters: Parameters) -> str:
-    """What a model of these texts cannot be expected to do, as its card says it."""
+    """What a model of these texts cannot be expected to do, as its card says."""
     return (
         "Queries are the first sentences of docstrings and passages the rest of them, cut to "
         f"{parameters.max_words} words: nobody ever asked these questions."
@@ -227,7 +227,7 @@ def distinct(pairs: list[Pair]) -> list[Pair]:
     """The pairs whose passage is not a near-duplicate: at least half its word 4-grams are in none kept before.
 
     So any two kept passages have a Jaccard similarity of at most 1/2. Passages put together from several
-    others (templates, inherited parameters) go as well.
+    others (templates, inherited parameters) are dropped as well.
     """
     seen: set[int] = set()
     kept = []

@@ -4,7 +4,7 @@
 - ``queries.<split>.tsv``: qid, text
 - ``qrels.<split>.tsv``: qid, 0, pid, rel (TREC judgements)
 
-What stands between the tabs is taken as it is: quotes and backslashes mean nothing.
+What is between the tabs is taken as is: quotes and backslashes mean nothing.
 """
 
 from collections.abc import Container, Iterator, Mapping

@@ -33,9 +33,9 @@ def weights(width: int) -> tuple[str, dict[str, tuple[int, ...]]]:
 def start(encoder: str | Path, *, max_length: int, dropout: float) -> CrossEncoder:
     """A model that starts from the encoder in a folder, and from its sentence-pair head if it has one.
 
-    BERT's head tells passages that follow from those that do not, our miniatures' the relevant one from BM25's others.
-    Without such a head the scorer's starts from random weights. Raises ``UserError`` if the folder lacks a file or a
-    weight.
+    BERT's head tells passages that follow from those that do not; that of our miniatures, the relevant one from BM25's
+    others. Without such a head the scorer's starts from random weights. Raises ``UserError`` if the folder lacks a file
+    or a weight.
     """
     starting.check(encoder, ABOUT["heads"])
     model = CrossEncoder(
@@ -73,6 +73,6 @@ def score(model: CrossEncoder, source: Texts, queries: np.ndarray, passages: np.
 
 
 def differentiable(model: CrossEncoder, source: Texts, queries: np.ndarray, passages: np.ndarray) -> torch.Tensor:
-    """Scores (N,) of the pairs in these rows, in one batch, that know how they depend on the parameters."""
+    """Scores (N,) of the pairs in these rows, in one batch, differentiable in the parameters."""
     features = batches.pairs(source.queries, source.passages, queries, passages, source.special, model.max_length)
     return model(reading.to_device(model, features))[OUTPUT].view(-1)

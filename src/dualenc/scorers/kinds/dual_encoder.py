@@ -32,7 +32,7 @@ def weights(width: int) -> tuple[str, dict[str, tuple[int, ...]]]:
 
 
 def start(encoder: str | Path, *, max_length: int, pooling: str, dropout: float, gain: float) -> SentenceTransformer:
-    """A model that starts from the encoder in a folder; ``max_length`` tokens of a text count.
+    """A model that starts from the encoder in a folder; only ``max_length`` tokens of a text count.
 
     ``gain`` is the initial gain of the output normalisation: scores lie within +-``gain``^2 x width. Raises
     ``UserError`` if the folder lacks a file or a weight.

@@ -38,7 +38,7 @@ def weights(width: int) -> tuple[str, dict[str, tuple[int, ...]]]:
 
 
 def start(encoder: str | Path, *, max_length: int, gain: float) -> MultiVectorEncoder:
-    """A model that starts from the encoder in a folder; ``max_length`` tokens of a text count.
+    """A model that starts from the encoder in a folder; only ``max_length`` tokens of a text count.
 
     What the library offers and the paper does not mention is left out, so that this model differs from the dual-encoder
     in its score alone: queries are not expanded with [MASK] tokens, no marker tells them from passages, punctuation is
@@ -65,7 +65,7 @@ def start(encoder: str | Path, *, max_length: int, gain: float) -> MultiVectorEn
 def of_side(tokens: torch.Tensor, side: Features, dropout: float, training: bool) -> Features:
     """What the texts of a side are compared by: vectors (B, L, D) of tokens, and which of these there are.
 
-    Dropout stands here, as the library's module for it knows single vectors only.
+    Dropout is applied here, as the library's module for it only takes single vectors.
     """
     dropped = torch.nn.functional.dropout(tokens, dropout, training)
     return {OUTPUT: dropped, "attention_mask": side["attention_mask"]}
@@ -80,7 +80,7 @@ def compare(model: MultiVectorEncoder, query: Features, passages: Features, plac
 
 
 def differentiable(model: MultiVectorEncoder, source: Texts, queries: np.ndarray, passages: np.ndarray) -> torch.Tensor:
-    """Scores (N,) of the pairs in these rows, in one batch, that know how they depend on the parameters.
+    """Scores (N,) of the pairs in these rows, in one batch, differentiable in the parameters.
 
     They are in the precision of the model, and the library's similarity, which is the same, adds up in float32.
     """

@@ -50,7 +50,7 @@ def penalty(model: SparseEncoder, query: Features, passages: Features) -> torch.
 
 
 def differentiable(model: SparseEncoder, source: Texts, queries: np.ndarray, passages: np.ndarray) -> torch.Tensor:
-    """Scores (N,) of the pairs in these rows, in one batch, that know how they depend on the parameters.
+    """Scores (N,) of the pairs in these rows, in one batch, differentiable in the parameters.
 
     The library's pooling changes logits in place in evaluation mode, which gradients cannot follow.
     """
