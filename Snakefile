@@ -16,7 +16,7 @@ min_version("9.27")
 
 study_of.use_own_commands()
 
-try:  # Snakemake itself takes the last of two equal keys without a word
+try:  # Snakemake itself silently takes the last of two equal keys
     for path in ("params.yaml", *workflow.overwrite_configfiles):
         parameters.read(path)
 except UserError as error:

@@ -37,8 +37,8 @@ def options(
     """Rebuild "In defense of dual-encoders for neural ranking" (Menon et al., ICML 2022)."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
         os.environ[name] = str(threads)
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy's; it is read at the import, of which forks know nothing
-    # Warnings of the tokenizers library about processes forked by data loaders; nothing here forks after use.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy's; it is read at import, before any fork
+    # The tokenizers library warns about processes forked by data loaders; nothing here forks after using it.
     os.environ["TOKENIZERS_PARALLELISM"] = "true"
     if not sys.stderr.isatty():
         os.environ["TQDM_DISABLE"] = "1"  # libraries' bars; a log has plain lines
@@ -186,11 +186,11 @@ def main() -> None:
             _check_arguments(sys.argv[1:])
             app()
         finally:
-            sys.stdout.flush()  # here, where it can be told, and not as the interpreter ends
+            sys.stdout.flush()  # here, where it can be reported, and not as the interpreter exits
     except UserError as error:
         print(f"dualenc: {error}", file=sys.stderr)
         sys.exit(2)
-    except BrokenPipeError:  # whoever read the output has enough of it
+    except BrokenPipeError:  # whoever read the output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
@@ -209,7 +209,8 @@ def main() -> None:
 def print_in_utf_8() -> None:
     """Make the standard streams UTF-8, with escapes for what cannot be: no message causes another error."""
     for stream in (sys.stdout, sys.stderr):
-        # Forks of the warm process have this from it, and other files behind the streams since, which forbids a change.
+        # Forks of the warm process inherit this, with other files behind the streams since then, which forbids a
+        # change.
         if (stream.encoding, stream.errors) != ("utf-8", "backslashreplace"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 

@@ -26,7 +26,7 @@ from pathlib import Path
 
 ADDRESS = "DUALENC_WARM"  # the environment variable that says where the process listens
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-LATE = ("scipy.optimize", "scipy.stats")  # what most commands do not need and nobody imports before its use
+LATE = ("scipy.optimize", "scipy.stats")  # what most commands do not need and nothing imports before its use
 
 
 def start() -> None:
@@ -128,7 +128,7 @@ def _preload() -> None:
     from dualenc import cli
 
     cli.print_in_utf_8()
-    cli.options(threads=1)  # among others, OpenBLAS then starts no threads
+    cli.options(threads=1)  # among other things, OpenBLAS then starts no threads
     for name in LATE:
         importlib.import_module(name)
     for name in ("claims", "figures", "steps", "tables"):
@@ -140,7 +140,7 @@ def _preload() -> None:
 def _keep(connection: socket.socket) -> None:
     """Fork the job, forward signals to it and answer with its exit status. Returns in the job only."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    os.setsid()  # one group of this process, the job and what that starts
+    os.setsid()  # one group of this process, the job and whatever that starts
     size, streams, _, _ = socket.recv_fds(connection, 8, 3)
     request = json.loads(connection.recv(int.from_bytes(size, "big"), socket.MSG_WAITALL))
     job = os.fork()

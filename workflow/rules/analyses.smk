@@ -1,4 +1,4 @@
-# What figures look at apart from runs: whole blocks of scores, and what a step on one pair does to others.
+# What figures look at in addition to runs: whole blocks of scores, and what a step on one pair does to others.
 
 
 rule score_matrix:

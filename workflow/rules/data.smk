@@ -1,7 +1,7 @@
 # Code, text, candidates, tokens, training lists and evaluation sets: everything before a model.
 
 
-# What all jobs of a command share: hashes of the files that it is made of, and parameters.
+# What all jobs of a command share: hashes of the files that it is made from, and parameters.
 rule code:
     input:
         lambda wildcards: code(f"steps.{wildcards.step}"),

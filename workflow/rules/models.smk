@@ -153,7 +153,7 @@ rule train:
         " --checkpoints {params.checkpoints} --scratch scratch --output {params.output} > {log} 2>&1"
 
 
-# The trainings of which artefacts look at early models, too; Snakemake takes this rule for them and the other for all else.
+# Training runs whose early models artefacts look at, too; Snakemake uses this rule for them and the other for the rest.
 use rule train as train_with_checkpoints with:
     output:
         multiext(f"{ROOT}/runs/{{run}}/seed-{{seed}}/model/", *study_of.MODEL_FILES),

@@ -17,7 +17,7 @@ def write(path: str | Path, parts: Iterable[np.ndarray], dtype: DTypeLike, width
     with atomic(path) as temporary, open(temporary, "wb") as file:
         _header(file, dtype, (0, *shape))
         for part in parts:
-            # Not by numpy's tofile or save, which say nothing of a disk that is full at the last bytes of a part.
+            # Not by numpy's tofile or save, which do not report a disk that is full at the last bytes of a part.
             file.write(np.ascontiguousarray(part, dtype).data)
             rows += len(part)
         file.seek(0)
@@ -31,7 +31,7 @@ def _header(file: BinaryIO, dtype: DTypeLike, shape: tuple[int, ...]) -> None:
 
 
 def read(path: str | Path, dimensions: int, mmap_mode: str | None = None) -> np.ndarray:
-    """The array of numbers in ``path``, which has so many ``dimensions``; mapped as `numpy.load` does.
+    """The array of numbers in ``path``, which has this many ``dimensions``; mapped as `numpy.load` does.
 
     Raises ``UserError`` that names the file if it is missing, is incomplete, or holds something else.
     """
@@ -48,6 +48,6 @@ def read(path: str | Path, dimensions: int, mmap_mode: str | None = None) -> np.
 
 def blocks(path: str | Path, size: int) -> Iterator[np.ndarray]:
     """The array (n, D) in ``path``, ``size`` rows at a time. Raises ``UserError`` as ``read`` does."""
-    # Mapped anew for each block: what a mapping has shown counts as memory of this process until it ends.
+    # Mapped again for each block: what is read through a mapping counts as memory of this process until it is closed.
     for start in range(0, len(read(path, 2, mmap_mode="r")), size):
         yield np.array(read(path, 2, mmap_mode="r")[start : start + size])

@@ -32,7 +32,7 @@ from dualenc.runtime.files import atomic_entries, md5, read_json, write_json
 from dualenc.runtime.lookup import shown
 
 SPLITS = ("train", "validation", "test")
-ID = pa.large_string()  # offsets of 64 bits: all ids of a collection together may be long
+ID = pa.large_string()  # 64-bit offsets: all ids of a collection together may be long
 ROWS_AT_ONCE = 1 << 16  # texts in memory, and in a row group
 SPACE = r"\x09-\x0d\x1c-\x1f\x{85}\pZ"  # characters that Python, with which TREC files are read here, splits at
 

@@ -28,7 +28,7 @@ MARKUP = [
     (re.compile(r"(?<![\w*])\*{1,2}(?=[^\s*])([^*]*?)(?<=[^\s*])\*{1,2}(?![\w*])"), r"\1"),
     (re.compile(r"%\([^)]*\)s"), ""),
     (re.compile(r"\\([][*_|` ])"), r"\1"),
-    # Control characters, and halves of surrogate pairs, which UTF-8 cannot write.
+    # Control characters, and halves of surrogate pairs, which UTF-8 cannot encode.
     (re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]"), " "),
 ]
 

@@ -60,7 +60,7 @@ def _explanation(identifier: str, error: Exception) -> Exception:
 
 
 def _file(wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """What ir_datasets knows of the first file that is ``wanted``: its url and expected_md5; empty if there is none."""
+    """What ir_datasets knows about the first ``wanted`` file: its url and expected_md5; empty if there is none."""
     entries = [entry for group in DownloadConfig.contents().values() for entry in group.values()]
     return next((entry for entry in entries if isinstance(entry, dict) and wanted(entry)), {})
 

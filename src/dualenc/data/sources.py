@@ -36,7 +36,7 @@ def fetch(source: Source) -> Path:
     Raises ``UserError`` as ``text.opened`` does for the file at a path, and as ``download`` does.
     """
     if source.path is None:
-        # only now: the Snakefile reads this module, and downloads nothing
+        # only now: the Snakefile imports this module, but downloads nothing
         from dualenc.runtime.download import download
 
         name = PurePosixPath(unquote(urlsplit(source.url).path)).name

@@ -20,11 +20,11 @@ from dualenc.runtime.errors import UserError
 from dualenc.runtime.progress import Progress
 
 MARK = "\ufeff"
-BLOCK = 1 << 20  # bytes that are read at once
+BLOCK = 1 << 20  # bytes read at once
 
 
 def _unpacked_zst(packed: BinaryIO) -> BinaryIO:
-    import pyarrow as pa  # only now: it takes a quarter of a second to import, and few files are packed so
+    import pyarrow as pa  # only now: it takes a quarter of a second to import, and few files need it
 
     return pa.CompressedInputStream(pa.PythonFile(packed, "r"), "zstd")
 
@@ -64,7 +64,7 @@ class _Unpacked(io.RawIOBase):
         try:
             count = self.stream.readinto(buffer)
         except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
-            if getattr(error, "errno", None) is not None:  # the system's, not that of what unpacks
+            if getattr(error, "errno", None) is not None:  # the system's, not the unpacker's
                 raise _unreadable(self.path, error) from None
             raise UserError(
                 f"{self.path} is not a complete {self.form} file ({error}): get it again, or correct its name if "

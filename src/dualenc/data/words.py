@@ -13,7 +13,7 @@ import regex
 # Persian have within words, soft hyphens, variation selectors. U+200B is the exception: it stands for a space.
 UNSEEN = regex.compile(r"[\p{Default_Ignorable_Code_Point}--\u200b]", regex.VERSION1)
 WORD = regex.compile(r"[_\p{L}\p{M}\p{N}]+")
-# The other characters beyond ASCII. In this order ASCII costs little.
+# The other characters beyond ASCII. In this order, ASCII costs little.
 FOREIGN = regex.compile(r"[^\x00-\x7f\p{L}\p{M}\p{N}]")
 
 
@@ -23,7 +23,7 @@ def normalised(text: str) -> str:
     So a word is the same however it is encoded: "é" may be one character or a letter and an accent.
     """
     lower = text.lower()
-    # Last comes what composes, as lower case may leave a letter and an accent.
+    # Composing comes last, as lower-casing may leave a letter and an accent.
     return lower if lower.isascii() else unicodedata.normalize("NFC", UNSEEN.sub("", lower))
 
 

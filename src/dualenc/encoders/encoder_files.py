@@ -17,7 +17,7 @@ from dualenc.study.schema import Encoder
 
 FILES = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
 SHAPE = {"layers": "num_hidden_layers", "width": "hidden_size", "heads": "num_attention_heads"}
-DEFAULTS = {  # BertConfig's, which a config.json may leave out
+DEFAULTS = {  # BertConfig's, which a config.json may omit
     **{"num_hidden_layers": 12, "hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072},
     **{"vocab_size": 30522, "max_position_embeddings": 512, "type_vocab_size": 2},
 }

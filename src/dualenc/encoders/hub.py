@@ -20,9 +20,9 @@ from dualenc.encoders.encoder_files import read_object
 from dualenc.runtime.errors import UserError
 from dualenc.study.schema import Encoder
 
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # the first that there is
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # the first one present
 TOKENIZER_CONFIG = "tokenizer_config.json"  # how words are normalised; without it they are lower-cased, as in 2018
-TOKENIZER = "tokenizer.json"  # newer checkpoints say it here, too
+TOKENIZER = "tokenizer.json"  # newer checkpoints also say it here
 NOT_KEPT = ("bert.embeddings.position_ids", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
 PROBE = "who wrote the first book on the history of the world"
 
@@ -89,7 +89,7 @@ def convert(checkpoint: Path, encoder: Encoder, positions: int, output: Path) ->
 
 
 def _config(file: Path, encoder: Encoder, positions: int) -> BertConfig:
-    values = {"model_type": "bert"} | read_object(file)  # the oldest do not say it
+    values = {"model_type": "bert"} | read_object(file)  # the oldest do not say so
     encoder_files.check_config(file, values, encoder)
     config = BertConfig.from_dict({**values, "architectures": ["BertForPreTraining"], "dtype": "float32"})
     if config.max_position_embeddings < positions:

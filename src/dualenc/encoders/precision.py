@@ -25,8 +25,8 @@ from transformers.models.bert.modeling_bert import BertLayer
 from dualenc.runtime.files import read_json
 from dualenc.runtime.provenance import processor
 
-WIDE = 128  # narrower layers gain a third at most, and their scores would depend on the batch in the third digit
-FASTER = 1.2  # times, from which on bfloat16 is worth its rounding, and the choice is not one of noise
+WIDE = 128  # narrower layers gain at most a third, and their scores would depend on the batch in the third digit
+FASTER = 1.2  # times: from here on bfloat16 is worth its rounding, and noise does not decide
 TEXTS, LENGTH = 4, 64  # of a measurement: what a layer reads at once
 TURNS = 3
 
@@ -79,7 +79,7 @@ def _chosen(width: int, training: bool) -> str:
             file.flush()
             with suppress(FileExistsError):  # another job was first: its choice counts
                 os.link(file.name, path)
-    except OSError:  # nothing may be written there: then each process measures
+    except OSError:  # not writable: then each process measures
         return chosen
     return read_json(path, Choice)["way"]
 

@@ -2,7 +2,7 @@
 
 Texts are tokenised by tokenizer.json. Of that, transformers 5 takes only the vocabulary, and makes BERT's tokenizer
 with the settings of tokenizer_config.json, which a saved model is used with. Where the two differ, a model would score
-other tokens than its run file says.
+tokens other than its run file says.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ PARTS = {
     **{"added_tokens": "list of added tokens"},
 }
 """Key of tokenizer.json -> what it is. The others (truncation, padding, what goes around a text) change no token."""
-ONLY = {  # what of a tokenizer_config.json may not be otherwise: the names of tokens, and how texts are cut and split
+ONLY = {  # what a tokenizer_config.json may not change: the names of tokens, and how texts are cut and split
     **{f"{name}_token": word for name, word in SPECIAL.items()},
     **{"padding_side": "right", "truncation_side": "right"},
     **{"split_special_tokens": False, "do_basic_tokenize": True},
@@ -130,7 +130,7 @@ def _canonical(part: str, saved: Mapping[str, Any]) -> Any:
     """A part of a tokenizer.json, in one of the ways to write it."""
     found = saved.get(part)
     if part == "model" and isinstance(found, dict):
-        return {"type": "WordPiece", **found}  # old files do not say it
+        return {"type": "WordPiece", **found}  # old files do not say so
     if part == "normalizer" and isinstance(found, dict) and found.get("strip_accents") is None:
         return {**found, "strip_accents": found.get("lowercase")}
     return found

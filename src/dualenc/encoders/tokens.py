@@ -19,7 +19,7 @@ from dualenc.encoders.tokenizer_files import SPECIAL
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import atomic, md5, read_json, required, write_json
 
-TEXTS_AT_ONCE = 1 << 10  # more are slower, too
+TEXTS_AT_ONCE = 1 << 10  # more are also slower
 
 
 class Tokens(NamedTuple):
@@ -42,8 +42,8 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int, max_length: int, fold
     from tokenizers import BertWordPieceTokenizer
 
     tokenizer = BertWordPieceTokenizer(lowercase=True)
-    # Left alone, the library numbers the pieces of one character in an order that differs from call to call, and
-    # breaks ties by these numbers; given as special tokens, they have an order.
+    # Left alone, the library numbers single-character pieces in an order that differs from call to call, and breaks
+    # ties by these numbers; given as special tokens, they have an order.
     characters = sorted(set(tokenizer.normalize("".join(sorted(set().union(*texts))))) - {" "})
     first = [*SPECIAL.values(), *(f"##{character}" for character in characters)]
     tokenizer.train_from_iterator(texts, vocab_size=vocabulary, special_tokens=first, show_progress=False)
@@ -84,7 +84,7 @@ def read_tokenizer(file: str | Path) -> Any:
         return Tokenizer.from_file(str(required(Path(file))))
     except UserError:
         raise
-    except Exception as error:  # the library knows no other kind
+    except Exception as error:  # the library raises no other kind
         raise UserError(f"{file} is not a tokenizer ({error}): make it again.") from None
 
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from dualenc.runtime.errors import UserError
 
-# Resampled values held in memory at once; it has no influence on the results.
+# Resampled values held in memory at once; it does not affect the results.
 BLOCK = 1 << 20
 
 
@@ -78,7 +78,7 @@ def paired_test(a: ArrayLike, b: ArrayLike, *, permutations: int, seed: int) -> 
     A comparison of statistical significance tests for information retrieval evaluation (CIKM 2007).
     """
     difference = _paired(a, b)
-    # Equal sums may differ in their last bits, for they are added up in another order.
+    # Equal sums may differ in their last bits, as they are added up in a different order.
     observed = abs(difference.sum()) - 1e-12 * np.abs(difference).sum()
     generator = np.random.default_rng(seed)
     block = max(1, BLOCK // len(difference))

@@ -23,7 +23,7 @@ from dualenc.runtime.files import atomic
 from dualenc.study import artefacts, config, shown
 
 GREY = "#666666"
-# Okabe and Ito's colours, which the colour-blind tell apart; the markers tell them apart in grey.
+# Okabe and Ito's colours, which the colour-blind can tell apart; markers tell the series apart in grey.
 COLOURS = {"CA": "#0072B2", "DE": "#D55E00", "DIST": "#009E73", "BM25": GREY}
 MARKERS = {"CA": "o", "DE": "s", "DIST": "^"}
 STYLE = {

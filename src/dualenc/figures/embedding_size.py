@@ -108,7 +108,7 @@ def _lines(axes: Axes, frame: pd.DataFrame) -> dict[str, float]:
     for name, line in trained.groupby("series"):
         line = line.sort_values("width").astype({"width": float})
         colour = COLOURS[name]
-        # Points of a series that has not all widths are not joined: what lies between them is not known.
+        # Points of a series that lacks some widths are not joined: what lies between them is not known.
         joined = "-" if len(line) == len(widths) else "none"
         axes.plot(line.width, line["mean"], linestyle=joined, marker=MARKERS[name], color=colour, zorder=3)
         axes.fill_between(line.width, line.low, line.high, color=colour, alpha=0.13, linewidth=0)

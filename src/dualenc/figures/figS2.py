@@ -21,7 +21,7 @@ from dualenc.runtime.errors import UserError
 
 MEASURE = "MRR@10"
 EVALSETS = ["train", "test"]
-LEAST_RATIO = 1.3  # of two labels of the logarithmic axis
+LEAST_RATIO = 1.3  # between two labels of the logarithmic axis
 PANELS = {"error": "relative error against CA's scores", MEASURE: f"{MEASURE} within the block"}
 SHOWS = {
     "besides": ["ca"],

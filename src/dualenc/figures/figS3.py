@@ -28,7 +28,7 @@ CAPTION = (
     "large. Each line is one pair of a teacher's and a student's margin; gradients are with respect to the student's "
     "score of the positive, by automatic differentiation of the losses that the models are trained with."
 )
-# Told apart in grey print too, and none of the colours of CA, DE and DIST.
+# Distinct in grey print too, and none of the colours of CA, DE and DIST.
 LINES = [("#CC79A7", "-"), ("#999933", "--"), ("#882255", "-."), ("#332288", ":"), ("#000000", (0, (5, 1, 1, 1, 1, 1)))]
 
 

@@ -132,7 +132,7 @@ def text_losses(model: BertForPreTraining, inputs: Mapping, gain: float) -> dict
     if chosen.any():
         parts["masked"] = cross_entropy(model.cls.predictions(hidden[chosen]), words[chosen])
     if "sentences" in inputs:
-        whole = slice(-len(inputs["sentences"]), None)  # the texts of which nothing was to be masked
+        whole = slice(-len(inputs["sentences"]), None)  # the texts in which nothing was to be masked
         own = pooled(hidden[whole], features["attention_mask"][whole], gain)
         others = ~torch.eye(len(own), dtype=torch.bool, device=own.device)
         alike, target = (scores[others].view(len(own), -1) for scores in (own @ own.T, inputs["sentences"]))
@@ -260,10 +260,10 @@ def pretrain(
     if steps is None:
         steps = parameters.steps if start is None else parameters.grown_steps
     every = np.repeat(np.arange(len(lists.queries)), times)
-    at_least = max(1, steps)  # the trainer knows no training of 0 steps: then it only probes
+    at_least = max(1, steps)  # the trainer cannot train for 0 steps: then it only probes
     rows = every[resumable.positions(at_least * parameters.batch_size, len(every), parameters.seed)]
     texts = resumable.positions(at_least * parameters.texts_per_step, len(unlabelled.texts.lengths()), parameters.seed)
-    if unlabelled.pieces is not None:  # a head that only the pre-training has
+    if unlabelled.pieces is not None:  # a head that only pre-training has
         model.distilled = torch.nn.Linear(encoder.width, unlabelled.pieces.shape[1])
     arguments = resumable.arguments(
         state,

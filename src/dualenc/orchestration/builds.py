@@ -13,7 +13,7 @@ from typing import IO
 from dualenc.runtime import locks
 from dualenc.runtime.errors import UserError
 
-FOLDER = Path(".snakemake")  # not scratch/, which several clones may share, nor results/, which people delete
+FOLDER = Path(".snakemake")  # not scratch/, which several clones may share, or results/, which people delete
 
 
 def hold(scale: str) -> None:

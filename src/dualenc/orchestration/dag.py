@@ -71,7 +71,7 @@ def read(study: Study) -> list[Job]:
         try:
             workflow = api.workflow(ResourceSettings(cores=1), config_settings=chosen, snakefile=SNAKEFILE)
             workflow.dag(DAGSettings(targets={"all"}, forceall=True))
-            within = workflow._workflow  # the API prints a DAG, but does not give it
+            within = workflow._workflow  # the API prints a DAG, but does not return it
             within._prepare_dag(forceall=True, ignore_incomplete=True, lock_warn_only=True, nolock=True)
             asyncio.run(_expand(within.dag))
             return _jobs(within.dag.dependencies)

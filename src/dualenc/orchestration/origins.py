@@ -26,7 +26,7 @@ from dualenc.study.config import Study
 
 NOTES = Path(".snakemake", "dualenc")
 """Folder for what would take long to find out again; safe to delete."""
-SMALL = 1 << 16  # bytes; the MD5 of a smaller file is quickly calculated
+SMALL = 1 << 16  # bytes; the MD5 of a smaller file is quick to calculate
 LOADED = (".jinja", ".json", ".model", ".safetensors", ".txt")
 """Suffixes of the files of an encoder's folder that the libraries look for."""
 
@@ -157,7 +157,7 @@ def _md5(path: Path) -> str:
         status = path.stat()
         if status.st_size < SMALL:
             return md5(path)
-        # The time of the last change of any kind, which nobody can set, comes on top: `cp -p` keeps the other.
+        # The time of the last change of any kind, which nobody can set, is included: `cp -p` keeps the other.
         stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
         name, notes = str(path.absolute()), _noted("md5.json")
         if notes.get(name, [])[:-1] != stamp:

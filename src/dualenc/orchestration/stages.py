@@ -31,7 +31,7 @@ FILE = Path("dvc.yaml")
 CHECKED = origins.NOTES / "dvc.yaml"
 """What dvc.yaml was found to agree with: reading the DAG takes seconds, and each of DVC's stages asks."""
 LOCK = "requirements.lock"
-"""What DVC knows of the versions of packages, which decide the text of some datasets."""
+"""What DVC knows about the versions of packages, which decide the text of some datasets."""
 WITHOUT = ("table", "figure", "claim", "claims", "report")
 """Rules that have no stages."""
 METRICS, IN_GIT = ["metrics.json"], ["curve.csv", "config.yaml", "provenance.json"]
@@ -226,7 +226,7 @@ def _deps(job: Job, outs: dict[str, File]) -> tuple[list[str], dict[str, str]]:
 
 
 def _is_manifest(file: File, outs: dict[str, File]) -> bool:
-    """Whether a file is a manifest that DVC keeps as a file of its own."""
+    """Whether a file is a manifest that DVC keeps as a separate file."""
     return PurePosixPath(file.path).name == "manifest.json" and outs.get(file.path, file).path == file.path
 
 

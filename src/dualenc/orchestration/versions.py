@@ -39,10 +39,10 @@ def stage(study: Study, rule: str, parts: Sequence[str], target: str) -> int:
     Raises ``UserError`` if dvc.yaml is out of date, or if the scale is being built.
     """
     stages.check(study)
-    # No hooks: one job gains nothing from a process that waits for the next, and is not a reason for a summary.
+    # No hooks: one job gains nothing from a process that waits for the next, and needs no summary.
     arguments = ["--cores", str(os.cpu_count()), "--no-hooks", "--force", "--quiet", "host", "reason"]
     command = [*_snakemake(), *arguments, "--allowed-rules", rule, *parts, "--", target]
-    with builds.locked(study.scale) as lock:  # Snakemake inherits it, lest it runs on without one
+    with builds.locked(study.scale) as lock:  # Snakemake inherits it, lest it run on without one
         return subprocess.run(command, pass_fds=[lock], check=False).returncode
 
 

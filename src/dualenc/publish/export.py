@@ -37,7 +37,7 @@ def export(study: Study, run: str, seed: int, results: Path, output: Path) -> st
     for kind in ("encoder", facts.experiment.model):
         models.check(facts.folder / "model", kind)
     with atomic(output) as temporary:
-        # Not the permissions: those of weights let nobody else read them.
+        # Not the permissions: those of the weights let nobody else read them.
         shutil.copytree(facts.folder / "model", temporary, copy_function=shutil.copyfile)
         card(facts).save(temporary / "README.md")
     return (

@@ -36,7 +36,7 @@ class Facts(NamedTuple):
 
     ``name`` is that of the folder to come, ``folder`` that of the run. ``settings`` is its config.yaml, ``made`` its
     provenance.json, ``data`` the manifest of its dataset, ``lists`` that of its lists. ``others`` are the metrics of
-    its teacher and of BM25. It has so many ``parameters`` and is the model of step ``best`` of ``steps``.
+    its teacher and of BM25. It has this many ``parameters`` and is the model of step ``best`` of ``steps``.
     """
 
     name: str
@@ -60,7 +60,7 @@ def build_command(study: Study, run: str, seed: int) -> str:
     """The command that makes a model and its metrics."""
     folder = f"results/{study.scale}/runs/{run}/seed-{seed}"
     changes = f"scale={study.scale}" + (" pretrain=true" if study.params.pretrain else "")
-    # Both files: git may have brought the metrics without the model.
+    # Both files: git may have fetched the metrics without the model.
     return f"snakemake --cores 2 --config {changes} -- {folder}/model/model.safetensors {folder}/metrics.json"
 
 

@@ -10,7 +10,7 @@ from dualenc.scorers import models
 from dualenc.study.config import Study
 
 TASKS = {"runs": "text-ranking", "retrieval": "text-retrieval"}
-# Terms of others' collections may bind what was trained on them: whoever uploads has to say what they allow.
+# Terms of others' collections may bind models trained on them: whoever uploads has to say what they allow.
 UNKNOWN = {"license": "other", "license_name": "terms-of-the-training-data"}
 
 

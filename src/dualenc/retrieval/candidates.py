@@ -38,9 +38,9 @@ PASSAGES_IN_BLOCK = 1 << 15  # of a thread, and in memory as text
 BLOCKS_IN_PART = 1 << 4
 TEXTS_AT_ONCE = 1 << 12
 QUERIES_AT_ONCE = 1 << 6
-NUMBER = np.dtype(np.int32)  # of all that is in the file
+NUMBER = np.dtype(np.int32)  # of all numbers in the file
 
-# All bytes beyond ASCII count as parts of words here; the characters of that kind that are none are replaced before.
+# All bytes beyond ASCII count as parts of words here; those that are not are replaced beforehand.
 IN_WORD = np.array([byte > 127 or chr(byte) == "_" or chr(byte).isalnum() for byte in range(256)])
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
@@ -267,7 +267,7 @@ def _best(
     rows: np.ndarray, scores: np.ndarray, part: np.ndarray, start: int, depth: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """A query's list so far, ``rows`` with their ``scores``, and what enters it from the scores of a ``part``."""
-    if len(rows) == depth:  # then only what is better than its last can
+    if len(rows) == depth:  # then only what is better than its last one can enter
         better = np.flatnonzero(part > scores.min())
         at = np.sort(better[_top(part[better], depth)])
     else:

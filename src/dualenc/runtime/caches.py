@@ -19,7 +19,7 @@ def settle() -> None:
         if os.environ.get(name):
             _check(name, Path(os.environ[name]).expanduser())
     if not _home_is_writable():
-        os.environ.setdefault("HOME", str(ELSEWHERE.absolute()))  # nor is there one in the list of users
+        os.environ.setdefault("HOME", str(ELSEWHERE.absolute()))  # the list of users does not give one either
         for name, folder in VARIABLES.items():
             os.environ.setdefault(name, str(ELSEWHERE.absolute() / folder))
 

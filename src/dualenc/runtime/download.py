@@ -107,7 +107,7 @@ def _fetch(wanted: dict[str, Any], done: int, noted: dict[str, Any], partial: Pa
                 f"{wanted['url']} cannot be downloaded, as its server says {response.status_code} {response.reason}: "
                 f"correct the URL or put the file at {path} by hand."
             )
-        if response.status_code == 200:  # from the start, which may be all that the server can do
+        if response.status_code == 200:  # from the start, which may be all that the server offers
             done, noted = 0, wanted | _version(response)
             files.write_json(about, noted)
         progress = Progress(path.name, "MB", noted["total"] or wanted["size"], per=1e6, done=done)
@@ -119,7 +119,7 @@ def _fetch(wanted: dict[str, Any], done: int, noted: dict[str, Any], partial: Pa
 
 
 def _version(response: requests.Response) -> dict[str, Any]:
-    """What the server says of its file: how many bytes it has in ``total``, and its ``version``; None if unknown."""
+    """What the server says about its file: how many bytes it has in ``total``, and its ``version``; None if unknown."""
     total, version = response.headers.get("Content-Length"), response.headers.get("ETag", "")
     strong = version and not version.startswith("W/")  # a weak one may stand for different bytes
     return {"total": int(total) if total else None, "version": version if strong else None}

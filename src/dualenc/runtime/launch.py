@@ -12,7 +12,7 @@ from dualenc.runtime.errors import UserError
 
 PORT = "DUALENC_PORT"  # the environment variable with the port at which the processes of several nodes meet
 OF_A_STEP = ("SLURM_LAUNCH_NODE_IPADDR", "SLURM_JOB_ID", "SLURM_NODEID")
-MOST = 1024  # processes on a node; a typing error would start any number
+MOST = 1024  # processes on a node; a typo would start any number
 PARENT_DEATH = 1  # PR_SET_PDEATHSIG
 
 
@@ -37,7 +37,7 @@ def run(processes: int, nodes: int, threads: int, command: Sequence[str]) -> int
 
 
 def _end_with_parent() -> None:
-    """A process whose launcher was killed holds the state's lock against the next attempt, so it has to end, too."""
+    """A process whose launcher was killed holds the state's lock against the next attempt, so it has to end as well."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PARENT_DEATH, signal.SIGKILL)
 

@@ -59,7 +59,7 @@ Number = Annotated[float, BeforeValidator(_number), told("a number")]
 Positive = whole(1)
 Limit = whole(1, null="all")
 Count = whole(0)
-Seed = whole(0, 2**32 - 1)  # what numpy and transformers take
+Seed = whole(0, 2**32 - 1)  # what numpy and transformers accept
 ListSize = whole(2)  # a positive and a negative
 Width = whole(1, 10**5)
 Fraction = real(0, 1)

@@ -37,7 +37,7 @@ from dualenc.scorers.starting import FLOAT32, device
 from dualenc.study.kinds import KINDS
 from dualenc.study.schema import Experiment
 
-# Reports of missing heads when a scorer starts from an encoder are expected, and drown what matters in a log.
+# Reports of missing heads when a scorer starts from an encoder are expected, and drown out what matters in a log.
 transformers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
 logging.getLogger("sentence_transformers").setLevel(logging.ERROR)

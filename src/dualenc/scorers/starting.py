@@ -9,7 +9,7 @@ from transformers import BertModel
 
 from dualenc.encoders import encoder_files, tokenizer_files
 
-FLOAT32 = {"dtype": torch.float32}  # else weights that are stored in half precision would be trained in it
+FLOAT32 = {"dtype": torch.float32}  # otherwise weights stored in half precision would be trained in it
 
 
 def device() -> str:

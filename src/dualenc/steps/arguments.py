@@ -19,7 +19,7 @@ Shape = TypeVar("Shape")
 
 
 def _slice(context: typer.Context, text: str) -> Any:
-    from dualenc.study import settings  # only now: the command line has no need of it
+    from dualenc.study import settings  # only now: the command line does not need it
 
     return settings.read(context.command.name, text)
 

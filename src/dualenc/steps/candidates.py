@@ -20,7 +20,7 @@ Runs = Mapping[str, Run]
 Judged = Mapping[str, set[str]]
 """Split -> the qids whose candidates are measured."""
 About = Mapping[str, object]
-"""What ``metrics.json`` says of the candidates."""
+"""What ``metrics.json`` says about the candidates."""
 
 
 def candidates(params: Params[Candidates], dataset: Folder, output: OutputFolder) -> None:

@@ -12,8 +12,8 @@ from dualenc.training import supervision
 def corpus(params: Params[Corpus], dataset: Folder, output: Output) -> None:
     """Make the lists that miniatures are pre-trained on, from a dataset's train split.
 
-    Writes train queries, their passages, and what else BM25 retrieves, as `dualenc.training.supervision` stores lists.
-    BM25 searches the passages that are relevant to a train query only, so no text of the other splits is seen.
+    Writes train queries, their passages, and the others that BM25 retrieves, as `dualenc.training.supervision` stores
+    lists. BM25 searches the passages that are relevant to a train query only, so no text of the other splits is seen.
     """
     qrels = collection.qrels(dataset, "train")
     relevant = {pid for judged in qrels.values() for pid, rel in judged.items() if rel > 0}

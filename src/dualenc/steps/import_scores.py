@@ -44,7 +44,7 @@ def import_scores(params: Params[ImportScores], dataset: Folder, scratch: Scratc
         try:
             sampled, top, counts = published_scores.read(path, *numbers, **rules, scratch=state)
             _write(params, dataset, path, sampled, top, counts, output)
-        except UserError:  # nothing to go on with
+        except UserError:  # nothing to continue with
             shutil.rmtree(state)
             raise
         shutil.rmtree(state)

@@ -73,7 +73,7 @@ def worth_ranking(run: Run, qrels: Mapping[str, Mapping[str, int]]) -> Run:
 
 
 def read_lists(path: Path, folder: Path, query_rows: Mapping[str, int]) -> Lists:
-    """Training lists by row number, with what the train split's judgements say of their queries."""
+    """Training lists by row number, with what the train split's judgements say about their queries."""
     qrels = collection.qrels(folder, "train")
     listed = chain.from_iterable(supervision.load(path).pids)
     judged = {pid for passages in qrels.values() for pid in passages}

@@ -57,7 +57,7 @@ def _blocks(
 
 
 def _check(embeddings: Sequence[Path], count: int, width: int) -> None:
-    """Raise ``UserError`` if these files do not hold one vector of this width for each of so many passages."""
+    """Raise ``UserError`` if these files do not hold one vector of this width for each of ``count`` passages."""
     vectors = [arrays.read(path, 2, mmap_mode="r") for path in embeddings]
     wrong = next((path for path, rows in zip(embeddings, vectors, strict=True) if rows.shape[1] != width), None)
     if wrong is not None:

@@ -24,7 +24,7 @@ from dualenc.runtime.shape import checked
 from dualenc.study import artefacts, checks
 from dualenc.study.schema import OPTIONS, Artefact, Choice, Experiment, Params, Shows, Strict
 
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C, where it is there: ten times as fast
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C, where available: ten times as fast
 
 
 class Study:
@@ -193,7 +193,7 @@ def read(path: str | Path) -> dict[str, Any]:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise UserError(f"{path} is not YAML: {where}{error.problem or error.context}.") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:  # also nesting without end, and 30 February
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # also endless nesting, and 30 February
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
     finally:
         if loader is not None:

@@ -25,7 +25,7 @@ from dualenc.training.masking import drop, mask
 from dualenc.training.negatives import Pool, pooled
 from dualenc.training.supervision import Lists, pick
 
-# What is drawn for a whole minibatch: each from a generator of its own, seeded with its number.
+# What is drawn for a whole minibatch: each from its own generator, seeded with its number.
 UNIFORM, DROPPED, MASKED = 1, 2, 3
 
 

@@ -92,7 +92,7 @@ class WordLoss(torch.nn.Module):
         mean = masked_loss(self.bert, self.head, side)[0]
         if distributed.size() == 1:
             return mean
-        masked = (side["labels"] != IGNORED).sum()  # a share may have none, whose mean is not a number
+        masked = (side["labels"] != IGNORED).sum()  # a share may have none, whose mean is NaN
         own = torch.stack([torch.where(masked > 0, mean * masked, 0.0), masked.to(mean.dtype)])
         total, count = distributed.gather(own[None]).sum(0)
         return total / count

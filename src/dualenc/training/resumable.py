@@ -43,7 +43,7 @@ def arguments(
         "weight_decay": weight_decay,
         "warmup_steps": round(warmup * steps),
         "lr_scheduler_type": "linear",
-        # A divisor of `every`: no checkpoint may stand within the steps whose mean loss is logged.
+        # A divisor of `every`: no checkpoint may fall within the steps whose mean loss is logged.
         "logging_steps": math.gcd(every, max(1, every // 5)),
         "logging_nan_inf_filter": False,  # the log shows what happened, and `dualenc.training.divergence` ends it
         "eval_strategy": "steps",
@@ -81,7 +81,7 @@ def fit(trainer: divergence.FiniteSteps, kind: str, patience: int | None = None)
     trainer.args.eval_on_start &= not whole  # the probe of a checkpoint was taken before it was written
     trainer.train(resume_from_checkpoint=whole[-1] if whole else None)
     if trainer.args.load_best_model_at_end:
-        # The library would go on with the last model, and only log it, if it could not load the best one.
+        # The library would carry on with the last model, and only log it, if it could not load the best one.
         models.check_weights(trainer.state.best_model_checkpoint, kind)
     distributed.wait()  # until all have loaded the best checkpoint, which the first process may remove next
     return trainer.state.log_history
@@ -112,9 +112,9 @@ class MarkWhole(TrainerCallback):
     """
 
     def on_save(self, args, state, control, model=None, **kwargs):
-        """Write the mark: the names of all files, as the trainer may be killed while it deletes a checkpoint, too."""
+        """Write the mark: the names of all files, as the trainer may also be killed while it deletes a checkpoint."""
         divergence.check_weights(args, state, model)
-        distributed.wait()  # each process writes a file of its own
+        distributed.wait()  # each process writes its own file
         if not distributed.first():
             return
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"

@@ -41,7 +41,7 @@ SKIPPED = {
 GRAM = 4  # words; shorter runs are shared by unrelated texts ("the name of the")
 NEAR_DUPLICATE = 0.5  # of a passage's word 4-grams
 RIGHTS = "The manifest names no licence: each docstring is under that of its package."
-LICENCE = "apache-2.0"  # of a model of these texts
+LICENCE = "apache-2.0"  # of a model trained on these texts
 
 
 class Pair(NamedTuple):

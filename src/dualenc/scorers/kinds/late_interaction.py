@@ -108,7 +108,7 @@ def score(model: MultiVectorEncoder, source: Texts, queries: np.ndarray, passage
         pairs = [by_passage[ends[one - 1] if one else 0 : ends[one]] for one in batch]
         own = np.repeat(np.arange(len(batch)), [len(some) for some in pairs])
         pairs, size = np.concatenate(pairs), max(1, source.tokens_per_batch // mask.shape[1])
-        for start in range(0, len(pairs), size):  # a passage may stand in any number of pairs
+        for start in range(0, len(pairs), size):  # a passage may be in any number of pairs
             some = pairs[start : start + size]
             query, passage = (
                 torch.from_numpy(one).to(model.device) for one in (places[some], own[start : start + size])
