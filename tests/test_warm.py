@@ -133,7 +133,7 @@ def test_two_jobs_at_once_leave_the_bytes_of_fresh_processes(process, tiny, tmp_
         log.close()
         assert "\r" not in (tmp_path / f"{name}.log").read_text(encoding="utf-8")  # no progress bars
     forked, fresh = tree(tmp_path / "forked/out"), tree(tmp_path / "fresh/out")
-    assert {"run/seed-1/model/model.safetensors", "run/seed-1/test.run.gz", "encoder/model.safetensors"} <= set(fresh)
+    assert {"run/seed-1/model/model.safetensors", "run/seed-1/curve.csv", "encoder/model.safetensors"} <= set(fresh)
     assert forked == fresh
 
 

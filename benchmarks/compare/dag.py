@@ -18,7 +18,8 @@ PARTS = {
     "tokens and data": ("dataset", "candidates", "tokenizer", "tokens", "import_scores"),
     "training": ("corpus", "texts", "pretrain", "fetch", "train"),
     "scoring": (
-        *("teacher_scores", "score_shard", "score_matrix", "score_updates", "encode", "retrieval", "checkpoints"),
+        *("rerank", "rerank_checkpoint", "teacher_scores", "score_shard", "score_matrix", "score_updates"),
+        *("encode", "retrieval"),
     ),
     "evaluation": ("lists", "evaluation_sets", "evaluate", "evaluate_retrieval"),
     "drawing": ("figure", "table", "claim", "claims", "report"),

@@ -19,7 +19,7 @@ from harness import Comparison, seconds
 
 from dualenc import warm
 from dualenc.orchestration import slices
-from dualenc.study import config
+from dualenc.study import config, shown
 
 ROOT = Path(__file__).parents[2]
 TRAINERLESS = ("evaluate", "table", "figure")
@@ -56,9 +56,9 @@ def _jobs(scratch: Path) -> dict[str, tuple[list[str], str]]:
     absent, output = str(scratch / "absent"), str(scratch / "output")
     run = study.runs("tab1")[0]
     slice_ = {
-        "evaluate": slices.evaluation(study),
-        "table": slices.artefact(study, "tab1"),
-        "figure": slices.artefact(study, "fig1"),
+        "evaluate": slices.evaluate(study),
+        "table": shown.artefact(study, "tab1"),
+        "figure": shown.artefact(study, "fig1"),
         "train": slices.train(study, run, 1),
     }
     folders = ("dataset", "tokens", "encoder", "lists", "evaluation", "scratch")
@@ -67,7 +67,7 @@ def _jobs(scratch: Path) -> dict[str, tuple[list[str], str]]:
         "evaluate": (["--evaluation", absent, "--runs", absent, "--splits", "test"], "there is no such run"),
         "table": (["tab1", "--root", absent], "does not exist"),
         "figure": (["fig1", "--root", absent, *("--data", output, "--pdf", output, "--png", output)], "does not exist"),
-        "train": ([*inputs, "--seed", "1"], "No such file"),
+        "train": ([*inputs, "--seed", "1", "--checkpoints", output], "No such file"),
     }
     outputs = {command: [] if command == "figure" else ["--output", output] for command in arguments}
     program = [sys.executable, "-m", "dualenc"]

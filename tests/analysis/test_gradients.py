@@ -35,5 +35,5 @@ def test_it_never_exceeds_its_limit():
 
 
 def test_equal_margins_have_no_ratio():
-    with pytest.raises(UserError, match=r"same margin 2\.0: both gradients are 0"):
+    with pytest.raises(UserError, match=r"same margin 2\.0, where both gradients are 0"):
         ratio(2.0, 2.0, 1.0)

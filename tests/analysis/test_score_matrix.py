@@ -10,7 +10,7 @@ from dualenc.study.settings import ScoreMatrix
 
 @pytest.mark.parametrize("kind", ["cross-attention", "dual-encoder"])
 def test_a_matrix_has_every_pair_of_its_block_with_the_score_of_the_run(kind, tiny, trained, tmp_path):
-    params = ScoreMatrix(model=kind, queries=12, passages=30, tokens_per_batch=4096)
+    params = ScoreMatrix(model=kind, score_matrix={"queries": 12, "passages": 30}, tokens_per_batch=4096)
     output = tmp_path / "matrix.parquet"
     score_matrix(params, tiny / "dataset", tiny / "tokens", tiny / "evaluation", trained[kind], output)
     frame = pd.read_parquet(output)
@@ -35,7 +35,7 @@ def test_the_command_writes_the_matrix(tiny, trained, tmp_path):
 
     from dualenc import cli
 
-    parameters = {"model": "dual-encoder", "queries": 2, "passages": 4, "tokens_per_batch": 4096}
+    parameters = {"model": "dual-encoder", "score_matrix": {"queries": 2, "passages": 4}, "tokens_per_batch": 4096}
     folders = {"dataset": tiny / "dataset", "tokens": tiny / "tokens", "evaluation": tiny / "evaluation"}
     folders |= {"run": trained["dual-encoder"], "output": tmp_path / "m.parquet"}
     arguments = [word for name, folder in folders.items() for word in (f"--{name}", str(folder))]

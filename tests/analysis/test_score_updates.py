@@ -114,7 +114,7 @@ def test_the_step_writes_every_checkpoint_and_the_end(tiny, trained, tmp_path):
         folder = tmp_path / "checkpoints" / f"step-{step}"
         folder.mkdir(parents=True)
         (folder / "model").symlink_to(run / "model")
-    asked = {"checkpoints": [0, 3], "pairs": 3, "others": 2, "step": 0.01}
+    asked = {"checkpoints": [0, 3], "score_updates": {"pairs": 3, "others": 2, "step": 0.01}}
     params = ScoreUpdates(model="dual-encoder", tokens_per_batch=tiny_study.SETTINGS["tokens_per_batch"], **asked)
     output = tmp_path / "updates.parquet"
     folders = tiny / "dataset", tiny / "tokens", tiny / "evaluation", tmp_path / "checkpoints", run

@@ -263,7 +263,7 @@ def judged_elsewhere(folder):
 BROKEN = [
     (without_the_file, "qrels.validation.tsv does not exist"),
     (not_parquet, "passages.parquet is not a readable parquet file"),
-    (other_column, "queries.test.parquet has no column 'text' but ['qid', 'query']"),
+    (other_column, "queries.test.parquet has no column 'text', only ['qid', 'query']"),
     (integer_ids, "passages.parquet: column 'pid' holds int64"),
     (missing_text, "passages.parquet: column 'text' has no value in row 1"),
     (three_fields, "qrels.test.tsv, line 2: 'q-test d3 0'"),

@@ -118,7 +118,7 @@ def test_passage_listed_twice_is_named(tmp_path):
 
 @pytest.mark.parametrize(("qid", "pid", "tag"), [("a b", "p", "x"), ("q", "a b", "x"), ("q", "p", "a b")])
 def test_ids_and_tag_must_be_one_word(tmp_path, qid, pid, tag):
-    with pytest.raises(UserError, match="'a b' must be one word"):
+    with pytest.raises(UserError, match="'a b' must be a single word"):
         write_run(tmp_path / "x.run.gz", {qid: Ranking([pid], np.ones(1))}, tag=tag)
 
 
@@ -132,15 +132,15 @@ def test_missing_or_broken_file(tmp_path):
         read_run(tmp_path / "absent.run.gz")
     plain = tmp_path / "plain.run.gz"
     plain.write_text("1 Q0 a 1 0.5 x\n", encoding="utf-8")
-    with pytest.raises(UserError, match="not a whole gzip file"):
+    with pytest.raises(UserError, match="not a complete gzip file"):
         read_run(plain)
     write_run(tmp_path / "x.run.gz", random_run(3, 50), tag="x")
     cut = tmp_path / "cut.run.gz"
     cut.write_bytes((tmp_path / "x.run.gz").read_bytes()[:-100])
-    with pytest.raises(UserError, match="not a whole gzip file"):
+    with pytest.raises(UserError, match="not a complete gzip file"):
         read_run(cut)
     damaged = bytearray((tmp_path / "x.run.gz").read_bytes())
     damaged[10] = 0xFF  # the first byte after the header: a block type that does not exist
     cut.write_bytes(damaged)
-    with pytest.raises(UserError, match="not a whole gzip file"):
+    with pytest.raises(UserError, match="not a complete gzip file"):
         read_run(cut)

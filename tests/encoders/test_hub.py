@@ -296,7 +296,7 @@ def served(folder):
 
 def fetch(address, cache, output, **changes):
     """Run ``dualenc fetch`` with the hub at an address and a cache of its own."""
-    params = {"encoder": ENCODER.model_dump() | changes, "positions": POSITIONS}
+    params = {"encoder": ENCODER.model_dump() | changes, "pair": POSITIONS}
     environment = os.environ | {"HF_ENDPOINT": address, "HF_HOME": str(cache), "PYTHONPATH": str(ROOT / "src")}
     command = [sys.executable, "-c", "from dualenc.cli import main; main()", "fetch"]
     arguments = ["--params", json.dumps(params), "--output", output]
@@ -334,7 +334,7 @@ def test_encoders_of_a_study_share_a_tokenizer(tiny, tmp_path):
         tokens.check_encoder(other, tiny / "tokens")
     folders = tiny / "dataset", tiny / "tokens", other, tiny / "lists.parquet", tiny / "evaluation"
     params = Train(experiment=tiny_study.experiment(), **tiny_study.SETTINGS)
-    with pytest.raises(UserError, match="another vocabulary"):
+    with pytest.raises(UserError, match="a different vocabulary"):
         train(params, *folders, 1, tmp_path / "checkpoints", tmp_path / "scratch", tmp_path / "run")
 
 

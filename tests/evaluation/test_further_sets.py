@@ -81,7 +81,7 @@ def test_every_step_has_the_set(root, tmp_path):
     for qid, ranking in further.items():  # queries of both sets, with the same candidates
         assert ranking.pids == test[qid].pids
 
-    params = Retrieval(model="dual-encoder", depth=30, tokens_per_batch=4096)
+    params = Retrieval(model="dual-encoder", retrieval_depth=30, tokens_per_batch=4096)
     output = tmp_path / "retrieval" / "de" / "seed-1"
     retrieval(params, root / "dataset", root / "tokens", run / "model", output)
     found = {name: read_run(tmp_path / "retrieval" / "de" / "seed-1" / f"{name}.run.gz") for name in ("test", FURTHER)}

@@ -102,7 +102,7 @@ def test_a_query_that_stands_twice_is_named(tmp_path):
     path = tmp_path / "runs/ca/seed-1/per_query.parquet"
     frame = pd.read_parquet(path)
     pd.concat([frame, frame[frame.qid == "test-7"].tail(1)]).to_parquet(path)
-    with pytest.raises(UserError, match="nDCG@10 of query test-7 on test twice"):
+    with pytest.raises(UserError, match="nDCG@10 for query test-7 on test twice"):
         results.load(tmp_path, "ca", [1])
 
 

@@ -104,7 +104,7 @@ def test_stems_and_stop_words():
 
 
 def test_more_candidates_than_passages():
-    with pytest.raises(UserError, match="asked for 5 candidates of 4 passages: lower the scale's depth"):
+    with pytest.raises(UserError, match="asked for 5 candidates out of 4 passages: lower the scale's depth"):
         bm25(PIDS, PASSAGES.values(), {"1": "cats"}, depth=5, **PLAIN)
 
 

@@ -80,7 +80,7 @@ def found(alone):
 
 def retrieved(root, embeddings, run):
     output = root / "retrieval" / run / "seed-1"
-    params = Retrieval(model="dual-encoder", depth=DEPTH, tokens_per_batch=4096)
+    params = Retrieval(model="dual-encoder", retrieval_depth=DEPTH, tokens_per_batch=4096)
     step(params, root / "dataset", root / "tokens", root / "model", output, embeddings)
     return read_run(output / "test.run.gz")
 

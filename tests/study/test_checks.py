@@ -86,7 +86,7 @@ def test_what_an_artefact_needs():
     assert error.startswith("params.yaml: scales.smoke.artefacts.fig1.needs is not a known key; allowed: exp")
     early = message(changed({"scales.smoke.early": 20}))
     assert early.startswith(
-        "params.yaml: scales.smoke.early = 20 is not before 20, the last step of ca, of which fig7 "
+        "params.yaml: scales.smoke.early = 20 is not before 20, the last step of ca, whose checkpoints fig7 "
     )
     config.study(changed({"scales.smoke.early": 19}))
 

@@ -171,7 +171,7 @@ def train(dualenc, paths, study, folder):
         "train",
         *("--params", slices.as_json(slices.train(study, "de-mse", 1)), "--seed", "1"),
         *options(paths, "dataset", "tokens", "encoder", "lists", "evaluation"),
-        *("--scratch", folder / "scratch", "--output", folder / "run"),
+        *("--checkpoints", folder / "checkpoints", "--scratch", folder / "scratch", "--output", folder / "run"),
     )
 
 

@@ -61,7 +61,7 @@ def read(study: Study) -> list[Job]:
     Raises ``UserError`` for what keeps Snakemake from planning them, such as a file that is missing.
     """
     from snakemake.api import SnakemakeApi  # only now: it takes a second
-    from snakemake.exceptions import WorkflowError
+    from snakemake.exceptions import RuleException, WorkflowError
     from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, Quietness, ResourceSettings
 
     if not SNAKEFILE.exists():
@@ -77,7 +77,7 @@ def read(study: Study) -> list[Job]:
             return _jobs(within.dag.dependencies)
         except SystemExit as end:  # the Snakefile's own words
             raise UserError(str(end.code)) from None
-        except WorkflowError as error:
+        except (RuleException, WorkflowError) as error:
             raise UserError(" ".join(str(error).split())) from None
 
 

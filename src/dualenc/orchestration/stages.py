@@ -57,7 +57,7 @@ def text(study: Study) -> str:
 def check(study: Study) -> None:
     """Raise ``UserError`` if dvc.yaml is not the one of params.yaml and the rules."""
     decide = [Path("params.yaml"), Path("Snakefile"), *Path("workflow").rglob("*.smk"), *PACKAGE.rglob("*.py")]
-    now = origins.digest(path for path in [FILE, *sorted(decide)] if path.exists())
+    now = f"{study.scale} {origins.digest(path for path in [FILE, *sorted(decide)] if path.exists())}"
     if CHECKED.exists() and CHECKED.read_text(encoding="utf-8") == now:
         return
     if not FILE.exists() or FILE.read_text(encoding="utf-8") != text(study):
