@@ -59,6 +59,7 @@ def test_arithmetic_grows_as_the_sizes_do(study):
     twice = sizes.model_copy(update={"passages": 2 * sizes.passages})
     assert cost("retrieval", sizes=twice).scoring == 2 * cost("retrieval").scoring
     assert cost("evaluate") == plan.Cost(0, 0, 0, 0)
+    assert cost("rerank_checkpoint").scoring == 2 * cost("rerank").scoring  # at the start and early, of the same sets
     kept, alone = cost("train_with_checkpoints"), cost("train")
     assert kept._replace(storage=0) == alone._replace(storage=0) and kept.storage == 3 * alone.storage
     half = sizes.model_copy(update={"queries": sizes.queries | {"validation": sizes.queries["validation"] // 2}})

@@ -92,8 +92,9 @@ def cost(study: Study, job: Job) -> Cost:
         models = 1 + (len(study.checkpoint_steps) if job.rule == "train_with_checkpoints" else 0)
         return Cost(training, probes * validation, STATES * weights + kept / at.processes, models * model)
     if job.rule in ("rerank", "rerank_checkpoint"):
-        counts = [evaluated[name] for name in workflow.CHECKPOINT_SETS if job.rule == "rerank_checkpoint"]
-        counts = counts or list(evaluated.values())
+        counts = list(evaluated.values())
+        if job.rule == "rerank_checkpoint":  # one here, though each early model has a job
+            counts = [evaluated[name] for name in workflow.CHECKPOINT_SETS] * len(study.checkpoint_steps)
         scoring = sum(_scored(study, experiment, count, at.depth) for count in counts)
         return Cost(0, scoring, model, sum(counts) * at.depth * RUN_LINE)
     if job.rule == "teacher_scores":
