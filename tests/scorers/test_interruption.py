@@ -1,5 +1,6 @@
 """Long steps that are not trainings: killed, or out of disk, they go on with the parts that are done."""
 
+import gzip
 import os
 import signal
 import sys
@@ -8,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tiny_study
 from dualenc.runtime import states
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import md5
-from dualenc.scorers import parts
+from dualenc.scorers import parts, scoring
 from processes import CONTEXT
 
 # What a process of its own does: small parts, and death as it begins part ``sys.argv[3]``, counted from 0.
@@ -161,3 +163,19 @@ def test_parts_are_all_rows_once(tmp_path):
     assert parts.joined(paths).tolist() == list(range(7, 20)) and len(made) == 3
     paths[1].unlink()
     assert parts.complete(tmp_path, range(7, 20), 5, make, "parts") == paths and made[3:] == [range(12, 17)]
+
+
+def test_equal_models_are_reranked_at_the_same_time(tiny, trained, tmp_path, monkeypatch):
+    """As jobs do with the early models of runs that start alike."""
+    model, scratch, alone = trained["dual-encoder"] / "model", tmp_path / "scratch", scoring.rerank_sets
+
+    def with_another(*arguments):
+        monkeypatch.setattr(scoring, "rerank_sets", alone)
+        tiny_study.rerank(tiny, model, tmp_path / "b", "dual-encoder", scratch=scratch, tag="b")
+        return alone(*arguments)
+
+    monkeypatch.setattr(scoring, "rerank_sets", with_another)
+    tiny_study.rerank(tiny, model, tmp_path / "a", "dual-encoder", scratch=scratch, tag="a")
+    runs = [gzip.decompress((tmp_path / tag / "test.run.gz").read_bytes()).decode() for tag in ("a", "b")]
+    assert runs[0].replace(" a\n", " b\n") == runs[1] and runs[0] != runs[1]
+    assert not list(scratch.iterdir())

@@ -150,6 +150,7 @@ def rerank(
     *,
     scratch: Path,
     evaluation: Path | None = None,
+    tag: str = "run",
 ) -> None:
     """Re-rank all evaluation sets but validation."""
     from dualenc.data.collection import evaluated, splits
@@ -158,7 +159,7 @@ def rerank(
     params = settings.Scorer(model=kind, tokens_per_batch=SETTINGS["tokens_per_batch"])
     folders = tiny / "dataset", tiny / "tokens", evaluation or tiny / "evaluation", model
     sets = ",".join(evaluated(splits(tiny / "dataset")))
-    rerank(params, *folders, sets, "run", scratch, output)
+    rerank(params, *folders, sets, tag, scratch, output)
 
 
 def train_command(tiny: Path, experiment: Experiment, scratch: Path, output: Path) -> list[object]:

@@ -75,8 +75,8 @@ def test_one_trainer_at_a_time(tiny, tmp_path):
     with distributed.locked(state):
         assert run(command, tmp_path / "log") == 2
         message = (tmp_path / "log").read_text(encoding="utf-8")
-        assert message == f"dualenc: another process is training in {state}: wait for it or stop it.\n"
-        with pytest.raises(UserError, match="another process is training in"), distributed.locked(state):
+        assert message == f"dualenc: another process is doing this work in {state}: wait for it or stop it.\n"
+        with pytest.raises(UserError, match="another process is doing this work in"), distributed.locked(state):
             pass
     with distributed.locked(state):
         pass

@@ -35,6 +35,6 @@ def locked(state: Path) -> Iterator[None]:
     try:
         lock = locks.take(state / "lock")
     except locks.Busy:
-        raise UserError(f"another process is training in {state}: wait for it or stop it.") from None
+        raise UserError(f"another process is doing this work in {state}: wait for it or stop it.") from None
     with lock:
         yield

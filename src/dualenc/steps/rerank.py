@@ -29,7 +29,9 @@ def rerank(
         names = splits.split(",")
         inputs = [*model_files(model), dataset / "manifest.json", tokens / "manifest.json"]
         inputs += [evaluation / f"{split}.run.gz" for split in names]
-        state = states.state_folder(scratch, params.model_dump(), inputs, provenance.code("steps.rerank"))
+        # Early models of runs that start alike are equal, and may be re-ranked at the same time.
+        about = {**params.model_dump(), "tag": tag}
+        state = states.state_folder(scratch, about, inputs, provenance.code("steps.rerank"))
         with distributed.locked(state):
             texts = data(dataset, tokens, params.tokens_per_batch)
             runs = {split: read_candidates(evaluation, split, texts.query_rows[split]) for split in names}
