@@ -10,7 +10,7 @@ ifneq ($(shell mkdir -p "$${XDG_CACHE_HOME:-$$HOME/.cache}/snakemake" 2> /dev/nu
 export XDG_CACHE_HOME := $(CURDIR)/scratch/home/.cache
 endif
 
-.PHONY: all test test-long faults bench env stages record restore lock clean help
+.PHONY: all test test-long test-all verify faults bench env stages record restore lock clean help
 
 help: ## show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -19,11 +19,15 @@ help: ## show this help
 all: $(READY) ## every figure and table at the scale of params.yaml
 	$(BIN)/snakemake --cores $(CORES) --scheduler greedy --prioritize tab1 fig1 --quiet reason host
 
-test: $(READY) ## the tests, with the workflow run end to end at the smoke scale
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
+test: MARKED := not long ## the tests, with the workflow run end to end at the smoke scale
+test-long: MARKED := long ## the tests that take long: every rule on a local Slurm (root, its packages), a build under kills
+test-all: MARKED := long or not long ## both in one run, which builds the smoke scale once
+test test-long test-all: $(READY)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -m "$(MARKED)"
 
-test-long: $(READY) ## the tests that take long: everything built on a local Slurm (root, its packages), and under kills
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m long
+verify: $(READY) ## build rows of table 1 and compare them with what is expected; ROW=de: one; SCALE=mini: of a scale
+	$(BIN)/snakemake --cores $(CORES) --quiet reason host $(SCALE:%=--config scale=%) -- $(if $(ROW),row-$(ROW),rows)
+	$(BIN)/dualenc verify $(SCALE:%=--config scale=%) $(ROW:%=--runs %)
 
 faults: $(READY) ## kill jobs at random while everything is built, and compare with an undisturbed build
 	$(BIN)/python tests/support/faults.py --kills 20

@@ -10,10 +10,17 @@ import pytest
 import tiny_study
 from dualenc.study.kinds import KINDS
 
+# With several workers (``-n``) the last ones end together if the longest come first.
+LONGEST = ("test_slurm.py", "test_faults.py", "workflow")
+
 
 def pytest_collection_modifyitems(items):
-    """Workflows first: they take longest, so that with several workers (``-n``) the last ones end together."""
-    items.sort(key=lambda item: item.path.parent.name != "workflow")
+    """The longest tests first."""
+
+    def rank(item):
+        return next((rank for rank, name in enumerate(LONGEST) if name in item.path.parts), len(LONGEST))
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,7 @@
-"""A copy of the workflow, run once at the smoke scale, and ways to call and to change it."""
+"""A copy of the workflow, run at the smoke scale, and ways to call and to change it.
+
+The smoke scale is built once, however many workers there are (``pytest -n``); each of them has a copy of its own.
+"""
 
 import os
 import shutil
@@ -10,12 +13,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from dualenc import cli
 from dualenc.study import config
 
 REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+BUILT = (".snakemake", "figures", "logs", "results", "scratch")
 
 
 def call(folder: Path, command: str, *arguments: str | Path) -> subprocess.CompletedProcess:
@@ -40,15 +45,19 @@ def call_in() -> Callable[..., subprocess.CompletedProcess]:
     return call
 
 
-@pytest.fixture(scope="session")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of all that the workflow is made of."""
-    folder = tmp_path_factory.mktemp("copy")
+def copy_repository(folder: Path) -> Path:
+    """Copy all that the workflow is made of into an empty folder."""
     for name in ("Snakefile", "params.yaml"):
         shutil.copy2(REPOSITORY / name, folder)
     for name in ("benchmarks", "profiles", "src", "workflow"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     return folder
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of all that the workflow is made of."""
+    return copy_repository(tmp_path_factory.mktemp("copy"))
 
 
 @pytest.fixture(scope="session")
@@ -58,15 +67,32 @@ def snakemake(repository: Path) -> Callable[..., subprocess.CompletedProcess]:
 
 
 @pytest.fixture(scope="session")
-def smoke(snakemake: Callable[..., subprocess.CompletedProcess]) -> subprocess.CompletedProcess:
-    """The one run of the whole workflow."""
-    return snakemake("--cores", "2", "--config", "scale=smoke")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the one run of the whole workflow, which all workers share, and nobody changes."""
+    ours = tmp_path_factory.getbasetemp()
+    folder = (ours.parent if "PYTEST_XDIST_WORKER" in os.environ else ours) / "built"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            folder.mkdir()
+            run = call(copy_repository(folder), "snakemake", "--cores", "2", "--config", "scale=smoke")
+            (folder / "printed.txt").write_text(run.stdout, encoding="utf-8")
+            (folder / "status.txt").write_text(str(run.returncode), encoding="utf-8")
+    return folder
 
 
 @pytest.fixture(scope="session")
-def finished(repository: Path, smoke: subprocess.CompletedProcess) -> Path:
+def smoke(built: Path) -> str:
+    """What the run of the whole workflow printed."""
+    printed = (built / "printed.txt").read_text(encoding="utf-8")
+    assert (built / "status.txt").read_text(encoding="utf-8") == "0", printed
+    return printed
+
+
+@pytest.fixture(scope="session")
+def finished(repository: Path, built: Path, smoke: str) -> Path:
     """The copy after the run."""
-    assert smoke.returncode == 0, smoke.stdout
+    for name in BUILT:
+        shutil.copytree(built / name, repository / name, symlinks=True, dirs_exist_ok=True)
     return repository
 
 

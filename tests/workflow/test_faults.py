@@ -1,15 +1,17 @@
 """The fault test itself: a few kills."""
 
+import random
+
 import pytest
 
 import faults
+from conftest import copy_repository
 
 
 @pytest.mark.long
-def test_a_build_that_is_killed_five_times_has_the_results_of_one_that_is_not():
-    with pytest.raises(SystemExit) as end:
-        faults.main(kills=5)
-    assert end.value.code == 0
+def test_a_build_that_is_killed_five_times_has_the_results_of_one_that_is_not(built, smoke, tmp_path):
+    victims, differing = faults.disturb(copy_repository(tmp_path), built, 5, 2, random.Random(0))
+    assert victims.total() >= 5 and differing == []
 
 
 def test_what_is_missing_or_differs_is_found(tmp_path):
