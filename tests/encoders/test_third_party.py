@@ -1,5 +1,6 @@
-"""Encoders from the hub and their traps: old names, pickled weights, no model_type, vocab.txt alone."""
+"""Encoders of others and their traps: old names, pickled weights, no model_type, vocab.txt alone."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -13,20 +14,22 @@ from threading import Thread
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 from sentence_transformers import CrossEncoder
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertForPreTraining, BertTokenizer
 
 import tiny_study
-from dualenc.encoders import hub, tokenizer_files, tokens
-from dualenc.orchestration import slices, workflow
+from dualenc.encoders import third_party, tokenizer_files, tokens
+from dualenc.orchestration import origins, slices, workflow
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import md5, read_json
 from dualenc.scorers import models
 from dualenc.scorers.kinds import cross_attention, dual_encoder
+from dualenc.steps.fetch import fetch as fetch_step
 from dualenc.steps.train import train
 from dualenc.study import config
 from dualenc.study.schema import Encoder
-from dualenc.study.settings import Train
+from dualenc.study.settings import Fetch, Train
 
 ROOT = Path(__file__).parents[2]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")) | {"scale": "smoke"}
@@ -70,7 +73,7 @@ def outputs(model):
 
 
 def test_an_old_checkpoint_as_an_encoder_folder(bert, checkpoint, tmp_path):
-    hub.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
+    third_party.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
     models.check(tmp_path / "new", "encoder")
     for found, expected in zip(outputs(models.load_pretrained(tmp_path / "new").eval()), outputs(bert), strict=True):
         torch.testing.assert_close(found, expected)
@@ -82,7 +85,7 @@ def test_an_old_checkpoint_as_an_encoder_folder(bert, checkpoint, tmp_path):
 
 
 def test_the_scorers_start_from_it(bert, checkpoint, tmp_path):
-    hub.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
+    third_party.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
     cross = cross_attention.start(tmp_path / "new", dropout=0.1, max_length=20)
     assert isinstance(cross, CrossEncoder)
     belongs, random = bert.state_dict()["cls.seq_relationship.weight"]
@@ -98,18 +101,37 @@ def test_a_checkpoint_without_heads_and_prefixes(bert, checkpoint, tmp_path, suf
     if suffix == "bin":
         torch.save(weights, checkpoint / "pytorch_model.bin", _use_new_zipfile_serialization=False)
     else:
-        hub.save_file(weights, checkpoint / "model.safetensors")
-    hub.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
-    found = hub.load_file(tmp_path / "new" / "model.safetensors")
+        save_file(weights, checkpoint / "model.safetensors")
+    third_party.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
+    found = load_file(tmp_path / "new" / "model.safetensors")
     assert {f"bert.{name}" for name in weights} == set(found)
     assert {tensor.dtype for tensor in found.values()} == {torch.float32}
     torch.manual_seed(5)
     cross_attention.start(tmp_path / "new", dropout=0.1, max_length=20)
 
 
+def test_some_layers_are_kept(bert, checkpoint, tmp_path):
+    last = ENCODER.model_copy(update={"layers": 1, "keep": [1]})
+    third_party.convert(checkpoint, last, POSITIONS, tmp_path / "new")
+    models.check(tmp_path / "new", "encoder")
+    before, found = bert.state_dict(), load_file(tmp_path / "new" / "model.safetensors")
+    assert not any(name.startswith("bert.encoder.layer.1.") for name in found)
+    for name, tensor in found.items():
+        torch.testing.assert_close(tensor, before[name.replace("encoder.layer.0.", "encoder.layer.1.")])
+    of_layers = {name for name in before if ".layer." in name}
+    others = {name for name in before if name.startswith("bert.")} - of_layers
+    assert others <= set(found) and sum(".layer." in name for name in found) == len(of_layers) / 2
+
+
+def test_a_layer_to_keep_that_is_not_there(checkpoint, tmp_path):
+    third = ENCODER.model_copy(update={"keep": [0, 2]})
+    with pytest.raises(UserError, match=r"config.json: this encoder has layers 0 to 1, but params.yaml keeps layer 2"):
+        third_party.convert(checkpoint, third, POSITIONS, tmp_path / "new")
+
+
 def test_words_may_keep_their_case(checkpoint, tmp_path):
     (checkpoint / "tokenizer_config.json").write_text('{"do_lower_case": false}', encoding="utf-8")
-    hub.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
+    third_party.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
     loaded = AutoTokenizer.from_pretrained(tmp_path / "new")
     assert loaded.tokenize("who Who") == ["who", "[UNK]"]
 
@@ -122,7 +144,7 @@ def test_what_a_checkpoint_says_of_its_tokenizer_is_kept(checkpoint, tmp_path, l
     (checkpoint / "tokenizer_config.json").write_text(
         json.dumps(settings | {"model_max_length": 512}), encoding="utf-8"
     )
-    hub.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
+    third_party.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
     tokenizer_files.check_tokenizer(tmp_path / "new")
     by_vocabulary = BertTokenizer({word: number for number, word in enumerate(WORDS)}, **settings)
     for loaded in (AutoTokenizer.from_pretrained(tmp_path / "new"), by_vocabulary):
@@ -133,7 +155,7 @@ def test_what_a_checkpoint_says_of_its_tokenizer_is_kept(checkpoint, tmp_path, l
 
 def test_a_vocabulary_with_a_byte_order_mark(checkpoint, tmp_path):
     (checkpoint / "vocab.txt").write_text("\n".join(WORDS), encoding="utf-8-sig")
-    hub.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
+    third_party.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
     assert AutoTokenizer.from_pretrained(tmp_path / "new").convert_tokens_to_ids("[PAD]") == 0
 
 
@@ -188,7 +210,7 @@ def wrong(folder, what):
     elif what == "cut":
         (folder / "pytorch_model.bin").unlink()
         whole = {name: tensor.clone() for name, tensor in weights.items()}
-        hub.save_file(whole, folder / "model.safetensors")
+        save_file(whole, folder / "model.safetensors")
         with open(folder / "model.safetensors", "r+b") as file:
             file.truncate(20_000)
     elif what == "page":
@@ -244,7 +266,7 @@ def test_wrong_checkpoints(checkpoint, tmp_path, monkeypatch, what):
     monkeypatch.chdir(tmp_path)
     wrong(checkpoint, what)
     with pytest.raises(UserError, match=WRONG[what]):
-        hub.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
+        third_party.convert(checkpoint, ENCODER, POSITIONS, tmp_path / "new")
     assert not (tmp_path / "pickle-was-run").exists()
 
 
@@ -322,6 +344,37 @@ def test_fetch_from_a_hub(checkpoint, tmp_path):
     assert read_json(tmp_path / "encoder" / "manifest.json") == expected
 
 
+def test_fetch_from_a_package(checkpoint, tmp_path, monkeypatch):
+    model = shutil.copytree(checkpoint, tmp_path / "site" / "some_model" / "model")
+    weights = torch.load(model / "pytorch_model.bin", weights_only=True)
+    save_file({name: tensor.clone() for name, tensor in weights.items()}, model / "model.safetensors")
+    (model.parent / "__init__.py").write_text("raise ImportError('nobody imports it')", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    sha256 = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
+    origin = {"package": "some_model", "path": "model", "sha256": sha256, "keep": [1]}
+    encoder = Encoder(layers=1, width=16, heads=1, **origin)
+    fetch_step(Fetch(encoder=encoder, pair=POSITIONS), tmp_path / "encoder")
+    models.check(tmp_path / "encoder", "encoder")
+    files = {name: md5(model / name) for name in ["config.json", "vocab.txt", "model.safetensors"]}
+    assert read_json(tmp_path / "encoder" / "manifest.json") == origin | {"files": files}
+    with pytest.raises(UserError, match=r"has SHA-256 .* not 0000"):
+        other = encoder.model_copy(update={"sha256": "0" * 64})
+        fetch_step(Fetch(encoder=other, pair=POSITIONS), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_package_that_is_missing_ends_a_build_before_its_first_job(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    at = study(**NO_HUB, **PACKAGED)
+    wanted = r"params.yaml: encoders.small-1-32: package 'some_model' is not installed: run `pip install some-model`"
+    with pytest.raises(UserError, match=wanted):
+        origins.check_packages(at)
+    made = Path(workflow.encoder_folder(at, "small-1-32"))
+    made.mkdir(parents=True)
+    (made / "manifest.json").touch()
+    origins.check_packages(at)
+
+
 def test_encoders_of_a_study_share_a_tokenizer(tiny, tmp_path):
     tokens.check_encoder(tiny / "encoder", tiny / "tokens")
     other = shutil.copytree(tiny / "encoder", tmp_path / "other")
@@ -338,6 +391,10 @@ def test_encoders_of_a_study_share_a_tokenizer(tiny, tmp_path):
         train(params, *folders, 1, tmp_path / "checkpoints", tmp_path / "scratch", tmp_path / "run")
 
 
+PACKAGED = {"package": "some_model", "path": "model", "sha256": "0" * 64}
+NO_HUB = {"hub": None, "revision": None}
+
+
 def study(pretrain=False, **encoder):
     entry = {"layers": 1, "width": 32, "heads": 2, "hub": HUB, "revision": REVISION} | encoder
     return config.study(PARAMS | {"pretrain": pretrain, "encoders": PARAMS["encoders"] | {"small-1-32": entry}})
@@ -346,8 +403,8 @@ def study(pretrain=False, **encoder):
 def test_where_an_encoder_from_the_hub_is():
     for pretrain in (False, True):
         at = study(pretrain)
-        assert str(workflow.encoder_folder(at, "small-1-32")) == "results/smoke/hub/small-1-32"
-        assert str(workflow.tokenizer_folder(at)) == "results/smoke/hub/small-1-32"
+        assert str(workflow.encoder_folder(at, "small-1-32")) == "results/smoke/fetched/small-1-32"
+        assert str(workflow.tokenizer_folder(at)) == "results/smoke/fetched/small-1-32"
         assert str(workflow.encoder_folder(at, "small-1-16")) == "results/smoke/encoders/small-1-16"
     assert slices.fetch(at, "small-1-32")["encoder"]["revision"] == REVISION
     assert "hub" not in slices.pretrain(at, "small-1-16")["encoder"]
@@ -360,6 +417,13 @@ def test_where_an_encoder_from_the_hub_is():
         ({"revision": REVISION[:-1]}, r"is not a commit"),
         ({"hub": None}, r"encoders.small-1-32 has a revision but no hub"),
         ({"folder": "miniatures/x"}, r"encoders.small-1-32 comes from the hub: leave out its folder"),
+        ({"sha256": "0" * 64}, r"encoders.small-1-32 needs all three of package, path and sha256, or none"),
+        (PACKAGED, r"encoders.small-1-32 has both a hub and a package"),
+        (NO_HUB | PACKAGED | {"grows_from": "small-1-16"}, r"encoders.small-1-32 comes from a package: leave out"),
+        (NO_HUB | {"keep": [0]}, r"encoders.small-1-32 keeps layers of nothing"),
+        ({"keep": [0, 1]}, r"encoders.small-1-32.keep = \[0, 1\] has to be 1 different layers in ascending order"),
+        ({"layers": 2, "keep": [1, 1]}, r"encoders.small-1-32.keep = \[1, 1\] has to be 2 different layers"),
+        ({"layers": 2, "keep": [1, 0]}, r"encoders.small-1-32.keep = \[1, 0\] has to be 2 different layers"),
     ],
 )
 def test_wrong_parameters(changes, message):

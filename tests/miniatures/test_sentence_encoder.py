@@ -8,8 +8,8 @@ import pytest
 
 import tiny_study
 from dualenc.data import collection
-from dualenc.encoders import tokens
-from dualenc.miniatures.sentence_encoder import Sentences, packaged
+from dualenc.encoders import packages, tokens
+from dualenc.miniatures.sentence_encoder import Sentences
 from dualenc.runtime.errors import UserError
 from dualenc.scorers.kinds import dual_encoder
 from dualenc.steps.pretrain import unlabelled
@@ -37,7 +37,7 @@ def encoder(tiny, tmp_path_factory):
 def test_vectors_are_the_encoders(encoder, tiny):
     """Of the text as a whole, and of each word the mean of its pieces, in the directions that are kept."""
     found = [text for text in chosen(tiny, COUNTS) if text.isascii()][:40]
-    sentences = Sentences(packaged(encoder), encoder, 128)
+    sentences = Sentences(packages.checked(encoder.package, encoder.path, encoder.sha256), encoder, 128)
     basis = sentences.basis(found)
     own = tokens.read_tokenizer(tiny / "tokenizer" / "tokenizer.json")
     words = [encoding.word_ids for encoding in own.encode_batch(found, add_special_tokens=False)]
@@ -61,7 +61,7 @@ def test_vectors_are_the_encoders(encoder, tiny):
 
 def test_directions_have_one_scale(encoder, tiny):
     found = chosen(tiny, COUNTS)
-    sentences = Sentences(packaged(encoder), encoder, 128)
+    sentences = Sentences(packages.checked(encoder.package, encoder.path, encoder.sha256), encoder, 128)
     basis = sentences.basis(found)
     assert basis.shape == (1 + encoder.directions, 16)
     words = np.concatenate([words for _, _, words in sentences._read(found)])
@@ -111,11 +111,9 @@ def test_the_step_writes_what_a_pretraining_reads(encoder, tiny, tmp_path, monke
 
 
 def test_a_package_that_is_missing_or_another_is_refused(encoder):
-    with pytest.raises(
-        UserError, match=r"'no_such_encoder' is not installed: run `pip install --no-deps no-such-encoder`"
-    ):
-        packaged(encoder.model_copy(update={"package": "no_such_encoder"}))
+    with pytest.raises(UserError, match=r"'no_such_encoder' is not installed: run `pip install no-such-encoder`"):
+        packages.checked("no_such_encoder", encoder.path, encoder.sha256)
     with pytest.raises(UserError, match=r"model.safetensors is missing: install the package 'tiny_encoder' again"):
-        packaged(encoder.model_copy(update={"path": "elsewhere"}))
+        packages.checked(encoder.package, "elsewhere", encoder.sha256)
     with pytest.raises(UserError, match=r"has SHA-256 .* not 0000"):
-        packaged(encoder.model_copy(update={"sha256": "0" * 64}))
+        packages.checked(encoder.package, encoder.path, "0" * 64)

@@ -43,7 +43,8 @@ FEW = {  # of each thing one or some, as all numbers are tried with them
 }
 SMALL = VALUES | {key: {name: VALUES[key][name] for name in names} for key, names in FEW.items()}
 SMALL["scales"] = {"smoke": SMOKE | {"artefacts": {}}}
-ABSENT = {  # mappings that params.yaml leaves out at this scale
+ABSENT = {  # mappings and lists that params.yaml leaves out at this scale
+    "keep": [0],
     "objectives": {"pair": 1.0, "contrastive": 1.0, "masked": 1.0, "sentences": 0.0, "pieces": 0.0},
     "sentence_encoder": {
         **{"package": "an_encoder", "path": "model", "sha256": "0" * 64},
@@ -53,6 +54,7 @@ ABSENT = {  # mappings that params.yaml leaves out at this scale
 }
 MEASURED = read_json(ROOT / "benchmarks" / "throughput.json")
 TOGETHER = {  # bounds that lie with another number: at these ends, that is what is told
+    "encoders.*.keep.0": "keep",
     "encoders.*.width": "heads",
     "encoders.*.heads": "width",
     "scales.*.depth": "list_length",

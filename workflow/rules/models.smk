@@ -95,7 +95,7 @@ rule fetch:
     input:
         code=f"{ROOT}/code/fetch",
     output:
-        [f"{ROOT}/hub/{{encoder}}/{name}" for name in [*study_of.ENCODER_FILES, "manifest.json"]],
+        [f"{ROOT}/fetched/{{encoder}}/{name}" for name in [*study_of.ENCODER_FILES, "manifest.json"]],
     log:
         f"{LOGS}/fetch/{{encoder}}.log",
     benchmark:
@@ -103,9 +103,9 @@ rule fetch:
     localrule: True
     params:
         slice=lambda wildcards: slices.as_json(slices.fetch(STUDY, wildcards.encoder)),
-        output=lambda wildcards: ROOT / "hub" / wildcards.encoder,
+        output=lambda wildcards: ROOT / "fetched" / wildcards.encoder,
     message:
-        "Fetching {wildcards.encoder} from the Hugging Face hub"
+        "Fetching {wildcards.encoder}"
     shell:
         "dualenc fetch --params {params.slice:q} --output {params.output} > {log} 2>&1"
 

@@ -6,11 +6,11 @@ pickled, and layer normalisations have ``gamma`` and ``beta``. So each file is r
 """
 
 import pickle
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from huggingface_hub import HfApi, errors, hf_hub_download
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from transformers import BertConfig, BertForPreTraining
@@ -24,54 +24,29 @@ WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # the first one present
 TOKENIZER_CONFIG = "tokenizer_config.json"  # how words are normalised; without it they are lower-cased, as in 2018
 TOKENIZER = "tokenizer.json"  # newer checkpoints also say it here
 NOT_KEPT = ("bert.embeddings.position_ids", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
+LAYER = re.compile(r"bert\.encoder\.layer\.(\d+)\.")
 PROBE = "who wrote the first book on the history of the world"
 
 
-def download(hub: str, revision: str | None) -> list[Path]:
-    """Files of one commit of a model on the Hugging Face hub, below the library's cache, all in one folder.
-
-    Raises ``UserError`` if one that is needed is not available, and if no commit is given: it then says which is the
-    newest, for the user to write down, as a build has to have the same weights next year.
-    """
-    if revision is None:
-        raise UserError(f"no revision is given for {hub}: write {_newest(hub)} into params.yaml.")
-    needed = [_file(hub, revision, name) for name in ("config.json", "vocab.txt")]
-    weights = _file(hub, revision, WEIGHTS[0], optional=True) or _file(hub, revision, WEIGHTS[1])
-    tokenizer = [_file(hub, revision, name, optional=True) for name in (TOKENIZER_CONFIG, TOKENIZER)]
-    return [*needed, weights, *filter(None, tokenizer)]
-
-
-def _newest(hub: str) -> str:
-    """The newest commit of a model, in words."""
-    try:
-        return f"its newest commit, {HfApi().model_info(hub).sha},"
-    except (OSError, errors.HTTPError):
-        return f"a commit that https://huggingface.co/{hub}/commits/main lists"
-
-
-def _file(hub: str, revision: str, name: str, *, optional: bool = False) -> Path | None:
-    try:
-        return Path(hf_hub_download(hub, name, revision=revision))
-    except (OSError, errors.EntryNotFoundError, errors.HTTPError) as error:
-        if optional and isinstance(error, errors.RemoteEntryNotFoundError):
-            return None
-        raise UserError(
-            f"{name} of {hub} at {revision} cannot be downloaded ({type(error).__name__}): check the encoder's hub "
-            "and revision in params.yaml, and the network."
-        ) from None
+def files(checkpoint: Path) -> list[Path]:
+    """The files that ``convert`` reads of a checkpoint."""
+    weights = next((name for name in WEIGHTS if (checkpoint / name).exists()), WEIGHTS[0])
+    optional = [name for name in (TOKENIZER_CONFIG, TOKENIZER) if (checkpoint / name).exists()]
+    return [checkpoint / name for name in ("config.json", "vocab.txt", weights, *optional)]
 
 
 def convert(checkpoint: Path, encoder: Encoder, positions: int, output: Path) -> None:
     """Write the checkpoint in a folder as an encoder folder, ``models.FILES["encoder"]``, into ``output``.
 
-    The heads for masked words and for sentence pairs come along if there are any. Raises ``UserError`` if the
-    checkpoint is not a BERT of the encoder's shape with room for ``positions`` tokens, if weights are missing or are
-    more than tensors, if its vocabulary is not that of the weights or knows no words, and if its tokenizer does more
-    than BERT's.
+    The heads for masked words and for sentence pairs come along if there are any; of its layers, those that the encoder
+    keeps, in their order. Raises ``UserError`` if the checkpoint is not a BERT of the encoder's shape with room for
+    ``positions`` tokens, if weights are missing or are more than tensors, if its vocabulary is not that of the weights
+    or knows no words, and if its tokenizer does more than BERT's.
     """
     output.mkdir(parents=True, exist_ok=True)
     config = _config(checkpoint / "config.json", encoder, positions)
-    save_file(_weights(checkpoint, config), output / "model.safetensors", metadata={"format": "pt"})
+    weights = _weights(checkpoint, config, encoder.keep)
+    save_file(weights, output / "model.safetensors", metadata={"format": "pt"})
     config.save_pretrained(output)
     vocabulary = _vocabulary(checkpoint / "vocab.txt", config.vocab_size)
     tokens.write_tokenizer(vocabulary, config.max_position_embeddings, output, _settings(checkpoint))
@@ -90,6 +65,15 @@ def convert(checkpoint: Path, encoder: Encoder, positions: int, output: Path) ->
 
 def _config(file: Path, encoder: Encoder, positions: int) -> BertConfig:
     values = {"model_type": "bert"} | read_object(file)  # the oldest do not say so
+    if encoder.keep is not None:
+        encoder_files.check_config(file, values)
+        layers = encoder_files.config_value(values, encoder_files.SHAPE["layers"])
+        if encoder.keep[-1] >= layers:
+            raise UserError(
+                f"{file}: this encoder has layers 0 to {layers - 1}, but params.yaml keeps layer {encoder.keep[-1]}: "
+                "correct keep."
+            )
+        values[encoder_files.SHAPE["layers"]] = len(encoder.keep)
     encoder_files.check_config(file, values, encoder)
     config = BertConfig.from_dict({**values, "architectures": ["BertForPreTraining"], "dtype": "float32"})
     if config.max_position_embeddings < positions:
@@ -99,8 +83,11 @@ def _config(file: Path, encoder: Encoder, positions: int) -> BertConfig:
     return config
 
 
-def _weights(checkpoint: Path, config: BertConfig) -> dict[str, torch.Tensor]:
-    """The weights by their names in ``BertForPreTraining``, in float32, without those that are tied to others."""
+def _weights(checkpoint: Path, config: BertConfig, keep: Sequence[int] | None) -> dict[str, torch.Tensor]:
+    """The weights by their names in ``BertForPreTraining``, in float32, without those that are tied to others.
+
+    Of the layers, those in ``keep``, numbered anew; None keeps all.
+    """
     with torch.device("meta"):
         expected = BertForPreTraining(config).state_dict()
     file = next((checkpoint / name for name in WEIGHTS if (checkpoint / name).exists()), None)
@@ -110,7 +97,8 @@ def _weights(checkpoint: Path, config: BertConfig) -> dict[str, torch.Tensor]:
     for name, tensor in _read(file).items():
         name = encoder_files.current_name(name)
         name = name if name.startswith(("bert.", "cls.")) else f"bert.{name}"
-        if name not in NOT_KEPT:
+        name = name if keep is None else _renumbered(name, keep)
+        if name is not None and name not in NOT_KEPT:
             if name not in expected or expected[name].shape != tensor.shape:
                 raise UserError(
                     f"{file}: {name} {tuple(tensor.shape)} is not a weight of the BERT that config.json describes: "
@@ -123,6 +111,15 @@ def _weights(checkpoint: Path, config: BertConfig) -> dict[str, torch.Tensor]:
     if missing:
         raise UserError(f"{file}: {missing[0]} is missing, so it is not a complete BERT: use another checkpoint.")
     return weights
+
+
+def _renumbered(name: str, keep: Sequence[int]) -> str | None:
+    """The name of a weight where only some layers are kept; None if its layer is not."""
+    layer = LAYER.match(name)
+    if layer is None:
+        return name
+    number = int(layer[1])
+    return f"bert.encoder.layer.{keep.index(number)}.{name[layer.end() :]}" if number in keep else None
 
 
 def _read(file: Path) -> Mapping[str, torch.Tensor]:

@@ -1,14 +1,12 @@
 """What a published sentence encoder says about texts and their word pieces: what miniatures are distilled to.
 
 Pre-trained distillation (Turc et al., 2019) needs text alone, no label. The encoder comes with a package of the Python
-package index, as files that are checked by their SHA-256; the package itself is not imported.
+package index, as files that are checked by their SHA-256 (`dualenc.encoders.packages`).
 
 The target of a word piece is what the encoder says about its word, the mean over the encoder's own pieces of it: both
 tokenizers are BERT's and so find the same words.
 """
 
-import hashlib
-import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,30 +15,10 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from dualenc.encoders import batches
-from dualenc.runtime.errors import UserError
 from dualenc.scorers import models
 from dualenc.study.schema import SentenceEncoder
 
 BASIS = 2048  # texts whose words decide the directions that are kept
-
-
-def packaged(encoder: SentenceEncoder) -> Path:
-    """The model's folder in the installed package. Raises ``UserError`` if it is not installed, or its files differ."""
-    found = importlib.util.find_spec(encoder.package)
-    if found is None or not found.submodule_search_locations:
-        name = encoder.package.replace("_", "-")
-        raise UserError(f"package {encoder.package!r} is not installed: run `pip install --no-deps {name}`.")
-    path = Path(found.submodule_search_locations[0], encoder.path)
-    weights = path / "model.safetensors"
-    if not weights.is_file():
-        raise UserError(f"{weights} is missing: install the package {encoder.package!r} again.")
-    with open(weights, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != encoder.sha256:
-        raise UserError(
-            f"{weights} has SHA-256 {digest}, not {encoder.sha256} as in params.yaml: install another version."
-        )
-    return path
 
 
 class Sentences:

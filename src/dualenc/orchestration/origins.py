@@ -19,6 +19,7 @@ from typing import Any
 
 from dualenc.data import datasets as kinds
 from dualenc.data import sources
+from dualenc.encoders import packages as model_packages
 from dualenc.orchestration import workflow
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import md5, read_json, write_json
@@ -77,6 +78,17 @@ def packages(study: Study) -> dict[str, str]:
         if hasattr(kinds.kind(study.params.datasets[name]), "packages"):
             found |= dataset(study, name)
     return found
+
+
+def check_packages(study: Study) -> None:
+    """Raise ``UserError`` if a package that an encoder is still to be taken from is not installed."""
+    for name in sorted({study.run(run).encoder for run in study.trained}):
+        entry, made = study.params.encoders[name], Path(workflow.encoder_folder(study, name), "manifest.json")
+        if entry.package and not made.exists():
+            try:
+                model_packages.folder(entry.package, entry.path)
+            except UserError as error:
+                raise UserError(f"params.yaml: encoders.{name}: {error}") from None
 
 
 def candidates(study: Study) -> dict[str, str]:

@@ -44,7 +44,7 @@ def requests(study: Study, measured: Sequence[Mapping[str, Any]]) -> dict[str, d
         memory = max((plan.cost(study, job).memory for job in some), default=0.0)
         if rule == "pretrain":
             used = {name for family in study.at.encoders.values() for name in family}
-            shapes = [study.params.encoders[name] for name in used if not study.params.encoders[name].hub]
+            shapes = [study.params.encoders[name] for name in used if not study.params.encoders[name].fetched]
             seconds = max((plan.pretraining_seconds(study, one, hardware) for one in shapes), default=0.0)
         asked[rule] = _asked(study, rule, seconds, memory)
     return asked

@@ -17,6 +17,7 @@ from typing import Any
 from dualenc.orchestration import origins, workflow
 from dualenc.study import shown
 from dualenc.study.config import Study
+from dualenc.study.schema import ORIGIN
 
 SHARED = {
     "train": ["lengths", "tokens_per_batch", "probes"],
@@ -148,12 +149,12 @@ def texts(study: Study) -> Slice:
 
 def pretrain(study: Study, encoder: str) -> Slice:
     """What decides one miniature, apart from the data."""
-    own = Slice({"encoder": study.params.encoders[encoder].model_dump(exclude={"hub", "revision"})})
+    own = Slice({"encoder": study.params.encoders[encoder].model_dump(exclude=ORIGIN)})
     return own | Slice({}, [f"encoders.{encoder}"]) | _of_scale(study, "pretraining", "lengths", "tokens_per_batch")
 
 
 def fetch(study: Study, encoder: str) -> Slice:
-    """What decides an encoder from the hub; it has to have room for the longest input."""
+    """What decides an encoder that others have pre-trained; it has to have room for the longest input."""
     own = Slice({"encoder": study.params.encoders[encoder].model_dump()}, [f"encoders.{encoder}"])
     return own | _of_scale(study, "lengths.pair")
 

@@ -209,7 +209,7 @@ def encoder_folder(study: Study, encoder: str) -> PurePosixPath:
     entry = study.params.encoders[encoder]
     if entry.folder and not study.params.pretrain:
         return PurePosixPath(entry.folder)
-    return PurePosixPath("results", study.scale, "hub" if entry.hub else "encoders", encoder)
+    return PurePosixPath("results", study.scale, "fetched" if entry.fetched else "encoders", encoder)
 
 
 def grows_from(study: Study, encoder: str) -> list[PurePosixPath]:
@@ -222,7 +222,7 @@ def tokenizer_folder(study: Study) -> PurePosixPath:
     """Where the tokenizer is: next to the student's weights if these are given, or made by its rule."""
     student = study.at.encoders["student"][-1]
     entry = study.params.encoders[student]
-    if entry.hub or (entry.folder and not study.params.pretrain):
+    if entry.fetched or (entry.folder and not study.params.pretrain):
         return encoder_folder(study, student)
     return PurePosixPath("results", study.scale, "tokenizer")
 

@@ -14,6 +14,7 @@ from dualenc.publish.facts import Facts, build_command
 from dualenc.publish.metadata import metadata, task
 from dualenc.scorers import models
 from dualenc.study.kinds import KINDS
+from dualenc.study.schema import Encoder
 
 QUERY = "how to sort a list in place"
 PASSAGES = ["Sort the list in ascending order and return None.", "Return the number of bytes that were written."]
@@ -157,12 +158,18 @@ def _encoder(facts: Facts) -> str:
     name = facts.experiment.encoder
     entry, folder = facts.study.params.encoders[name], workflow.encoder_folder(facts.study, name)
     if entry.hub:
-        origin = f"`{entry.hub}` at commit `{entry.revision}`"
+        origin = f"`{entry.hub}` at commit `{entry.revision}`{_kept(entry)}"
+    elif entry.package:
+        origin = f"the model in the Python package `{entry.package}` (SHA-256 `{entry.sha256}`){_kept(entry)}"
     elif folder.parent.name == "encoders":
         origin = f"pre-trained on the train text of {', '.join(facts.study.at.pretraining.corpora)}"
     else:
         origin = f"`{folder}` of the project, whose README.md says how it was pre-trained"
     return f"`{name}` ({_shape(facts, name)}): {origin}"
+
+
+def _kept(entry: Encoder) -> str:
+    return "" if entry.keep is None else f", of which layers {', '.join(map(str, entry.keep))} are kept"
 
 
 def _teacher(facts: Facts) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from dualenc.data import arrays, collection
 from dualenc.data.sampling import in_hash_order
-from dualenc.encoders import tokens
+from dualenc.encoders import packages, tokens
 from dualenc.miniatures import sentence_encoder
 from dualenc.runtime import provenance, states
 from dualenc.runtime.files import atomic_entries, md5, write_json
@@ -32,7 +32,7 @@ def texts(
     """
     set_torch_threads()
     encoder = params.sentence_encoder
-    model = sentence_encoder.packaged(encoder) if encoder else None
+    model = packages.checked(encoder.package, encoder.path, encoder.sha256) if encoder else None
     found = chosen(data, params.texts)[: params.most_texts]
     tokenizer_file = tokenizer / "tokenizer.json"
     inputs = [data / name / "manifest.json" for name in params.texts] + [tokenizer_file]

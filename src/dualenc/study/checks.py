@@ -139,12 +139,25 @@ def scale(study: Study) -> None:
 
 
 def _origin(name: str, encoder: Encoder) -> None:
-    if encoder.hub is None:
-        if encoder.revision is not None:
-            raise UserError(f"params.yaml: encoders.{name} has a revision but no hub: add a hub or drop the revision.")
-        return
-    if encoder.folder is not None or encoder.grows_from is not None:
-        raise UserError(f"params.yaml: encoders.{name} comes from the hub: leave out its folder and grows_from.")
+    where = f"params.yaml: encoders.{name}"
+    if encoder.hub is None and encoder.revision is not None:
+        raise UserError(f"{where} has a revision but no hub: add a hub or drop the revision.")
+    of_package = [encoder.package, encoder.path, encoder.sha256]
+    if any(of_package) and not all(of_package):
+        raise UserError(f"{where} needs all three of package, path and sha256, or none: add or drop some.")
+    if encoder.hub and encoder.package:
+        raise UserError(f"{where} has both a hub and a package: keep one of them.")
+    if encoder.fetched and (encoder.folder is not None or encoder.grows_from is not None):
+        source = "the hub" if encoder.hub else "a package"
+        raise UserError(f"{where} comes from {source}: leave out its folder and grows_from.")
+    if encoder.keep is not None:
+        if not encoder.fetched:
+            raise UserError(f"{where} keeps layers of nothing: add a hub or a package, or drop keep.")
+        if len(encoder.keep) != encoder.layers or encoder.keep != sorted(set(encoder.keep)):
+            raise UserError(
+                f"{where}.keep = {encoder.keep} has to be {encoder.layers} different layers in ascending order, as "
+                f"layers = {encoder.layers}: correct one of them."
+            )
     if encoder.revision is not None and not re.fullmatch("[0-9a-f]{40}", encoder.revision):
         raise UserError(
             f"params.yaml: encoders.{name}.revision = {encoder.revision!r} is not a commit of {encoder.hub}: give "

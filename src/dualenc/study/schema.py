@@ -100,11 +100,17 @@ class SentenceEncoder(Strict):
     temperature: Size
 
 
+ORIGIN = {"hub", "revision", "package", "path", "sha256", "keep"}
+"""What an ``Encoder`` says of where it is from, if others have pre-trained it."""
+
+
 class Encoder(Strict):
-    """A BERT of this shape: the one in ``folder``, from the Hugging Face hub, or pre-trained by the ``pretrain`` rule.
+    """A BERT of this shape: in ``folder``, from the Hugging Face hub or a ``package``, or made by ``pretrain``.
 
     ``hub`` is a model, such as google/bert_uncased_L-2_H-128_A-2, and ``revision`` a commit of it; without one its
-    builds can be planned, but it is not downloaded. ``grows_from`` names the encoder of the same width whose layers the
+    builds can be planned, but it is not downloaded. ``package`` is the import name of an installed Python package,
+    ``path`` the model's folder within it and ``sha256`` that of its model.safetensors. Of the layers of either, those
+    in ``keep`` are taken (from 0), or all. ``grows_from`` names the encoder of the same width whose layers the
     pre-training starts from; without it, ``start`` says what it starts from (``dualenc.miniatures.initialisation`` or
     random weights). ``steps`` and ``objectives`` are those of its pre-training where they are not the scale's.
     """
@@ -115,10 +121,19 @@ class Encoder(Strict):
     folder: Text | None = None
     hub: Text | None = None
     revision: Text | None = None
+    package: Text | None = None
+    path: Text | None = None
+    sha256: Text | None = None
+    keep: Annotated[list[whole(0, 999)], Field(min_length=1)] | None = None
     grows_from: Text | None = None
     start: Literal["words", "random"] = "words"
     steps: Count | None = None
     objectives: Objectives | None = None
+
+    @property
+    def fetched(self) -> bool:
+        """Whether others have pre-trained it, so that the ``fetch`` rule gets it."""
+        return bool(self.hub or self.package)
 
 
 class Probes(Strict):

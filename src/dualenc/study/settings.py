@@ -96,7 +96,7 @@ class UnlabelledTexts(Strict):
 
 
 class Fetch(Strict):
-    """An encoder from the hub, and the longest pair that it has to have room for."""
+    """An encoder that others have pre-trained, and the longest pair that it has to have room for."""
 
     encoder: Encoder
     pair: Positive
