@@ -7,6 +7,7 @@ from snakemake.utils import min_version
 from dualenc import warm
 from dualenc.orchestration import builds, origins, plan, resources, slices, slurm
 from dualenc.orchestration import workflow as study_of
+from dualenc.report import expected
 from dualenc.runtime import provenance
 from dualenc.runtime.errors import UserError
 from dualenc.study import config as parameters
@@ -91,6 +92,7 @@ rule all:
 
 onstart:
     try:
+        origins.check_packages(STUDY)
         builds.hold(SCALE)
     except UserError as error:
         sys.exit(str(error))

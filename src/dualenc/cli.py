@@ -112,6 +112,47 @@ def restore() -> None:
 
 
 @app.command()
+def redraw(
+    config: Annotated[list[str] | None, typer.Option(help="key of params.yaml and value, such as scale=mini")] = None,
+    artefacts: Annotated[str | None, typer.Option(help="comma-separated ids of figures; all if not given")] = None,
+) -> None:
+    """Draw figures again from their data, results/<scale>/figure-data, without the results that these came from."""
+    from dualenc.figures import drawing
+    from dualenc.runtime.lookup import choose
+    from dualenc.study import config as parameters
+
+    study = parameters.load("params.yaml", dict(map(parameters.override, config or [])))
+    figures = [name for name, artefact in study.artefacts.items() if artefact.kind == "figure"]
+    names = artefacts.split(",") if artefacts else figures
+    for name in names:
+        choose("--artefacts", name, figures)
+    print(*drawing.redraw_all(study, names, Path("results", study.scale), Path("figures", study.scale)), sep="\n")
+
+
+@app.command()
+def verify(
+    config: Annotated[list[str] | None, typer.Option(help="key of params.yaml and value, such as scale=mini")] = None,
+    runs: Annotated[str | None, typer.Option(help="comma-separated runs, bm25 among them; all if not given")] = None,
+) -> None:
+    """Compare table 1's numbers with those expected of the scale; exit status 1 if one is outside its band."""
+    from dualenc.report import expected
+    from dualenc.runtime.lookup import choose
+    from dualenc.study import config as parameters
+
+    study = parameters.load("params.yaml", dict(map(parameters.override, config or [])))
+    known = expected.runs(study.scale)
+    if not known:
+        raise UserError(f"nothing is expected of scale {study.scale}: add it to src/dualenc/report/expected.yaml.")
+    names = runs.split(",") if runs else known
+    for name in names:
+        choose("--runs", name, known)
+    root = Path("results", study.scale)
+    rows = expected.rows(study.scale, root, set(expected.files(study, names)), names)
+    print(expected.as_table(rows))
+    sys.exit(0 if all(row["within"] for row in rows) else 1)
+
+
+@app.command()
 def search(
     query: Annotated[str, typer.Argument(help="what to look for")],
     experiment: Annotated[str, typer.Option(help="a dual-encoder in params.yaml, or <experiment>.<encoder>")],

@@ -1,11 +1,14 @@
 """Expected against obtained: bands, means over seeds, and what was not built."""
 
 import json
+import shutil
 
 import pytest
 
+from dualenc import cli
 from dualenc.paper import reported
 from dualenc.report import expected
+from dualenc.runtime.errors import UserError
 from dualenc.study import config
 
 BANDS = [
@@ -61,6 +64,51 @@ def test_a_seed_that_an_earlier_build_left_does_not_count(root):
 
 def test_a_scale_without_expectations_has_no_table(root):
     assert expected.table("y", root, made(root)) == ""
+
+
+@pytest.fixture
+def clone(root, monkeypatch):
+    """A folder with params.yaml and results of mini, which is what `x` is called now."""
+    monkeypatch.setattr(expected, "_expected", lambda: {"mini": BANDS})
+    shutil.copy("params.yaml", root)
+    (root / "results").mkdir()
+    for name in ("runs", "retrieval"):
+        (root / "results/mini").mkdir(exist_ok=True)
+        (root / name).rename(root / "results/mini" / name)
+    monkeypatch.chdir(root)
+    return root
+
+
+def verify(**options):
+    with pytest.raises(SystemExit) as end:
+        cli.verify(**{"config": ["scale=mini"], "runs": None} | options)
+    return end.value.code
+
+
+def test_verify_exits_with_status_1_unless_all_rows_are_in_their_bands(clone, capsys):
+    assert verify() == 1  # ca is not built
+    assert "| ca | test | MRR@10 | 0.500 ± 0.010 | — | not built | a book |" in capsys.readouterr().out
+    assert verify(runs="bm25,de") == 0
+    shown = capsys.readouterr().out
+    assert "| de | test | MRR@10 | 0.500 ± 0.010 | 0.492 | within | a book |" in shown and "ca" not in shown
+    file = clone / "results/mini/runs/de/seed-1/metrics.json"
+    file.write_text(json.dumps({"test": {"MRR@10": {"mean": 0.4}}}), encoding="utf-8")
+    assert verify(runs="de") == 1 and verify(runs="bm25") == 0
+
+
+def test_verify_refuses_what_nothing_is_expected_of(clone):
+    with pytest.raises(UserError, match=r"nothing is expected of scale smoke"):
+        cli.verify(config=["scale=smoke"], runs=None)
+    with pytest.raises(UserError, match=r"--runs = 'dee' is unknown; .* did you mean de"):
+        cli.verify(config=None, runs="dee")
+
+
+def test_the_files_of_a_row_are_those_of_its_seeds(clone):
+    study = config.load("params.yaml", {"scale": "mini"})
+    runs = [f"results/mini/runs/de/seed-{seed}/metrics.json" for seed in study.at.seeds]
+    assert expected.files(study, ["de"]) == [*runs, f"results/mini/retrieval/de/seed-{study.at.seeds[0]}/metrics.json"]
+    assert expected.files(study, ["bm25"]) == ["results/mini/runs/bm25/metrics.json"]
+    assert expected.runs("mini") == ["bm25", "de", "ca"]
 
 
 def test_what_is_expected_of_the_paper_is_what_it_prints():

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from dualenc.claims import page
@@ -36,6 +37,12 @@ def summary(jobs):
     return "\n".join([HEAD, *("\t".join([*row, 'dualenc "x" --a', "ok", "no update"]) for row in rows)]) + "\n"
 
 
+def filled(gains, value):
+    """Gains on test of a value, on train of its negative, with intervals."""
+    ends = {"": 0, "_low": -0.01, "_high": 0.01}
+    return {key: (value if key.startswith("test") else -value) + ends[key.partition("_gain")[2]] for key in gains}
+
+
 @pytest.fixture
 def root(tmp_path):
     """A results folder with benchmarks, claims and a table, and figures in ``tmp_path``."""
@@ -52,6 +59,27 @@ def root(tmp_path):
     (root / "tables/tab1.md").write_text(
         "|  | MRR@10 |\n| :-- | --: |\n| CA | 0.370 |\n\n**tab1.** A caption.\n", encoding="utf-8"
     )
+    gains = {f"{evalset}_MRR@10_gain{end}": None for evalset in ("test", "train") for end in ("", "_low", "_high")}
+    rows = [
+        {"group": "Baselines: one-hot", "label": "CA", "run": "ca", "reference": "de", **filled(gains, 0.06)},
+        {"group": "Baselines: one-hot", "label": "DE", "run": "de", "reference": None, **gains},
+        {
+            "group": "Distilled DE: prior work",
+            "label": "MSE",
+            "run": "de-mse",
+            "reference": "de",
+            **filled(gains, -0.02),
+        },
+        {
+            "group": "Distilled DE: this work",
+            "label": "M³SE",
+            "run": "de-m3se",
+            "reference": "de",
+            **filled(gains, 0.03),
+        },
+        {"group": "Distilled DE: this work", "label": "Another", "run": None, "reference": None, **gains},
+    ]
+    pd.DataFrame(rows).to_csv(root / "tables/tab1.csv", index=False)
     (tmp_path / "fig1.png").write_bytes(b"an image")
     return root
 
@@ -97,15 +125,33 @@ def test_the_first_page_has_claims_figure_1_table_1_and_costs(root, tmp_path):
     costs = front_page.costs(summary(JOBS), Path("logs/x"), root / "times")
     text = front_page.front(root, tmp_path, "x", costs, set())
     assert re.findall("^## (.*)$", text, flags=re.MULTILINE) == [
-        "Claims of the paper",
         "Figure 1",
         "Table 1",
+        "Claims of the paper",
         "What it costs",
     ]
     html = pages.fragment(text)
     assert "✓ confirmed" in html and artefacts.module("claim", "C1").CLAIM in html
+    assert '<a href="#C1"' in html and html.count('<span id="C1">') == 1
+    folded = html.partition("<details>")[2].partition("</details>")[0]
+    assert artefacts.module("claim", "C1").PAPER in folded and "<td" in folded
     assert '<img src="data:image/png;base64,YW4gaW1hZ2U=" alt="Figure 1"' in html
     assert ">0.370</td>" in html and "<strong>tab1.</strong> A caption." in html
     for name in ("tab1", "fig1", "C1"):
         cost = costs[name]
         assert f"| {name} | {artefacts.title(cost.kind, name)} | {cost.jobs} | {cost.seconds:,.0f} | " in text
+
+
+def test_what_was_found_is_computed(root):
+    records = json.loads((root / "claims.json").read_text(encoding="utf-8"))
+    refuted = {**records["C1"], "verdict": "refuted"}
+    table = root / "tables/tab1.csv"
+    assert front_page.found({**records, "C2": refuted}, table, "x") == (
+        "Of 2 claims, 1 confirmed, 1 refuted, 0 undecided at scale x. Cross-attention (CA) is ahead of the "
+        "dual-encoder (DE) by +0.060 [+0.050, +0.070] MRR@10 on test queries and by -0.060 [-0.070, -0.050] on train "
+        "queries. The best of 2 distilled DEs on test, M³SE, differs from the one-hot DE by +0.030 [+0.020, +0.040] "
+        "there and by -0.030 [-0.040, -0.020] on train."
+    )
+    lines = table.read_text(encoding="utf-8").splitlines()
+    table.write_text("\n".join([lines[0], lines[2]]), encoding="utf-8")
+    assert front_page.found(records, table, "x") == "Of 1 claims, 1 confirmed, 0 refuted, 0 undecided at scale x."

@@ -1,7 +1,9 @@
 """The report has every artefact, with its caption and its data, and asks for nothing from outside."""
 
+import math
 import re
 
+import pandas as pd
 import pytest
 
 import browser
@@ -87,6 +89,43 @@ def test_the_first_page_has_claims_figure_table_and_costs(report, study, tmp_pat
         assert re.search(
             rf"^{name}\s+{re.escape(artefacts.title(artefact.kind, name))}\s+\d+\s+[\d,]+\s", costs, re.M
         ), name
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_first_page_fits_the_window(finished, tmp_path, width):
+    front = finished / "results/smoke/report/front.html"
+    script = "return [document.documentElement.scrollWidth, document.documentElement.clientWidth];"
+    wide, window = browser.opened(front, script, tmp_path, width).returned
+    assert wide <= window <= width
+
+
+def test_a_verdict_leads_to_its_evidence(report, study, tmp_path):
+    """In the report itself, whose script has its own way with addresses."""
+    script = f"""{WAIT} const found = {{}};
+    for (const link of document.querySelectorAll(".verdicts a")) {{
+        link.click(); await wait();
+        const target = document.getElementById(link.getAttribute("href").slice(1));
+        found[link.innerText] = [target.parentElement.open, target.parentElement.innerText.includes("Thresholds")];
+    }}
+    return found;"""
+    found = browser.opened(report, script, tmp_path).returned
+    claims = [name for name, artefact in study.artefacts.items() if artefact.kind == "claim"]
+    assert [text.split()[0] for text in found] == claims
+    assert set(map(tuple, found.values())) == {(True, True)}
+
+
+def test_numbers_of_table_1_are_those_of_its_csv(finished, report, tmp_path):
+    rows = pd.read_csv(finished / "results/smoke/tables/tab1.csv").dropna(subset="run")
+    text = browser.opened(report, FRONT, tmp_path).returned.partition("Table 1")[2].partition("Claims of")[0]
+    shown = 0
+    for row in rows.to_dict("records"):
+        line = re.search(rf"^{re.escape(row['label'])}\t.*$", text, flags=re.MULTILINE)[0]
+        for name in ("test_MRR@10", "train_MRR@10", "retrieval_MRR@10"):
+            for value in (row[f"{name}_mean"], row[f"{name}_low"], row.get(f"{name}_gain", math.nan)):
+                if not math.isnan(value):
+                    assert f"{value:.3f}" in line, (row["label"], name)
+                    shown += 1
+    assert shown >= 20
 
 
 def test_costs_are_those_of_the_jobs(finished, report):

@@ -5,12 +5,14 @@ import hashlib
 import json
 import os
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
+from conftest import call, copy_repository
 from dualenc.orchestration import workflow
 
 SPLITS = ("train", "validation", "test")
@@ -49,8 +51,7 @@ def reciprocal_rank(run, qrels):
 
 
 def test_it_succeeds_and_ends_with_a_summary(smoke, study):
-    assert smoke.returncode == 0, smoke.stdout
-    summary = smoke.stdout.partition("(100%) done")[2]
+    summary = smoke.partition("(100%) done")[2]
     files = {"report": "results/smoke/report.html", "claims": "results/smoke/claims.md"}
     listed = [(kind, file) for kind, file in files.items()]
     for name, artefact in study.artefacts.items():
@@ -214,8 +215,28 @@ def test_logs_of_training_have_plain_lines_of_progress(finished):
         assert "\r" not in text, f"{log} has a progress bar: {text}"
 
 
+def test_figures_are_drawn_again_from_their_data_alone(finished, tmp_path):
+    """As in a clone that has nothing else."""
+    clone = copy_repository(tmp_path)
+    shutil.copytree(finished / "results/smoke/figure-data", clone / "results/smoke/figure-data")
+    done = call(clone, "snakemake", "--cores", "1", "--config", "scale=smoke", "--", "redraw")
+    assert done.returncode == 0, done.stdout
+    before, found = ({path.name: path for path in (root / "figures/smoke").iterdir()} for root in (finished, clone))
+    assert before.keys() == found.keys() and len(found) > 20
+    for name, path in found.items():
+        assert path.read_bytes() == before[name].read_bytes(), name
+    csv = clone / "results/smoke/figure-data/fig1.csv"
+    for content in ("", "series,width\nDE,64\n"):
+        csv.write_text(content, encoding="utf-8")
+        wrong = call(clone, "dualenc", "redraw", "--config", "scale=smoke", "--artefacts", "fig1")
+        assert wrong.returncode == 2 and "results/smoke/figure-data/fig1.csv" in wrong.stdout, wrong.stdout
+        assert len(wrong.stdout.splitlines()) == 1, wrong.stdout
+    wrong = call(clone, "dualenc", "redraw", "--artefacts", "tab1")
+    assert wrong.returncode == 2 and "--artefacts = 'tab1' is unknown" in wrong.stdout, wrong.stdout
+
+
 def test_every_job_leaves_a_log_and_its_time(finished, results, smoke):
-    jobs = re.findall(r"^Job \d+: (.*)", smoke.stdout, flags=re.MULTILINE)
+    jobs = re.findall(r"^Job \d+: (.*)", smoke, flags=re.MULTILINE)
     in_no_time = ("Hashing the code", "Writing the experiment")
     jobs = [message for message in jobs if not message.startswith(in_no_time)]
     logs = [path.relative_to(finished / "logs/smoke") for path in finished.glob("logs/smoke/**/*.log")]

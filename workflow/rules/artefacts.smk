@@ -145,6 +145,34 @@ rule report:
         " --stylesheet {input.stylesheet} --front {output.front} --output {output.report} > {log} 2>&1"
 
 
+# Not a target of `all`: figures from their data alone, where a clone has nothing else.
+rule redraw:
+    localrule: True
+    params:
+        config=f"--config scale={SCALE}",
+    message:
+        "Drawing figures from their data"
+    shell:
+        "dualenc redraw {params.config}"
+
+
+# Rows of table 1, each a target of its own, to compare with what is expected of the scale (`make verify`).
+rule rows:
+    input:
+        expected.files(STUDY, expected.runs(SCALE)),
+    localrule: True
+
+
+for name in expected.runs(SCALE):
+
+    rule:
+        name:
+            f"row-{name}"
+        input:
+            expected.files(STUDY, [name]),
+        localrule: True
+
+
 MAKERS = {"table": rules.table, "figure": rules.figure, "claim": rules.claim}
 for name, artefact in STUDY.artefacts.items():
 

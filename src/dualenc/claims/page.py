@@ -71,13 +71,19 @@ def markdown(records: Mapping[str, Mapping[str, Any]]) -> str:
     first = next(iter(records.values()))
     lines = [f"# Claims of the paper, judged at scale {first['scale']}", "", *table(records), "", *_method(first)]
     for name, about in records.items():
-        lines += ["", f"## {name}: {about['verdict']}", "", about["claim"], ""]
-        lines += [f"- Paper: {about['paper']}", f"- Test: {about['test']}", f"- Thresholds: {about['reason']}"]
-        lines += ["", *_numbers(about["parts"]), ""]
-        runs = ", ".join(f"{run} ({encoder})" for run, encoder in about["runs"].items())
-        seeds = ", ".join(map(str, about["seeds"]))
-        lines.append(f"Made from: {runs}; seeds: {seeds}." if runs else "Made from the losses alone.")
+        lines += ["", f"## {name}: {about['verdict']}", "", about["claim"], "", *evidence(about)]
     return "\n".join(lines) + "\n"
+
+
+def evidence(about: Mapping[str, Any]) -> list[str]:
+    """What the paper found, how its claim is tested here, and the numbers: lines of Markdown."""
+    runs = ", ".join(f"{run} ({encoder})" for run, encoder in about["runs"].items())
+    seeds = ", ".join(map(str, about["seeds"]))
+    return [
+        *[f"- Paper: {about['paper']}", f"- Test: {about['test']}", f"- Thresholds: {about['reason']}", ""],
+        *[*_numbers(about["parts"]), ""],
+        f"Made from: {runs}; seeds: {seeds}." if runs else "Made from the losses alone.",
+    ]
 
 
 def table(records: Mapping[str, Mapping[str, Any]]) -> list[str]:

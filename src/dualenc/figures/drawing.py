@@ -8,18 +8,19 @@ Figure``, where ``params`` is the artefact's slice of params.yaml and ``root`` t
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import matplotlib.style
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from dualenc.runtime.errors import UserError
-from dualenc.runtime.files import atomic
+from dualenc.runtime.files import atomic, required
 from dualenc.study import artefacts, config, shown
 
 GREY = "#666666"
@@ -57,12 +58,36 @@ STYLE = {
 
 def make(name: str, params: Mapping[str, Any], root: Path, csv: Path, pdf: Path, png: Path) -> None:
     """Write a figure and its data, from the results below ``root``. Raises `UserError` if one is missing."""
-    module = artefacts.module("figure", name)
-    frame = module.data(params, root)
+    frame = artefacts.module("figure", name).data(params, root)
     with atomic(csv) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.7g")
+    redraw(name, params, csv, pdf, png)
+
+
+def redraw(name: str, params: Mapping[str, Any], csv: Path, pdf: Path, png: Path) -> None:
+    """Write a figure from its data alone, as `make` does. Raises `UserError` if these are no table."""
+    try:
+        frame = pd.read_csv(required(csv), encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{csv} cannot be read as CSV ({error}): make it again.") from None
     with style():
-        save(module.draw(frame, params), pdf, png)
+        save(artefacts.module("figure", name).draw(frame, params), pdf, png)
+
+
+def redraw_all(study: config.Study, names: Iterable[str], root: Path, figures: Path) -> list[Path]:
+    """Draw the figures ``names`` of a scale from their data below ``root``; returns the pictures.
+
+    Raises `UserError` for data that are not those of the figure.
+    """
+    pictures = []
+    for name in names:
+        csv, (pdf, png) = root / "figure-data" / f"{name}.csv", (figures / f"{name}.{one}" for one in ("pdf", "png"))
+        try:
+            redraw(name, shown.artefact(study, name), csv, pdf, png)
+        except (ValueError, LookupError, AttributeError, TypeError) as error:
+            raise UserError(f"{csv} is not the data of {name} ({error!r}): make it again.") from error
+        pictures.append(png)
+    return pictures
 
 
 def alone(name: str) -> None:

@@ -2,10 +2,14 @@
 
 import base64
 import csv
+import html
 import io
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 from dualenc.claims import page
 from dualenc.report import expected
@@ -96,16 +100,18 @@ def front(root: Path, figures: Path, scale: str, cost_of: Mapping[str, Cost], fi
     compared = expected.table(scale, root, files)
     parts = [
         "# In defense of dual-encoders for neural ranking, rebuilt",
-        f"Figures, tables and claims of Menon et al. (ICML 2022), rebuilt at scale {scale}. The menu on the left has "
-        "all of them, with their captions, the data behind them, and how they were made.",
-        "## Claims of the paper",
-        "\n".join(page.table(records)),
-        "The page under Results, Claims says how verdicts are made, and what limits them at this scale.",
+        f'<p class="found">{found(records, root / "tables" / "tab1.csv", scale)}</p>',
+        _chips(records),
+        "The paper is Menon et al., ICML 2022. The menu on the left has all figures, tables and claims, with their "
+        "captions, the data behind them, and how they were made.",
         "## Figure 1",
         f"![Figure 1](data:image/png;base64,{image})",
         artefacts.caption("figure", "fig1"),
         "## Table 1",
         required(root / "tables" / "tab1.md").read_text(encoding="utf-8"),
+        "## Claims of the paper",
+        *(_folded(name, about) for name, about in records.items()),
+        "The page under Results, Claims says how verdicts are made, and what limits them at this scale.",
         *(["## Expected and obtained", compared] if compared else []),
         "## What it costs",
         _cost_table(cost_of),
@@ -114,6 +120,58 @@ def front(root: Path, figures: Path, scale: str, cost_of: Mapping[str, Cost], fi
         "needs.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def found(records: Mapping[str, Any], table: Path, scale: str) -> str:
+    """What a scale shows, in a few sentences: verdicts, CA's lead on test and on train, and what distillation gains.
+
+    ``table`` is table 1's CSV, from whose rows the numbers are. Those of rows that it lacks are left out.
+    """
+    counts = Counter(about["verdict"] for about in records.values())
+    verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in page.MARKS)
+    said = [f"Of {len(records)} claims, {verdicts} at scale {scale}."]
+    rows = pd.read_csv(required(table), encoding="utf-8")
+    by_run = {row["run"]: row for row in rows.to_dict("records")}
+    if by_run.get("ca", {}).get("reference") == "de":
+        test, train = (_gain(by_run["ca"], evalset) for evalset in ("test", "train"))
+        said.append(
+            f"Cross-attention (CA) is ahead of the dual-encoder (DE) by {test} MRR@10 on test queries and by {train} "
+            "on train queries."
+        )
+    distilled = rows[rows.group.str.startswith("Distilled") & rows["test_MRR@10_gain"].notna()]
+    if len(distilled):
+        best = distilled.loc[distilled["test_MRR@10_gain"].idxmax()]
+        said.append(
+            f"The best of {len(distilled)} distilled DEs on test, {best.label}, differs from the one-hot DE by "
+            f"{_gain(best, 'test')} there and by {_gain(best, 'train')} on train."
+        )
+    return html.escape(" ".join(said))
+
+
+def _gain(row: Mapping[str, Any], evalset: str) -> str:
+    """How far a row of table 1 is ahead of its reference."""
+    value, low, high = (row[f"{evalset}_MRR@10_gain{end}"] for end in ("", "_low", "_high"))
+    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def _chips(records: Mapping[str, Any]) -> str:
+    """A verdict each, which leads to its evidence."""
+    chips = [
+        f'<li class="{about["verdict"]}"><a href="#{name}" title="{html.escape(about["claim"])}: {about["verdict"]}">'
+        f"{name} {page.MARKS[about['verdict']]}</a></li>"
+        for name, about in records.items()
+    ]
+    return f'<ul class="verdicts">{"".join(chips)}</ul>'
+
+
+def _folded(name: str, about: Mapping[str, Any]) -> str:
+    """A claim with its verdict, and its evidence, which is shown when it is asked for."""
+    why, _ = page.deciding(about)
+    mark = f"{page.MARKS[about['verdict']]} {about['verdict']}{why}"
+    claim = f'{html.escape(about["claim"])}: <span class="{about["verdict"]}">{mark}</span>'
+    text = "\n".join(page.evidence(about))
+    # The target of a link is inside: a browser that goes there unfolds it.
+    return f'<details><summary><b>{name}</b> {claim}</summary><span id="{name}"></span>\n\n{text}\n\n</details>'
 
 
 def _cost_table(cost_of: Mapping[str, Cost]) -> str:

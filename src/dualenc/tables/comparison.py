@@ -15,7 +15,7 @@ from dualenc.evaluation import results
 from dualenc.evaluation.results import RETRIEVAL
 from dualenc.paper import reported
 from dualenc.study.kinds import KINDS
-from dualenc.tables.display import DATASETS, display, notes
+from dualenc.tables.display import DATASETS, display, main_columns, notes
 from dualenc.tables.writing import Table
 
 NOT_IN_PAPER = "Not in the paper"
@@ -96,7 +96,8 @@ def build(table: str, lines: list[Row], params: Mapping[str, Any], root: Path, *
     values = pd.DataFrame([_line(line, systems, compared, measured, params["evaluation"]) for line in lines])
     values = _beside_paper(values, params["dataset"], measured)
     about = notes(values, params, measured, tests=len(tests), marks=reported.note(table))
-    return Table(values, display(values, params, measured, pd.concat([line.quoted for line in lines])), about)
+    shown = display(values, params, measured, pd.concat([line.quoted for line in lines]))
+    return Table(values, shown, about, chosen=main_columns(shown, params, measured))
 
 
 def _line(line: Row, systems: Mapping, compared: Mapping, measured: Measured, evaluation: Mapping) -> dict[str, Any]:

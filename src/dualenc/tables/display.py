@@ -48,6 +48,26 @@ def display(
     return pd.DataFrame(columns, index=pd.MultiIndex.from_frame(values[["group", "label"]]))
 
 
+def main_columns(
+    shown: pd.DataFrame, params: Mapping[str, Any], measured: list[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """The columns of a `display` that fit on a page: of each set its first measure; of the paper, what was rebuilt.
+
+    If the paper does not have the dataset, the first of its datasets stands for it.
+    """
+    first_of = {evalset: f"{evalset} {measure}" for evalset, measure in reversed(measured)}
+    papers = list(dict.fromkeys(block for block, _ in shown if block.startswith("paper: ")))
+    rebuilt = [f"paper: {DATASETS[name]}" for name in (params["dataset"], *first_of) if name in DATASETS]
+    wanted = [block for block in papers if block in rebuilt] or papers[:1]
+    found: dict[tuple[str, str], tuple[str, str]] = {}
+    for block, label in shown:
+        if block in wanted:
+            found.setdefault((block, label.split()[0]), (block, label))
+        elif block not in papers and label in first_of.values():
+            found[block, label] = (block, label)
+    return list(found.values())
+
+
 def _rebuilt(line: Mapping[str, Any], name: str, alpha: float, bold: bool) -> Cell:
     """A rebuilt mean with its mark of significance, its interval and its spread over seeds."""
     mean, low, high, sd = (line[f"{name}_{field}"] for field in ("mean", "low", "high", "seed_sd"))

@@ -43,12 +43,14 @@ class Table(NamedTuple):
     label) and its columns by (block, label), and rows of a group and columns of a block are adjacent.
     ``notes`` are sentences below the caption: what was rebuilt, and what the marks mean. ``texts`` are those columns
     of ``display`` that hold text instead of numbers: they are left-aligned, and wrap in LaTeX, as long labels then do.
+    ``chosen`` are those columns that Markdown and HTML show, where not all of them fit on a page; None shows all.
     """
 
     values: pd.DataFrame
     display: pd.DataFrame
     notes: list[str]
     texts: tuple[tuple[str, str], ...] = ()
+    chosen: list[tuple[str, str]] | None = None
 
 
 def write(table: Table, artefact: str, caption: str, output: Path) -> None:
@@ -66,7 +68,7 @@ def write(table: Table, artefact: str, caption: str, output: Path) -> None:
 
 def markdown(table: Table, artefact: str, caption: str) -> str:
     """The table as GitHub's Markdown: block and label of a column in one header cell, groups as rows."""
-    display = table.display
+    display = table.display if table.chosen is None else table.display[table.chosen]
     heads = [f"{_markdown(block)}<br>{_markdown(label)}" for block, label in display.columns]
     rules = [":--" if column in table.texts else "--:" for column in display.columns]
     lines = [_markdown_row(["", *heads]), _markdown_row([":--", *rules])]
@@ -74,7 +76,9 @@ def markdown(table: Table, artefact: str, caption: str) -> str:
         lines.append(_markdown_row([f"*{_markdown(group)}*", *[""] * len(heads)]))
         for label, cells in rows:
             lines.append(_markdown_row([_markdown(label), *map(_markdown_cell, cells)]))
-    notes = [f"**{artefact}.** {_markdown(caption)}", *map(_markdown, table.notes)]
+    left_out = len(table.display.columns) - len(display.columns)
+    more = [f"{artefact}.csv and {artefact}.tex have {left_out} more columns."] if left_out else []
+    notes = [f"**{artefact}.** {_markdown(caption)}", *map(_markdown, [*table.notes, *more])]
     return "\n".join(lines) + "\n\n" + "\n\n".join(notes) + "\n"
 
 
