@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -126,3 +127,8 @@ def test_what_is_expected_of_the_paper_is_what_it_prints():
                 assert cells[row["run"], dataset, evalset, row["measure"]] == row["value"], row
                 quoted += 1
     assert quoted > 15
+
+
+def test_the_page_of_table_1_has_what_is_expected_of_mini():
+    """`python -c "from dualenc.report import expected; print(expected.by_run('mini'))"` prints it."""
+    assert expected.by_run("mini") in Path("docs/table1.md").read_text(encoding="utf-8")

@@ -147,11 +147,14 @@ def test_what_was_found_is_computed(root):
     refuted = {**records["C1"], "verdict": "refuted"}
     table = root / "tables/tab1.csv"
     assert front_page.found({**records, "C2": refuted}, table, "x") == (
-        "Of 2 claims, 1 confirmed, 1 refuted, 0 undecided at scale x. Cross-attention (CA) is ahead of the "
-        "dual-encoder (DE) by +0.060 [+0.050, +0.070] MRR@10 on test queries and by -0.060 [-0.070, -0.050] on train "
-        "queries. The best of 2 distilled DEs on test, M³SE, differs from the one-hot DE by +0.030 [+0.020, +0.040] "
-        "there and by -0.030 [-0.040, -0.020] on train."
+        "At scale x, of 2 claims of the paper: 1 confirmed, 1 refuted and 0 undecided. Cross-attention (CA) is ahead "
+        "of the dual-encoder (DE) by +0.060 [+0.050, +0.070] MRR@10 on test queries and by -0.060 [-0.070, -0.050] on "
+        "train queries. The best of 2 distilled DEs on test, M³SE, differs from the one-hot DE by +0.030 [+0.020, "
+        "+0.040] there and by -0.030 [-0.040, -0.020] on train."
     )
     lines = table.read_text(encoding="utf-8").splitlines()
     table.write_text("\n".join([lines[0], lines[2]]), encoding="utf-8")
-    assert front_page.found(records, table, "x") == "Of 1 claims, 1 confirmed, 0 refuted, 0 undecided at scale x."
+    assert (
+        front_page.found(records, table, "x")
+        == "At scale x, of 1 claims of the paper: 1 confirmed, 0 refuted and 0 undecided."
+    )

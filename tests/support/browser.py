@@ -11,7 +11,7 @@ import pytest
 
 BROWSER = shutil.which("chromium")
 OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--enable-logging=stderr", "--dump-dom"]
-OPTIONS += ["--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=600000"]
+OPTIONS += ["--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=600000", "--window-size=1600,1000"]
 
 
 class Opened(NamedTuple):
@@ -22,11 +22,8 @@ class Opened(NamedTuple):
     requests: list[str]
 
 
-def opened(page: Path, script: str, folder: Path, width: int = 1600) -> Opened:
-    """Open a copy of ``page`` in ``folder``, and run the body ``script`` of an asynchronous function at its end.
-
-    ``width`` is that of the window, in pixels.
-    """
+def opened(page: Path, script: str, folder: Path) -> Opened:
+    """Open a copy of ``page`` in ``folder``, and run the body ``script`` of an asynchronous function at its end."""
     if BROWSER is None:
         pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
     ending = (
@@ -37,7 +34,7 @@ def opened(page: Path, script: str, folder: Path, width: int = 1600) -> Opened:
     copy, log = folder / "page.html", folder / "requests.json"
     copy.write_text(page.read_text(encoding="utf-8") + ending, encoding="utf-8")
     profile = f"--user-data-dir={folder / 'profile'}"
-    command = [BROWSER, *OPTIONS, f"--window-size={width},1000", profile, f"--log-net-log={log}", copy.as_uri()]
+    command = [BROWSER, *OPTIONS, profile, f"--log-net-log={log}", copy.as_uri()]
     result = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=120)
     title = re.search(r"<title>done (.*?)</title>", result.stdout, flags=re.DOTALL)
     assert title, result.stderr

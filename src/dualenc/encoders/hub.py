@@ -17,7 +17,8 @@ def download(hub: str, revision: str | None) -> Path:
     if revision is None:
         raise UserError(f"no revision is given for {hub}: write {_newest(hub)} into params.yaml.")
     config, _ = [_file(hub, revision, name) for name in ("config.json", "vocab.txt")]
-    _file(hub, revision, WEIGHTS[0], optional=True) or _file(hub, revision, WEIGHTS[1])
+    if _file(hub, revision, WEIGHTS[0], optional=True) is None:
+        _file(hub, revision, WEIGHTS[1])
     for name in (TOKENIZER_CONFIG, TOKENIZER):
         _file(hub, revision, name, optional=True)
     return config.parent

@@ -71,6 +71,20 @@ def as_table(found: Iterable[Mapping[str, Any]]) -> str:
     return "\n".join([*head, *lines])
 
 
+def by_run(scale: str) -> str:
+    """The expectations of a scale as a Markdown table with a row for each run, and the command that checks it."""
+    expectations = _expected()[scale]
+    columns = list(dict.fromkeys((one["evalset"], one["measure"]) for one in expectations))
+    lines = ["| run | command | " + " | ".join(map(" ".join, columns)) + " |", "|:--|:--|" + "--:|" * len(columns)]
+    for run in runs(scale):
+        values = {(one["evalset"], one["measure"]): one for one in expectations if one["run"] == run}
+        cells = [
+            f"{one['value']:.3f} ± {one['tolerance']:.3f}" if (one := values.get(column)) else "" for column in columns
+        ]
+        lines.append(f"| {run} | `make verify ROW={run}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def _files(root: Path, run: str, evalset: str, made: Collection[str]) -> list[tuple[Path, str]]:
     """The metrics of all seeds of a run, and what they call the evaluation set."""
     parent, evalset = (RETRIEVAL, "test") if evalset == RETRIEVAL else ("runs", evalset)

@@ -128,8 +128,8 @@ def found(records: Mapping[str, Any], table: Path, scale: str) -> str:
     ``table`` is table 1's CSV, from whose rows the numbers are. Those of rows that it lacks are left out.
     """
     counts = Counter(about["verdict"] for about in records.values())
-    verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in page.MARKS)
-    said = [f"Of {len(records)} claims, {verdicts} at scale {scale}."]
+    confirmed, refuted, undecided = (f"{counts[verdict]} {verdict}" for verdict in page.MARKS)
+    said = [f"At scale {scale}, of {len(records)} claims of the paper: {confirmed}, {refuted} and {undecided}."]
     rows = pd.read_csv(required(table), encoding="utf-8")
     by_run = {row["run"]: row for row in rows.to_dict("records")}
     if by_run.get("ca", {}).get("reference") == "de":
