@@ -22,7 +22,7 @@ PARTS = {
         *("encode", "retrieval"),
     ),
     "evaluation": ("lists", "evaluation_sets", "evaluate", "evaluate_retrieval"),
-    "drawing": ("figure", "table", "claim", "claims", "report"),
+    "drawing": ("figure", "table", "claim", "claims", "report", "redraw"),
 }
 ALL_CORES = ("dataset", "texts")  # rules whose jobs have all cores; the others' have one
 STARTS = 15  # of a warm job

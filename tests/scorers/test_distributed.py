@@ -53,7 +53,8 @@ def test_two_processes_train_as_one(tiny, tmp_path, kind):
     assert one[["step", "split", "metric"]].equals(two[["step", "split", "metric"]])
     losses = one.metric == "loss"
     assert losses.sum() == 10
-    np.testing.assert_allclose(two.value[losses], one.value[losses], rtol=1e-6, atol=1e-6)
+    # Processes add up in another order; scores of learned sparse vectors are sums over the whole vocabulary.
+    np.testing.assert_allclose(two.value[losses], one.value[losses], rtol=1e-5, atol=1e-6)
     for path in folders[0].glob("model/**/*.safetensors"):
         weights, others = load_file(path), load_file(folders[1] / path.relative_to(folders[0]))
         for name, weight in weights.items():

@@ -147,13 +147,17 @@ rule report:
 
 # Not a target of `all`: figures from their data alone, where a clone has nothing else.
 rule redraw:
+    log:
+        f"{LOGS}/redraw.log",
+    benchmark:
+        f"{TIMES}/redraw.tsv"
     localrule: True
     params:
         config=f"--config scale={SCALE}",
     message:
         "Drawing figures from their data"
     shell:
-        "dualenc redraw {params.config}"
+        "dualenc redraw {params.config} > {log} 2>&1"
 
 
 # Rows of table 1, each a target of its own, to compare with what is expected of the scale (`make verify`).

@@ -118,6 +118,6 @@ def _lines(axes: Axes, frame: pd.DataFrame) -> dict[str, float]:
         axes.axhline(mean, color=GREY, linewidth=1, linestyle="--", zorder=1)
         ends["BM25"] = mean
     axes.set_xscale("log", base=2)
-    axes.set_xticks(widths, [str(width) for width in widths])
+    axes.set_xticks(widths, [f"{width:g}" for width in widths])
     axes.minorticks_off()
     return ends
