@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import tiny_study
 from dualenc.runtime import states
 from dualenc.runtime.errors import UserError
 from dualenc.runtime.files import md5
-from dualenc.scorers import parts, scoring
+from dualenc.scorers import distributed, parts, scoring
 from processes import CONTEXT
 
 # What a process of its own does: small parts, and death as it begins part ``sys.argv[3]``, counted from 0.
@@ -179,3 +180,22 @@ def test_equal_models_are_reranked_at_the_same_time(tiny, trained, tmp_path, mon
     runs = [gzip.decompress((tmp_path / tag / "test.run.gz").read_bytes()).decode() for tag in ("a", "b")]
     assert runs[0].replace(" a\n", " b\n") == runs[1] and runs[0] != runs[1]
     assert not list(scratch.iterdir())
+
+
+def test_scores_are_removed_when_all_processes_have_read_them(tiny, trained, tmp_path, monkeypatch):
+    done = []
+
+    def noted(what, function):
+        def call(*arguments):
+            result = function(*arguments)
+            done.append(what)
+            return result
+
+        return call
+
+    monkeypatch.setattr(scoring, "rerank_sets", noted("read", scoring.rerank_sets))
+    monkeypatch.setattr(distributed, "wait", noted("all are here", distributed.wait))
+    monkeypatch.setattr(shutil, "rmtree", noted("removed", shutil.rmtree))
+    model, scratch = trained["dual-encoder"] / "model", tmp_path / "scratch"
+    tiny_study.rerank(tiny, model, tmp_path / "runs", "dual-encoder", scratch=scratch)
+    assert done[-3:] == ["read", "all are here", "removed"]

@@ -40,6 +40,7 @@ def rerank(
                 scoring.Candidates(texts.sources[split], run, texts.query_rows[split]) for split, run in runs.items()
             ]
             found = scoring.rerank_sets(models.load(model, params.model), sets, known, state / "scores")
+            distributed.wait()  # the others may still read the parts, which the first one removes
             if not distributed.first():
                 return
             for split, run in zip(names, found, strict=True):
