@@ -26,8 +26,9 @@ test test-long test-all: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder -m "$(MARKED)"
 
 verify: $(READY) ## build rows of table 1 and compare them with what is expected; ROW=de: one; SCALE=mini: of a scale
-	$(BIN)/snakemake --cores $(CORES) --quiet reason host $(SCALE:%=--config scale=%) -- $(if $(ROW),row-$(ROW),rows)
-	$(BIN)/dualenc verify $(SCALE:%=--config scale=%) $(ROW:%=--runs %)
+	@files=$$($(BIN)/dualenc verify --files $(SCALE:%=--config scale=%) $(ROW:%=--runs %)) && \
+		$(BIN)/snakemake --cores $(CORES) --quiet reason host $(SCALE:%=--config scale=%) -- $$files
+	@$(BIN)/dualenc verify $(SCALE:%=--config scale=%) $(ROW:%=--runs %)
 
 faults: $(READY) ## kill jobs at random while everything is built, and compare with an undisturbed build
 	$(BIN)/python tests/support/faults.py --kills 20

@@ -7,7 +7,6 @@ from snakemake.utils import min_version
 from dualenc import warm
 from dualenc.orchestration import builds, origins, plan, resources, slices, slurm
 from dualenc.orchestration import workflow as study_of
-from dualenc.report import expected
 from dualenc.runtime import provenance
 from dualenc.runtime.errors import UserError
 from dualenc.study import config as parameters

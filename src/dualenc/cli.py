@@ -133,6 +133,7 @@ def redraw(
 def verify(
     config: Annotated[list[str] | None, typer.Option(help="key of params.yaml and value, such as scale=mini")] = None,
     runs: Annotated[str | None, typer.Option(help="comma-separated runs, bm25 among them; all if not given")] = None,
+    files: Annotated[bool, typer.Option("--files", help="print what Snakemake has to make, and stop")] = False,
 ) -> None:
     """Compare table 1's numbers with those expected of the scale; exit status 1 if one is outside its band."""
     from dualenc.report import expected
@@ -146,8 +147,11 @@ def verify(
     names = runs.split(",") if runs else known
     for name in names:
         choose("--runs", name, known)
-    root = Path("results", study.scale)
-    rows = expected.rows(study.scale, root, set(expected.files(study, names)), names)
+    made = expected.files(study, names)
+    if files:
+        print(*made)
+        return
+    rows = expected.rows(study.scale, Path("results", study.scale), set(made), names)
     print(expected.as_table(rows))
     sys.exit(0 if all(row["within"] for row in rows) else 1)
 

@@ -82,7 +82,7 @@ def clone(root, monkeypatch):
 
 def verify(**options):
     with pytest.raises(SystemExit) as end:
-        cli.verify(**{"config": ["scale=mini"], "runs": None} | options)
+        cli.verify(**{"config": ["scale=mini"], "runs": None, "files": False} | options)
     return end.value.code
 
 
@@ -99,9 +99,14 @@ def test_verify_exits_with_status_1_unless_all_rows_are_in_their_bands(clone, ca
 
 def test_verify_refuses_what_nothing_is_expected_of(clone):
     with pytest.raises(UserError, match=r"nothing is expected of scale smoke"):
-        cli.verify(config=["scale=smoke"], runs=None)
+        cli.verify(config=["scale=smoke"], runs=None, files=False)
     with pytest.raises(UserError, match=r"--runs = 'dee' is unknown; .* did you mean de"):
-        cli.verify(config=None, runs="dee")
+        cli.verify(config=None, runs="dee", files=True)
+
+
+def test_verify_says_what_has_to_be_made(clone, capsys):
+    cli.verify(config=["scale=mini"], runs="bm25", files=True)
+    assert capsys.readouterr().out == "results/mini/runs/bm25/metrics.json\n"
 
 
 def test_the_files_of_a_row_are_those_of_its_seeds(clone):

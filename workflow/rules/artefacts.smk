@@ -160,23 +160,6 @@ rule redraw:
         "dualenc redraw {params.config} > {log} 2>&1"
 
 
-# Rows of table 1, each a target of its own, to compare with what is expected of the scale (`make verify`).
-rule rows:
-    input:
-        expected.files(STUDY, expected.runs(SCALE)),
-    localrule: True
-
-
-for name in expected.runs(SCALE):
-
-    rule:
-        name:
-            f"row-{name}"
-        input:
-            expected.files(STUDY, [name]),
-        localrule: True
-
-
 MAKERS = {"table": rules.table, "figure": rules.figure, "claim": rules.claim}
 for name, artefact in STUDY.artefacts.items():
 
