@@ -91,6 +91,11 @@ def test_every_table_is_whole_in_every_format(artefact, tmp_path):
     assert latex.count("?") == sum(text.count("?") for text in words)  # else LaTeX lacks a character
 
 
+def test_a_table_that_fits_a_page_is_shown_whole(tmp_path):
+    built = made("tab12", ONE_ROW_EACH["tab12"], tmp_path)
+    assert built.chosen is None and len(built.display.columns) == 6
+
+
 def test_table_12_shows_retrieval_of_mined_negatives_beside_re_ranking(tmp_path):
     built = made("tab12", ONE_ROW_EACH["tab12"], tmp_path)
     assert ("rebuilt: pydocs", "retrieval MRR@10") in built.display

@@ -52,6 +52,17 @@ def by_hand(root, name, evalset, measure):
     return np.array([frame.sort_values("qid").value for frame in frames])
 
 
+def test_a_page_shows_the_main_columns_of_a_wide_table(built):
+    columns = list(built.display)
+    assert [column for column in columns if column in built.chosen] == built.chosen and len(built.chosen) == 8
+    assert ("rebuilt: pydocs", "test MRR@10") in built.chosen and ("paper: MS MARCO", "test MRR@10") in built.chosen
+    assert not any("nDCG" in label for _, label in built.chosen) and any("nDCG" in label for _, label in columns)
+    page = writing.markdown(built, "tab1", "A caption.")
+    assert f"tab1.csv and tab1.tex have {len(columns) - 8} more columns." in page
+    head, rule, *_ = page.splitlines()
+    assert head.count("|") == rule.count("|") == 8 + 2
+
+
 @pytest.mark.parametrize("column", ["test_MRR@10", "test_nDCG@10", "train_MRR@10"])
 def test_numbers_are_those_of_the_files(root, values, column):
     for name in MEANS:

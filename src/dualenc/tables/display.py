@@ -13,6 +13,10 @@ DATASETS = {"msmarco-passage": "MS MARCO", "trec-dl-2019": "TREC DL19", "natural
 """Names of the paper's datasets."""
 
 
+FITTING = 8
+"""Columns of numbers with intervals that a page has room for."""
+
+
 def display(
     values: pd.DataFrame, params: Mapping[str, Any], measured: list[tuple[str, str]], quoted: pd.DataFrame
 ) -> pd.DataFrame:
@@ -50,11 +54,14 @@ def display(
 
 def main_columns(
     shown: pd.DataFrame, params: Mapping[str, Any], measured: list[tuple[str, str]]
-) -> list[tuple[str, str]]:
-    """The columns of a `display` that fit on a page: of each set its first measure; of the paper, what was rebuilt.
+) -> list[tuple[str, str]] | None:
+    """The main columns of a `display` that has too many for a page, None for others.
 
-    If the paper does not have the dataset, the first of its datasets stands for it.
+    These are, of each set, its first measure, and of the paper what was rebuilt; if the paper does not have the
+    dataset, the first of its datasets stands for it.
     """
+    if len(shown.columns) <= FITTING:
+        return None
     first_of = {evalset: f"{evalset} {measure}" for evalset, measure in reversed(measured)}
     papers = list(dict.fromkeys(block for block, _ in shown if block.startswith("paper: ")))
     rebuilt = [f"paper: {DATASETS[name]}" for name in (params["dataset"], *first_of) if name in DATASETS]
