@@ -9,7 +9,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -19,6 +19,9 @@ from dualenc.orchestration import slurm
 from dualenc.runtime import caches
 from dualenc.runtime.errors import UserError
 from dualenc.steps.arguments import creatable
+
+if TYPE_CHECKING:
+    from dualenc.study.config import Study
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 VERSIONS = "Results in DVC"
@@ -57,14 +60,10 @@ def plan(
     """Show the runs, jobs, hours, memory and storage that each artefact will take."""
     from dualenc.orchestration import plan as planning
     from dualenc.orchestration.workflow import check_encoders
-    from dualenc.runtime.lookup import choose
-    from dualenc.study import config as parameters
 
-    study = parameters.load("params.yaml", dict(map(parameters.override, config or [])))
+    study = _study(config)
     check_encoders(study)
-    names = artefacts.split(",") if artefacts else list(study.artefacts)
-    for name in names:
-        choose("--artefacts", name, study.artefacts)
+    names = _chosen("--artefacts", artefacts, list(study.artefacts))
     rows = planning.plan(study, names, planning.measured(throughput))
     print(json.dumps(rows, indent=2) if as_json else planning.as_text(rows, study))
 
@@ -118,14 +117,10 @@ def redraw(
 ) -> None:
     """Draw figures again from their data, results/<scale>/figure-data, without the results that these came from."""
     from dualenc.figures import drawing
-    from dualenc.runtime.lookup import choose
-    from dualenc.study import config as parameters
 
-    study = parameters.load("params.yaml", dict(map(parameters.override, config or [])))
+    study = _study(config)
     figures = [name for name, artefact in study.artefacts.items() if artefact.kind == "figure"]
-    names = artefacts.split(",") if artefacts else figures
-    for name in names:
-        choose("--artefacts", name, figures)
+    names = _chosen("--artefacts", artefacts, figures)
     print(*drawing.redraw_all(study, names, Path("results", study.scale), Path("figures", study.scale)), sep="\n")
 
 
@@ -137,16 +132,12 @@ def verify(
 ) -> None:
     """Compare table 1's numbers with those expected of the scale; exit status 1 if one is outside its band."""
     from dualenc.report import expected
-    from dualenc.runtime.lookup import choose
-    from dualenc.study import config as parameters
 
-    study = parameters.load("params.yaml", dict(map(parameters.override, config or [])))
+    study = _study(config)
     known = expected.runs(study.scale)
     if not known:
         raise UserError(f"nothing is expected of scale {study.scale}: add it to src/dualenc/report/expected.yaml.")
-    names = runs.split(",") if runs else known
-    for name in names:
-        choose("--runs", name, known)
+    names = _chosen("--runs", runs, known)
     made = expected.files(study, names)
     if files:
         print(*made)
@@ -190,6 +181,20 @@ def export(
     from dualenc.publish import export as exporting  # only now, as it takes seconds
 
     print(exporting.export(study, experiment, study.at.seeds[0] if seed is None else seed, Path("results"), output))
+
+
+def _study(config: list[str] | None) -> "Study":
+    """The study of params.yaml with what ``--config`` changes."""
+    from dualenc.study import config as parameters
+
+    return parameters.load("params.yaml", dict(map(parameters.override, config or [])))
+
+
+def _chosen(option: str, names: str | None, known: list[str]) -> list[str]:
+    """The comma-separated names that an option has, all that are ``known`` without it. Raises ``UserError``."""
+    from dualenc.runtime.lookup import choose
+
+    return [choose(option, name, known) for name in names.split(",")] if names else known
 
 
 class Step(TyperCommand):

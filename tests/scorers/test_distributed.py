@@ -54,7 +54,8 @@ def test_two_processes_train_as_one(tiny, tmp_path, kind):
     losses = one.metric == "loss"
     assert losses.sum() == 10
     # Processes add up in another order; scores of learned sparse vectors are sums over the whole vocabulary.
-    np.testing.assert_allclose(two.value[losses], one.value[losses], rtol=1e-5, atol=1e-6)
+    rounding = 1e-5 if kind == "learned-sparse" else 1e-6
+    np.testing.assert_allclose(two.value[losses], one.value[losses], rtol=rounding, atol=1e-6)
     for path in folders[0].glob("model/**/*.safetensors"):
         weights, others = load_file(path), load_file(folders[1] / path.relative_to(folders[0]))
         for name, weight in weights.items():
