@@ -157,7 +157,7 @@ def _gain(row: Mapping[str, Any], evalset: str) -> str:
 def _chips(records: Mapping[str, Any]) -> str:
     """A verdict each, which leads to its evidence."""
     chips = [
-        f'<li class="{about["verdict"]}"><a href="#{name}" title="{html.escape(about["claim"])}: {about["verdict"]}">'
+        f'<li class="{about["verdict"]}"><a href="#{name}" title="{html.escape(about["claim"])} {about["verdict"].capitalize()}.">'
         f"{name} {page.MARKS[about['verdict']]}</a></li>"
         for name, about in records.items()
     ]
@@ -168,7 +168,7 @@ def _folded(name: str, about: Mapping[str, Any]) -> str:
     """A claim with its verdict, and its evidence, which is shown when it is asked for."""
     why, _ = page.deciding(about)
     mark = f"{page.MARKS[about['verdict']]} {about['verdict']}{why}"
-    claim = f'{html.escape(about["claim"])}: <span class="{about["verdict"]}">{mark}</span>'
+    claim = f'{html.escape(about["claim"])} <span class="{about["verdict"]}">{mark}</span>'
     text = "\n".join(page.evidence(about))
     # The target of a link is inside: a browser that goes there unfolds it.
     return f'<details><summary><b>{name}</b> {claim}</summary><span id="{name}"></span>\n\n{text}\n\n</details>'
