@@ -157,7 +157,7 @@ def _gain(row: Mapping[str, Any], evalset: str) -> str:
 def _chips(records: Mapping[str, Any]) -> str:
     """A verdict each, which leads to its evidence."""
     chips = [
-        f'<li class="{about["verdict"]}"><a href="#{name}" title="{html.escape(about["claim"])} {about["verdict"].capitalize()}.">'
+        f'<li class="{about["verdict"]}"><a href="#{name}" title="{html.escape(about["claim"])}">'
         f"{name} {page.MARKS[about['verdict']]}</a></li>"
         for name, about in records.items()
     ]
