@@ -1,5 +1,6 @@
 """What the benchmarks make of what they measured, and that the document shows it."""
 
+import os
 import re
 from importlib import import_module
 from pathlib import Path
@@ -7,6 +8,7 @@ from types import ModuleType
 
 import pytest
 
+from dualenc import warm
 from dualenc.runtime.files import read_json
 
 ROOT = Path(__file__).parents[1]
@@ -95,6 +97,24 @@ def test_every_timed_rule_is_part_of_a_build(harness):
     rules = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "workflow" / "rules").glob("*.smk"))
     timed = set(re.findall(r"\{TIMES\}/(\w+)", rules))
     assert timed == {rule for part in import_module("dag").PARTS.values() for rule in part}
+
+
+@pytest.mark.parametrize("command", ["evaluate", "table", "figure", "train"])
+def test_the_jobs_whose_start_is_timed_end_as_they_should(harness, tmp_path, command):
+    startup = import_module("startup")
+    startup._run(startup._jobs(tmp_path)[command], os.environ | {warm.ADDRESS: "off"}, startup.MESSAGE)
+    with pytest.raises(RuntimeError, match="was to end with 'another error'"):
+        startup._run(startup._jobs(tmp_path)["evaluate"], os.environ | {warm.ADDRESS: "off"}, "another error")
+
+
+def test_all_ways_of_a_training_step_calculate_the_same(harness, monkeypatch):
+    step = import_module("step")
+    ways = {name: way for name, way in step.ways(bfloat16=True).items() if "compile" not in name}
+    monkeypatch.setattr(step, "ways", lambda bfloat16: ways)
+    monkeypatch.setattr(step.workload, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(step.workload, "matrix_rate", lambda dtype: 1e9)
+    entries = step.measure(layers=1, width=32, texts=5, turns=1)  # which compares their states with the library's
+    assert [entry["way"] for entry in entries] == list(ways)
 
 
 def test_the_document_shows_the_measurements_of_the_shared_file(harness):

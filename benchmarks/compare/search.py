@@ -14,7 +14,7 @@ from harness import Comparison, seconds
 from dualenc.data import arrays
 from dualenc.retrieval.dense import PASSAGES_AT_ONCE, search
 
-QUERIES, PASSAGES, WIDTH, DEPTH = 1000, 1_000_000, 384, 1000
+QUERIES, PASSAGES, WIDTH, DEPTH = 1000, 500_000, 384, 1000
 QUICK = 100_000  # passages
 QUERIES_AT_ONCE = 50  # numpy's: 200 MB of scores
 SEED = 1

@@ -23,19 +23,24 @@ from dualenc.study import config, shown
 
 ROOT = Path(__file__).parents[2]
 TRAINERLESS = ("evaluate", "table", "figure")
+FORKED = ("evaluate", "train")  # are measured warm, too: a fork takes the same time, whatever it will do
 OPPONENT = "import sentence_transformers"
+MESSAGE = "does not exist"  # what each says of a folder
 
 
 def comparisons(device: str, scratch: Path, *, quick: bool) -> Iterator[Comparison]:
     """Cold, in a process of its own, and forked from the warm process of a workflow run."""
-    theirs = partial(seconds, partial(_run, [sys.executable, "-c", OPPONENT], os.environ, ""))
-    for command, (job, message) in list(_jobs(scratch).items())[: 1 if quick else None]:
-        for how, variables in (("cold", {warm.ADDRESS: "off"}), ("warm", _warm_process())):
+    theirs = partial(seconds, partial(_run, [sys.executable, "-c", OPPONENT], os.environ))
+    for command, job in list(_jobs(scratch).items())[: 1 if quick else None]:
+        ways = {"cold": {warm.ADDRESS: "off"}}
+        if command in FORKED:
+            ways["warm"] = _warm_process()
+        for how, variables in ways.items():
             yield Comparison(
                 path=f"start of a job: {command}, {how}",
                 against=OPPONENT,
                 setting="a new process" if how == "cold" else "a fork of the process that has imported all",
-                ours=partial(seconds, partial(_run, job, os.environ | variables, message)),
+                ours=partial(seconds, partial(_run, job, os.environ | variables, MESSAGE)),
                 theirs=theirs,
                 amount=None,
                 unit="s",
@@ -46,12 +51,12 @@ def comparisons(device: str, scratch: Path, *, quick: bool) -> Iterator[Comparis
 
 def warm_start(scratch: Path, repetitions: int) -> float:
     """Median seconds that a job of a workflow run takes before its own work."""
-    job, message = _jobs(scratch)["evaluate"]
-    return median(seconds(partial(_run, job, os.environ | _warm_process(), message)) for _ in range(repetitions))
+    job = partial(_run, _jobs(scratch)["evaluate"], os.environ | _warm_process(), MESSAGE)
+    return median(seconds(job) for _ in range(repetitions))
 
 
-def _jobs(scratch: Path) -> dict[str, tuple[list[str], str]]:
-    """Command -> its command line, with folders that are missing, and what the step then says."""
+def _jobs(scratch: Path) -> dict[str, list[str]]:
+    """Command -> its command line, with folders that are missing."""
     study = config.load(ROOT / "params.yaml", {"scale": "mini"})
     absent, output = str(scratch / "absent"), str(scratch / "output")
     run = study.runs("tab1")[0]
@@ -64,16 +69,16 @@ def _jobs(scratch: Path) -> dict[str, tuple[list[str], str]]:
     folders = ("dataset", "tokens", "encoder", "lists", "evaluation", "scratch")
     inputs = [word for folder in folders for word in (f"--{folder}", absent)]
     arguments = {
-        "evaluate": (["--evaluation", absent, "--runs", absent, "--splits", "test"], "there is no such run"),
-        "table": (["tab1", "--root", absent], "does not exist"),
-        "figure": (["fig1", "--root", absent, *("--data", output, "--pdf", output, "--png", output)], "does not exist"),
-        "train": ([*inputs, "--seed", "1", "--checkpoints", output], "No such file"),
+        "evaluate": ["--evaluation", absent, "--runs", absent, "--splits", "test"],
+        "table": ["tab1", "--root", absent],
+        "figure": ["fig1", "--root", absent, "--data", output, "--pdf", output, "--png", output],
+        "train": [*inputs, "--seed", "1", "--checkpoints", output],
     }
     outputs = {command: [] if command == "figure" else ["--output", output] for command in arguments}
     program = [sys.executable, "-m", "dualenc"]
     return {
-        command: ([*program, command, *words, "--params", slices.as_json(slice_[command]), *outputs[command]], message)
-        for command, (words, message) in arguments.items()
+        command: [*program, command, *words, "--params", slices.as_json(slice_[command]), *outputs[command]]
+        for command, words in arguments.items()
     }
 
 
@@ -89,8 +94,8 @@ def _warm_process() -> dict[str, str]:
     return {warm.ADDRESS: address}
 
 
-def _run(command: list[str], environment: dict[str, str], message: str) -> None:
+def _run(command: list[str], environment: dict[str, str], message: str = "") -> None:
     """Run a command that is to end well, or with a ``message``."""
     done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=not message)
-    if message not in done.stderr.strip().rpartition("\n")[2]:
+    if message not in " ".join(done.stderr.replace("│", " ").split()):
         raise RuntimeError(f"{' '.join(command)} was to end with {message!r}: {done.stderr}")

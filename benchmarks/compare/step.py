@@ -26,9 +26,11 @@ from transformers import BertConfig, BertModel
 from transformers.models.bert.modeling_bert import BertLayer
 
 from dualenc.runtime.files import read_json, write_json
+from dualenc.scorers.models import device
 
 FILE = Path(__file__).parents[1] / "step.json"
-SHAPES = [(2, 128), (3, 384), (6, 384)]
+SHAPES = {"cpu": [(2, 128), (3, 384), (6, 384)], "cuda": [(6, 384), (6, 768), (12, 768)]}
+TEXTS = {"cpu": 40, "cuda": 640}  # passages in a step
 BUCKET = 32  # tokens, of which the lengths of fixed shapes are multiples
 
 
@@ -123,6 +125,24 @@ def all_tokens(bert: BertModel, parts: Sequence[Part]) -> list[torch.Tensor]:
     ]
 
 
+def nested(bert: BertModel, parts: Sequence[Part]) -> list[torch.Tensor]:
+    """All texts' tokens in one row, in attention, too: torch's kernels for texts of any length (FlashAttention's)."""
+    there = [part.mask.bool() for part in parts]
+    states = torch.cat([bert.embeddings(part.ids)[one] for part, one in zip(parts, there, strict=True)])
+    lengths = torch.cat([one.sum(1) for one in there])
+    ends, longest = functional.pad(lengths.cumsum(0), (1, 0)), max(one.shape[1] for one in there)
+    for layer in bert.encoder.layer:
+        own = layer.attention.self
+        query, key, value = (
+            heads(torch.nested.nested_tensor_from_jagged(linear(one, states), ends, max_seqlen=longest), own)
+            for one in (own.query, own.key, own.value)
+        )
+        attended = functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        states = rest_of_layer(layer, states, attended.values(), linear)
+    rows = states.split([int(one.sum()) for one in there])
+    return [_padded(some, one.flatten().nonzero().squeeze(1), one.shape) for some, one in zip(rows, there, strict=True)]
+
+
 def _padded(states: torch.Tensor, place: torch.Tensor, shape: torch.Size) -> torch.Tensor:
     empty = states.new_zeros(shape.numel(), states.shape[-1])
     return empty.index_copy(0, place, states).unflatten(0, shape)
@@ -159,6 +179,11 @@ def fixed_shape(layer: BertLayer, states: torch.Tensor, mask: torch.Tensor) -> t
     return plain_layer(layer, states, mask)
 
 
+def graph_shape(layer: BertLayer, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """To be recorded as a CUDA graph for each shape."""
+    return plain_layer(layer, states, mask)
+
+
 class Way(NamedTuple):
     """How a step is calculated: by which function, on parts of which kind, and in which numbers."""
 
@@ -170,14 +195,16 @@ class Way(NamedTuple):
 
 
 def ways(bfloat16: bool) -> dict[str, Way]:
-    """Name -> way; those in bfloat16 only where the processor has it."""
+    """Name -> way; those in bfloat16 only where the device has it."""
+    gpu = device() == "cuda"
     found = {
         "one padded batch": Way(library, parts="one"),
         "parts of similar length": Way(library),
         "plain attention": Way(library, attention="eager"),
         "one product for queries, keys and values": Way(by_layers(joint_layer)),
         "all tokens in one row, parts for attention alone": Way(all_tokens),
-        "weights in oneDNN's order": Way(by_layers(packed_layer)),
+        "all tokens in one row, nested tensors": Way(nested),
+        **({} if gpu else {"weights in oneDNN's order": Way(by_layers(packed_layer))}),
         "torch.compile, any shape": Way(by_layers(torch.compile(any_shape, dynamic=True))),
         f"torch.compile, lengths of a multiple of {BUCKET}": Way(
             by_layers(torch.compile(fixed_shape, dynamic=False)), parts="fixed"
@@ -189,9 +216,14 @@ def ways(bfloat16: bool) -> dict[str, Way]:
             "bfloat16, plain attention": Way(library, attention="eager", autocast=True),
             "bfloat16, one product for queries, keys and values": Way(by_layers(joint_layer), autocast=True),
             "bfloat16, all tokens in one row": Way(all_tokens, autocast=True),
+            "bfloat16, nested tensors": Way(nested, autocast=True),
             "weights in bfloat16, plain attention": Way(library, attention="eager", half=True),
             "bfloat16, torch.compile, any shape": Way(by_layers(torch.compile(any_shape, dynamic=True)), autocast=True),
         }
+    if gpu:
+        graphs = torch.compile(graph_shape, dynamic=False, mode="reduce-overhead")
+        name = f"bfloat16, CUDA graphs, lengths of a multiple of {BUCKET}"
+        found[name] = Way(by_layers(graphs), parts="fixed", autocast=True)
     return found
 
 
@@ -200,19 +232,19 @@ def parts(lengths: np.ndarray, kind: str) -> Iterator[Part]:
     generator = np.random.default_rng(workload.SEED)
     texts = [torch.from_numpy(generator.integers(5, workload.VOCABULARY, length)) for length in lengths]
     order = np.argsort(-lengths, kind="stable")
-    most = {"one": len(lengths) * lengths.max()}.get(kind, workload.TOKENS_PER_BATCH["cpu"])
+    most = {"one": len(lengths) * lengths.max()}.get(kind, workload.TOKENS_PER_BATCH[device()])
     while len(order):
         width = int(lengths[order[0]]) if kind != "fixed" else -(-int(lengths[order[0]]) // BUCKET) * BUCKET
         rows, order = np.split(order, [max(1, int(most // width))])
         ids = torch.zeros(len(rows), width, dtype=torch.int64)
         for place, row in enumerate(rows):
             ids[place, : lengths[row]] = texts[row]
-        yield Part(ids, (ids > 0).long(), rows)
+        yield Part(ids.to(device()), (ids > 0).long().to(device()), rows)
 
 
 def one_step(bert: BertModel, way: Way, batch: Sequence[Part], optimiser: torch.optim.Optimizer) -> torch.Tensor:
     """A step, and the mean states (N, W) of its texts."""
-    with torch.autocast("cpu", torch.bfloat16) if way.autocast else nullcontext():
+    with torch.autocast(device(), torch.bfloat16) if way.autocast else nullcontext():
         states = way.encode(bert, batch)
     means = [
         (one.float() * part.mask[..., None]).sum(1) / part.mask.sum(1, True)
@@ -222,6 +254,7 @@ def one_step(bert: BertModel, way: Way, batch: Sequence[Part], optimiser: torch.
     found.square().mean().backward()
     optimiser.step()
     optimiser.zero_grad()
+    workload.synchronise()
     return found.detach()
 
 
@@ -233,7 +266,7 @@ def model(layers: int, width: int, way: Way) -> tuple[BertModel, torch.optim.Opt
         **{"num_attention_heads": max(1, width // 64), "intermediate_size": 4 * width},
         **{"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "attn_implementation": way.attention},
     )
-    bert = BertModel(config, add_pooling_layer=False).train()
+    bert = BertModel(config, add_pooling_layer=False).to(device()).train()
     if way.half:
         return bert.bfloat16(), MasterCopies(bert)
     return bert, torch.optim.AdamW(bert.parameters(), lr=1e-5, fused=True)
@@ -296,15 +329,16 @@ def measure(layers: int, width: int, texts: int, turns: int) -> list[dict[str, o
 
 def main(
     threads: Annotated[int, typer.Option(min=1)] = 1,
-    texts: Annotated[int, typer.Option(min=2, help="passages in a step")] = 40,
+    texts: Annotated[int | None, typer.Option(min=2, help="passages in a step: 40, or 640 on a GPU")] = None,
     turns: Annotated[int, typer.Option(min=1)] = 3,
 ) -> None:
     """Measure each way at each shape; print and keep what was measured."""
     workload.use_threads(threads)
     torch._dynamo.config.recompile_limit = 64  # shapes
+    texts = texts or TEXTS[device()]
     about = {"texts": texts, **workload.machine(threads)}
     known = [one for one in (read_json(FILE) if FILE.exists() else []) if one["processor"] != about["processor"]]
-    for layers, width in SHAPES:
+    for layers, width in SHAPES[device()]:
         made = [{**entry, **about} for entry in measure(layers, width, texts, turns)]
         for one in made:
             cells = [

@@ -28,7 +28,7 @@ from dualenc.training.supervision import Lists
 QUERIES = 64  # lists that a training goes through, again and again
 BATCH = {"cpu": 4, "cuda": 32}  # lists
 WARM = 1  # steps that do not count
-STEPS, SLOW = 3, 5.0  # that do, but for one alone where it takes more than so many seconds
+STEPS, SLOW = 3, 1.5  # that do, but for one alone where it takes more than so many seconds
 SHAPES = {"cpu": [(6, 384), (2, 128)], "cuda": [(6, 768), (12, 768), (6, 384), (2, 128)]}
 OPTIONS = {"learning_rate": 1e-5, "weight_decay": 0.01, "warmup": 0.1}
 

@@ -24,7 +24,7 @@ TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65536}  # as at the scales `mini` and `
 LIST = 20  # passages of a query
 SEED = 1
 MEASURED = 2.0  # seconds for each matrix product
-SECONDS, LEAST = 5.0, 500  # of a call, on a processor of any speed, and what it does at least
+SECONDS, LEAST = 1.0, 500  # of a call, on a processor of any speed, and what it does at least
 
 
 class Work(NamedTuple):
@@ -73,7 +73,7 @@ def operations(lengths: np.ndarray, layers: int, width: int) -> float:
 @cache
 def has_bfloat16() -> bool:
     """Whether bfloat16 is of any use here: where it is emulated, or no faster at a usual width, nobody takes it."""
-    return torch.cuda.is_available() or "bfloat16" in precision.measure(384, training=True)
+    return torch.cuda.is_available() or precision.fastest(precision.measure(384, training=True)) != "float32"
 
 
 @cache

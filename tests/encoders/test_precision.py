@@ -2,6 +2,7 @@
 
 import copy
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -200,6 +201,16 @@ def test_narrow_layers_stay_in_float32_and_nothing_is_measured(measured):
 )
 def test_the_fastest_way_is_chosen_if_it_is_clearly_faster(seconds, expected):
     assert precision.fastest(seconds) == expected
+
+
+@pytest.mark.parametrize(("product", "tried"), [(0.5, 3), (1.0, 3), (1.5, 3), (100.0, 1)])
+def test_only_where_bfloat16_is_emulated_it_is_not_tried_in_layers(monkeypatch, product, tried):
+    def seconds(call):
+        """Of a product, which is a partial function, and of a layer."""
+        return product if isinstance(call, partial) and call.args[0].dtype == torch.bfloat16 else 1.0
+
+    monkeypatch.setattr(precision, "_seconds", seconds)
+    assert len(precision.measure(128, training=False)) == tried
 
 
 def test_a_choice_is_measured_once_on_a_machine(measured, monkeypatch):

@@ -2,7 +2,7 @@
 
 Some processors multiply bfloat16 several times as fast as float32, some at the same speed, and some, which have no
 instructions for it, a hundred times as slowly. No list of their names stays complete, so a layer of the width in
-question is timed, for a fraction of a second, and what was chosen is kept in the user's cache: all jobs on a machine
+question is timed, for a second or so, and what was chosen is kept in the user's cache: all jobs on a machine
 calculate alike, even after an interruption.
 """
 
@@ -27,7 +27,8 @@ from dualenc.runtime.provenance import processor
 
 WIDE = 128  # narrower layers gain at most a third, and their scores would depend on the batch in the third digit
 FASTER = 1.2  # times: from here on bfloat16 is worth its rounding, and noise does not decide
-TEXTS, LENGTH = 4, 64  # of a measurement: what a layer reads at once
+TEXTS, LENGTH = 16, 64  # of a measurement: with a quarter of it, bfloat16 seems to gain nothing at a width of 128
+EMULATED = 2.0  # times the time of a product in float32: from here on, layers are not even tried in bfloat16
 TURNS = 3
 
 
@@ -65,7 +66,7 @@ def way(width: int, *, training: bool) -> str:
 @cache
 def _chosen(width: int, training: bool) -> str:
     about = {"processor": processor(), "torch": torch.__version__, "width": width, "training": training}
-    about["ways"] = list(WAYS)
+    about |= {"ways": list(WAYS), "texts": TEXTS, "length": LENGTH}
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "dualenc", "precision")
     path = folder / f"{hashlib.md5(json.dumps(about).encode()).hexdigest()}.json"
     if path.exists():
@@ -93,18 +94,18 @@ def fastest(seconds: dict[str, float]) -> str:
 def measure(width: int, training: bool) -> dict[str, float]:
     """Seconds, by each of the ``WAYS``, that one core takes for a batch with one layer: the least of several turns.
 
-    Without those in bfloat16 if a single product is no faster in it: where it is emulated they would take a minute.
+    Without those in bfloat16 if a single product takes ``EMULATED`` times as long in it: layers would take a minute.
     Jobs side by side must not decide: on a busy machine, threads that wait for each other all take equally long. So one
     thread works, and only its own time counts.
     """
     with torch.random.fork_rng(devices=[]), _one_thread():
         torch.manual_seed(0)
-        states, weights = torch.randn(LENGTH, width), torch.randn(width, width)
+        states, weights = torch.randn(TEXTS * LENGTH, width), torch.randn(width, width)
         exact, rounded = (
             min(_seconds(partial(torch.matmul, states.to(dtype), weights.to(dtype))) for _ in range(TURNS))
             for dtype in (torch.float32, torch.bfloat16)
         )
-        ways = [name for name, one in WAYS.items() if not one.bfloat16 or rounded < exact]
+        ways = [name for name, one in WAYS.items() if not one.bfloat16 or rounded < EMULATED * exact]
         calls = {name: _layer(width, WAYS[name], training) for name in ways}
         for call in calls.values():
             call()
