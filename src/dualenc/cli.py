@@ -172,6 +172,7 @@ def export(
     output: Annotated[Path, typer.Option(callback=creatable, help="a new or empty folder")],
     scale: Annotated[str | None, typer.Option(help="the scale, if not the one in params.yaml")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="the seed, if not the first one of the scale")] = None,
+    float16: Annotated[bool, typer.Option("--float16", help="store weights in half of the space, rounded")] = False,
 ) -> None:
     """Write a trained model and its card, ready for the Hugging Face Hub; nothing is uploaded."""
     from dualenc.study import config
@@ -180,7 +181,8 @@ def export(
     study.run(experiment, "experiment")
     from dualenc.publish import export as exporting  # only now, as it takes seconds
 
-    print(exporting.export(study, experiment, study.at.seeds[0] if seed is None else seed, Path("results"), output))
+    seed = study.at.seeds[0] if seed is None else seed
+    print(exporting.export(study, experiment, seed, Path("results"), output, float16=float16))
 
 
 def _study(config: list[str] | None) -> "Study":

@@ -7,8 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from huggingface_hub import ModelCard
+from safetensors.torch import load_file
 
 from dualenc.orchestration import dag, stages
 from dualenc.retrieval import search
@@ -69,6 +71,26 @@ def test_the_code_of_the_card_works(results, exported, monkeypatch, capfd):
     ours = search.score_texts(model, found["query"], found["passages"]).tolist()
     assert found["scores"] == pytest.approx(ours, rel=1e-5)  # the library computes states that ours leaves out
     assert capfd.readouterr().out.strip() == str(found["scores"])
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_weights_in_half_of_the_space(results, export, monkeypatch, tmp_path, run):
+    folder = tmp_path / run
+    assert export(run, "--output", folder, "--float16").returncode == 0
+    source = results / "runs" / run / "seed-1" / "model"
+    assert (folder / "config.json").read_bytes() == (source / "config.json").read_bytes()
+    for file in source.rglob("*.safetensors"):
+        before, after = load_file(file), load_file(folder / file.relative_to(source))
+        assert before.keys() == after.keys()
+        assert all(after[name].equal(before[name].half()) for name in before)
+    assert (folder / "model.safetensors").stat().st_size < 0.55 * (source / "model.safetensors").stat().st_size
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    exec(code_of(folder), found)
+    assert {value.dtype for value in found["model"].parameters()} == {torch.float32}
+    ours = search.score_texts(models.load(source, RUNS[run]), found["query"], found["passages"]).tolist()
+    assert found["scores"] == pytest.approx(ours, rel=1e-2) and found["scores"] != pytest.approx(ours, rel=1e-7)
+    assert "stored in float16" in text_of(folder)
 
 
 def test_the_hub_reads_the_metrics(results, exported):

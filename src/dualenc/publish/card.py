@@ -30,6 +30,10 @@ passages = [
 """
 ENCODE = "scores = model.similarity(model.encode_query([query]), model.encode_document(passages))[0].tolist()\n"
 PREDICT = "scores = model.predict([(query, passage) for passage in passages]).tolist()\n"
+ROUNDED = (
+    " Weights are stored in float16, and are float32 once loaded: scores differ in their third or fourth digit from "
+    "those of the model that was measured below."
+)
 TAIL = "print(scores)  # the larger, the more relevant\n"
 
 
@@ -50,10 +54,10 @@ CITATION = """\
 """
 
 
-def card(facts: Facts) -> ModelCard:
-    """The card of a model."""
+def card(facts: Facts, *, float16: bool = False) -> ModelCard:
+    """The card of a model, whose weights may be stored as ``float16``."""
     sections = {
-        "Use": _use(facts),
+        "Use": _use(facts) + (ROUNDED if float16 else ""),
         "Results": _results(facts),
         "Training": _training(facts),
         "Make it again": _reproduction(facts),
