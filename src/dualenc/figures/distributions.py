@@ -118,7 +118,7 @@ def draw_shift(axes: Axes, frame: pd.DataFrame) -> None:
     """What a dual-encoder adds to cross-attention's scores, over queries, with a marker at the mean."""
     draw_curve(axes, frame, COLOURS["DE"])
     draw_mean(axes, frame, "DE", label=_interval(frame))
-    axes.set_xlabel("DE - CA, mean score of a query")
+    axes.set_xlabel("DE − CA, mean score of a query")
     finish(axes, frame, "Baseline shift: mean [interval]")
 
 

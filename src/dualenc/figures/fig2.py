@@ -43,7 +43,7 @@ def draw(frame: pd.DataFrame, params: Mapping[str, Any]) -> Figure:
     figure, axes = distributions.panels(params, 1, len(scores) + 1, about="test", width=10)
     for one, curves in zip(axes[0], scores, strict=False):
         distributions.draw_scores(one, curves)
-        one.set_xlabel(f"score - mean ({distributions.UNITS[curves.series.iloc[0]]})")
+        one.set_xlabel(f"score − mean ({distributions.UNITS[curves.series.iloc[0]]})")
     distributions.draw_margins(axes[0, -1], frame[frame.shows == "margins"])
     axes[0, 0].set_ylabel("density")
     return figure

@@ -37,7 +37,7 @@ def draw(frame: pd.DataFrame, params: Mapping[str, Any]) -> Figure:
     figure, axes = distributions.panels(params, 1, len(scores), about="train", width=8)
     for one, curves in zip(axes[0], scores, strict=True):
         distributions.draw_scores(one, curves)
-        one.set_xlabel(f"score - mean ({distributions.UNITS[curves.series.iloc[0]]})")
+        one.set_xlabel(f"score − mean ({distributions.UNITS[curves.series.iloc[0]]})")
     axes[0, 0].set_ylabel("density")
     return figure
 

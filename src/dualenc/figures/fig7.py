@@ -51,7 +51,7 @@ def draw(frame: pd.DataFrame, params: Mapping[str, Any]) -> Figure:
             distributions.draw_scores(one, curves)
             one.set_title(f"{label}, {stage}")
             if stage == stages[-1]:
-                one.set_xlabel(f"score - mean ({distributions.UNITS[curves.series.iloc[0]]})")
+                one.set_xlabel(f"score − mean ({distributions.UNITS[curves.series.iloc[0]]})")
         row[0].set_ylabel("density")
     return figure
 

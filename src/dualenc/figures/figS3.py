@@ -53,7 +53,8 @@ def draw(frame: pd.DataFrame, params: Mapping[str, Any]) -> Figure:
     axes = figure.subplots()
     lines = frame.groupby(["teacher_margin", "student_margin"], sort=False)
     for (colour, style), ((teacher, student), line) in zip(itertools.cycle(LINES), lines, strict=False):
-        axes.plot(line.temperature, line.ratio, color=colour, linestyle=style, label=f"{teacher:g} and {student:g}")
+        label = f"{teacher:g} and {student:g}".replace("-", "−")
+        axes.plot(line.temperature, line.ratio, color=colour, linestyle=style, label=label)
     axes.axhline(gradients.LIMIT, color=GREY, linewidth=1, linestyle="--", zorder=1)
     axes.text(frame.temperature.min(), gradients.LIMIT, "limit 1/8", va="bottom", color=GREY)
     axes.set_xscale("log")
