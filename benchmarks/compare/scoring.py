@@ -12,7 +12,7 @@ from dualenc.scorers import models, scoring, vectors
 from dualenc.scorers.kinds import cross_attention, dual_encoder, late_interaction
 
 QUERIES = 1000
-MOST, QUICK = 100_000, 4_000  # pairs, or passages; a slow processor gets fewer
+MOST, QUICK = 100_000, 1_500  # pairs, or passages; a slow processor gets fewer
 SHAPES = {"cpu": [(2, 128), (6, 384)], "cuda": [(6, 384), (12, 768)]}
 
 
