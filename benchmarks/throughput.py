@@ -65,7 +65,7 @@ def main(
 
 
 def train(bert: torch.nn.Module, ids: torch.Tensor) -> None:
-    """Forward and backward pass, as trainings calculate them."""
+    """Forward and backward pass, as a training step calculates them."""
     bert.train()
     with _way(bert, training=True):
         bert(input_ids=ids).last_hidden_state[:, 0].float().square().mean().backward()

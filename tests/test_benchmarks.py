@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -103,8 +104,12 @@ def test_every_timed_rule_is_part_of_a_build(harness):
 def test_the_jobs_whose_start_is_timed_end_as_they_should(harness, tmp_path, command):
     startup = import_module("startup")
     startup._run(startup._jobs(tmp_path)[command], os.environ | {warm.ADDRESS: "off"}, startup.MESSAGE)
+
+
+def test_a_start_that_ends_otherwise_is_not_timed(harness):
+    startup = import_module("startup")
     with pytest.raises(RuntimeError, match="was to end with 'another error'"):
-        startup._run(startup._jobs(tmp_path)["evaluate"], os.environ | {warm.ADDRESS: "off"}, "another error")
+        startup._run([sys.executable, "-c", "exit('does not exist')"], os.environ, "another error")
 
 
 def test_all_ways_of_a_training_step_calculate_the_same(harness, monkeypatch):

@@ -1,7 +1,7 @@
 """MRR@10, nDCG@10 and R@1000 of each query, against ir-measures and ranx: from a run's file, and in memory.
 
 In memory, ours begins with the rankings of a model, which are not known to be sorted, and the others with a dictionary
-qid -> pid -> score, as both document; ranx makes its own structure of it, which is part of its work. ranx is no
+qid -> pid -> score, as both document; ranx makes its own structure of it, which is part of its work. ranx is not a
 dependency of the project: ``pip install ranx``.
 """
 

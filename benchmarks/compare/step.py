@@ -105,47 +105,46 @@ def rest_of_layer(layer: BertLayer, states: torch.Tensor, attended: torch.Tensor
     return layer.output.LayerNorm(linear(layer.output.dense, inner) + states)
 
 
-def all_tokens(bert: BertModel, parts: Sequence[Part]) -> list[torch.Tensor]:
-    """All texts' tokens in one row without padding, which only attention has, part by part."""
-    there = [part.mask.bool() for part in parts]
-    states = torch.cat([bert.embeddings(part.ids)[one] for part, one in zip(parts, there, strict=True)])
-    sizes = [int(one.sum()) for one in there]
-    places = [one.flatten().nonzero().squeeze(1) for one in there]
-    for layer in bert.encoder.layer:
-        own = layer.attention.self
-        sides = [linear(one, states).split(sizes) for one in (own.query, own.key, own.value)]
-        attended = []
-        for at, (one, place) in enumerate(zip(there, places, strict=True)):
-            padded = [_padded(side[at], place, one.shape) for side in sides]
-            found = attend(*(heads(side, own) for side in padded), one[:, None, None])
-            attended.append(found.flatten(0, 1)[place])
-        states = rest_of_layer(layer, states, torch.cat(attended), linear)
-    return [
-        _padded(some, place, one.shape) for some, place, one in zip(states.split(sizes), places, there, strict=True)
-    ]
+def one_row(attention: Callable[..., torch.Tensor]) -> Encode:
+    """All texts' tokens in one row without padding.
+
+    ``attention``(queries, keys and values (T, W), attention module, masks of the parts) finds what is attended (T, W).
+    """
+
+    def encode(bert: BertModel, parts: Sequence[Part]) -> list[torch.Tensor]:
+        there = [part.mask.bool() for part in parts]
+        states = torch.cat([bert.embeddings(part.ids)[one] for part, one in zip(parts, there, strict=True)])
+        for layer in bert.encoder.layer:
+            own = layer.attention.self
+            sides = [linear(one, states) for one in (own.query, own.key, own.value)]
+            states = rest_of_layer(layer, states, attention(sides, own, there), linear)
+        return _in_parts(states, there)
+
+    return encode
 
 
-def nested(bert: BertModel, parts: Sequence[Part]) -> list[torch.Tensor]:
-    """All texts' tokens in one row, in attention, too: torch's kernels for texts of any length (FlashAttention's)."""
-    there = [part.mask.bool() for part in parts]
-    states = torch.cat([bert.embeddings(part.ids)[one] for part, one in zip(parts, there, strict=True)])
-    lengths = torch.cat([one.sum(1) for one in there])
-    ends, longest = functional.pad(lengths.cumsum(0), (1, 0)), max(one.shape[1] for one in there)
-    for layer in bert.encoder.layer:
-        own = layer.attention.self
-        query, key, value = (
-            heads(torch.nested.nested_tensor_from_jagged(linear(one, states), ends, max_seqlen=longest), own)
-            for one in (own.query, own.key, own.value)
-        )
-        attended = functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
-        states = rest_of_layer(layer, states, attended.values(), linear)
-    rows = states.split([int(one.sum()) for one in there])
-    return [_padded(some, one.flatten().nonzero().squeeze(1), one.shape) for some, one in zip(rows, there, strict=True)]
+def by_parts(sides: Sequence[torch.Tensor], own: torch.nn.Module, there: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Attention part by part, with padding."""
+    padded = zip(*(_in_parts(side, there) for side in sides), there, strict=True)
+    return torch.cat([attend(*(heads(one, own) for one in some), mask[:, None, None])[mask] for *some, mask in padded])
 
 
-def _padded(states: torch.Tensor, place: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-    empty = states.new_zeros(shape.numel(), states.shape[-1])
-    return empty.index_copy(0, place, states).unflatten(0, shape)
+def nested(sides: Sequence[torch.Tensor], own: torch.nn.Module, there: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Attention by torch's kernels for texts of any length: FlashAttention's on a GPU."""
+    ends = functional.pad(torch.cat([one.sum(1) for one in there]).cumsum(0), (1, 0))
+    longest = max(one.shape[1] for one in there)
+    texts = [torch.nested.nested_tensor_from_jagged(side, ends, max_seqlen=longest) for side in sides]
+    attended = functional.scaled_dot_product_attention(*(heads(one, own) for one in texts))
+    return attended.transpose(1, 2).flatten(2).values()
+
+
+def _in_parts(states: torch.Tensor, there: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Rows (T, W) of all tokens as parts (B, L, W)."""
+    found = []
+    for rows, one in zip(states.split([int(one.sum()) for one in there]), there, strict=True):
+        empty = states.new_zeros(one.numel(), states.shape[-1])
+        found.append(empty.index_copy(0, one.flatten().nonzero().squeeze(1), rows).unflatten(0, one.shape))
+    return found
 
 
 class Packed(torch.autograd.Function):
@@ -202,8 +201,8 @@ def ways(bfloat16: bool) -> dict[str, Way]:
         "parts of similar length": Way(library),
         "plain attention": Way(library, attention="eager"),
         "one product for queries, keys and values": Way(by_layers(joint_layer)),
-        "all tokens in one row, parts for attention alone": Way(all_tokens),
-        "all tokens in one row, nested tensors": Way(nested),
+        "all tokens in one row, parts for attention alone": Way(one_row(by_parts)),
+        "all tokens in one row, nested tensors": Way(one_row(nested)),
         **({} if gpu else {"weights in oneDNN's order": Way(by_layers(packed_layer))}),
         "torch.compile, any shape": Way(by_layers(torch.compile(any_shape, dynamic=True))),
         f"torch.compile, lengths of a multiple of {BUCKET}": Way(
@@ -215,8 +214,8 @@ def ways(bfloat16: bool) -> dict[str, Way]:
             "bfloat16": Way(library, autocast=True),
             "bfloat16, plain attention": Way(library, attention="eager", autocast=True),
             "bfloat16, one product for queries, keys and values": Way(by_layers(joint_layer), autocast=True),
-            "bfloat16, all tokens in one row": Way(all_tokens, autocast=True),
-            "bfloat16, nested tensors": Way(nested, autocast=True),
+            "bfloat16, all tokens in one row": Way(one_row(by_parts), autocast=True),
+            "bfloat16, nested tensors": Way(one_row(nested), autocast=True),
             "weights in bfloat16, plain attention": Way(library, attention="eager", half=True),
             "bfloat16, torch.compile, any shape": Way(by_layers(torch.compile(any_shape, dynamic=True)), autocast=True),
         }

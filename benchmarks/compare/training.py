@@ -1,4 +1,4 @@
-"""Training steps: the project's trainings against the library's trainers with their own losses and collators."""
+"""Training steps: the project's training runs against the library's trainers with their own losses and collators."""
 
 from collections.abc import Iterator
 from pathlib import Path
